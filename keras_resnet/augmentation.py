@@ -1,0 +1,77 @@
+"""What training alone does to pictures. Every draw is a function of the seed it is given, never of a hidden state."""
+
+import tensorflow as tf
+
+from keras_resnet import preprocessing
+
+PAD = 4  # pixels on each side of a 32x32 picture, as in He et al. 2015, section 4.2
+
+
+def crop_and_flip(images, seed, crop=True, flip=True):
+    """Pads, crops back to the same size at random places, and mirrors half of the pictures; one gather for the batch.
+
+    Args:
+        images: uint8 tensor (batch, height, width, channels), contiguous examples of one step.
+        seed: int32 tensor (2,).
+        crop: whether to pad by an eighth of the shorter side (4 of 32 pixels, zeros after scaling) and crop.
+        flip: whether to mirror.
+
+    Returns:
+        uint8 tensor of the same shape.
+    """
+    batch, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
+    rows, columns = tf.range(height)[None], tf.range(width)[None]
+    # One seed for each draw: the same seed would make offset and mirroring depend on each other.
+    seeds = tf.random.split(seed, 3)
+    if crop:
+        pad = max(1, min(height, width) * PAD // 32)
+        # 128 is zero after scaling, what a convolution pads with too.
+        images = tf.pad(images, [[0, 0], [pad, pad], [pad, pad], [0, 0]], constant_values=128)
+        rows += tf.random.stateless_uniform((batch, 1), seeds[0], 0, 2 * pad + 1, tf.int32)
+        offset = tf.random.stateless_uniform((batch, 1), seeds[1], 0, 2 * pad + 1, tf.int32)
+    else:
+        rows, offset = tf.tile(rows, (batch, 1)), tf.zeros((batch, 1), tf.int32)
+    if flip:
+        mirrored = tf.random.stateless_uniform((batch, 1), seeds[2]) < 0.5
+        columns = tf.where(mirrored, columns[:, ::-1], columns)
+    images = tf.gather(images, rows, axis=1, batch_dims=1)
+    return tf.gather(images, columns + offset, axis=2, batch_dims=1)
+
+
+def random_resized_crop(encoded, contract, seed, area=(0.08, 1.0), aspect=(3 / 4, 4 / 3)):
+    """Decodes only a random window of a picture and resizes it (Szegedy et al. 2014, https://arxiv.org/abs/1409.4842).
+
+    Args:
+        encoded: scalar string tensor, the picture's bytes.
+        contract: `ImageContract` of the result.
+        seed: int32 tensor (2,).
+        area: least and largest part of the picture's area.
+        aspect: least and largest width / height.
+
+    Returns:
+        uint8 tensor (contract.height, contract.width, contract.channels).
+    """
+    is_jpeg = tf.io.is_jpeg(encoded)
+    shape = tf.cond(
+        is_jpeg,
+        lambda: tf.io.extract_jpeg_shape(encoded),
+        lambda: tf.shape(preprocessing.decode_exactly(encoded, contract.channels)),
+    )
+    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+        shape,
+        tf.zeros((1, 0, 4)),
+        seed,
+        area_range=area,
+        aspect_ratio_range=aspect,
+        max_attempts=10,
+        use_image_if_no_bounding_boxes=True,
+    )
+    top, left, height, width = begin[0], begin[1], size[0], size[1]
+    image = tf.cond(
+        is_jpeg,
+        lambda: tf.image.decode_and_crop_jpeg(
+            encoded, [top, left, height, width], contract.channels, dct_method="INTEGER_ACCURATE"
+        ),
+        lambda: tf.slice(preprocessing.decode_exactly(encoded, contract.channels), begin, size),
+    )
+    return tf.ensure_shape(preprocessing.resize(image, contract.shape[:2]), contract.shape)

@@ -1,0 +1,133 @@
+"""Residual blocks as free functions on Keras tensors: a block is x + F(x), and nothing more.
+
+He et al. 2015, https://arxiv.org/abs/1512.03385 (version 1, the ReLU after the addition), and He et al. 2016,
+https://arxiv.org/abs/1603.05027 (version 2, norm and ReLU before each convolution). F is a list of convolutions, so
+the basic and the bottleneck block are two lists, not two functions.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from keras import layers
+
+
+@dataclass(frozen=True)
+class Style:
+    """What all blocks of one network have in common; `ResNet` explains each."""
+
+    padding: str = "same"
+    activation: str = "relu"
+    shortcut: str = "projection"
+    dtype: str | None = None
+
+
+class Conv(NamedTuple):
+    """One convolution of a residual branch."""
+
+    filters: int
+    kernel: int
+    strides: int = 1
+
+
+def basic(filters, strides, stride_conv="3x3"):
+    """The branch of ResNet-18, -34 and the CIFAR family: two 3x3 convolutions."""
+    del stride_conv  # both are 3x3: only the first can carry the stride
+    return [Conv(filters, 3, strides), Conv(filters, 3)]
+
+
+def bottleneck(filters, strides, stride_conv="3x3"):
+    """The branch of ResNet-50 and deeper. `stride_conv="3x3"` is "v1.5", `"1x1"` is the paper's v1."""
+    first, middle = (strides, 1) if stride_conv == "1x1" else (1, strides)
+    return [Conv(filters, 1, first), Conv(filters, 3, middle), Conv(4 * filters, 1)]
+
+
+def conv(x, filters, kernel, strides, name, style, initializer="he_normal"):
+    """A convolution without bias: a norm follows, and its offset would cancel the bias."""
+    padding = "same"
+    if style.padding == "symmetric" and strides > 1 and kernel > 1:
+        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad", dtype=style.dtype)(x)
+        padding = "valid"
+    return layers.Conv2D(
+        filters, kernel, strides, padding, use_bias=False, kernel_initializer=initializer, name=name, dtype=style.dtype
+    )(x)
+
+
+def norm(x, name, style, scale="ones"):
+    """Batch normalization with PyTorch's momentum and epsilon, the field's usual ones for residual networks."""
+    return layers.BatchNormalization(
+        momentum=0.9, epsilon=1e-5, gamma_initializer=scale, name=name, dtype=style.dtype
+    )(x)
+
+
+def relu(x, name, style):
+    return layers.ReLU(6.0 if style.activation == "relu6" else None, name=name, dtype=style.dtype)(x)
+
+
+def identity_shortcut(x, filters, strides, name, style):
+    """Option A of the paper: every other pixel, missing channels filled with zeros; no parameters."""
+    channels = x.shape[-1]
+    if strides > 1:
+        x = layers.MaxPooling2D(1, strides, name=f"{name}_shortcut_subsample", dtype=style.dtype)(x)
+    if filters > channels:
+        before = (filters - channels) // 2
+        after = filters - channels - before
+        # Read as channels-first, the padded "columns" of an NHWC tensor are its channels: one PAD, no transposition.
+        x = layers.ZeroPadding2D(
+            ((0, 0), (before, after)), data_format="channels_first", name=f"{name}_shortcut_pad", dtype=style.dtype
+        )(x)
+    return x
+
+
+def post_activation_block(x, convs, name, style):
+    """Version 1: conv-norm-relu … conv-norm, add, relu.
+
+    Args:
+        x: Keras tensor (batch, height, width, channels).
+        convs: the branch, a list of `Conv`.
+        name: prefix of every layer, as `stage2_block1`.
+        style: the network's `Style`.
+
+    Returns:
+        Keras tensor with the last convolution's filters; smaller by the branch's strides.
+    """
+    shortcut, strides, filters = x, _strides(convs), convs[-1].filters
+    if style.shortcut != "none" and (strides > 1 or x.shape[-1] != filters):
+        if style.shortcut == "A":
+            shortcut = identity_shortcut(x, filters, strides, name, style)
+        else:
+            shortcut = conv(x, filters, 1, strides, f"{name}_shortcut_conv", style)
+            shortcut = norm(shortcut, f"{name}_shortcut_norm", style)
+    for i, c in enumerate(convs, 1):
+        last = i == len(convs)
+        x = conv(x, *c, f"{name}_conv{i}", style)
+        # A zero scale makes the block an identity at the start (Goyal et al. 2017, https://arxiv.org/abs/1706.02677).
+        x = norm(x, f"{name}_norm{i}", style, "zeros" if last and style.shortcut != "none" else "ones")
+        if not last:
+            x = relu(x, f"{name}_relu{i}", style)
+    if style.shortcut != "none":
+        x = layers.Add(name=f"{name}_add", dtype=style.dtype)([shortcut, x])
+    return relu(x, f"{name}_relu", style)
+
+
+def pre_activation_block(x, convs, name, style):
+    """Version 2: norm-relu-conv …, add; nothing stands on the path from addition to addition.
+
+    Arguments and result as in `post_activation_block`. A projection reads the activated input, as in the paper.
+    """
+    shortcut, strides, filters = x, _strides(convs), convs[-1].filters
+    for i, c in enumerate(convs, 1):
+        last = i == len(convs)
+        x = relu(norm(x, f"{name}_norm{i}", style), f"{name}_relu{i}", style)
+        if i == 1 and style.shortcut == "projection" and shortcut.shape[-1] != filters:
+            shortcut = conv(x, filters, 1, strides, f"{name}_shortcut_conv", style)
+        # No norm follows the last convolution: its own kernel starts at zero (a zero scale before a ReLU would stay).
+        x = conv(x, *c, f"{name}_conv{i}", style, "zeros" if last and style.shortcut != "none" else "he_normal")
+    if style.shortcut == "none":
+        return x
+    if x.shape[1:] != shortcut.shape[1:]:
+        shortcut = identity_shortcut(shortcut, filters, strides, name, style)
+    return layers.Add(name=f"{name}_add", dtype=style.dtype)([shortcut, x])
+
+
+def _strides(convs):
+    return max(c.strides for c in convs)

@@ -1,0 +1,126 @@
+"""What happens after each training step: the progress bar, a look at the loss, and the reasons to stop or save."""
+
+import contextlib
+import math
+import signal
+import statistics
+import sys
+import time
+
+import keras
+import tqdm
+
+
+class Interrupted(Exception):
+    """A signal ended the training after its state was saved."""
+
+    def __init__(self, number, step):
+        super().__init__(f"{signal.Signals(number).name}: saved at step {step:,}; the same command continues from there")
+        self.exit_status = 128 + number
+
+
+class Diverged(Exception):
+    """The loss is not a number any more."""
+
+    def __init__(self, step, learning_rate, checkpoint):
+        super().__init__(
+            f"the loss is not finite at step {step:,} (learning rate {learning_rate:.4g}); "
+            f"try --learning_rate={learning_rate / 3:.2g} or a longer --warmup. "
+            + (f"The last good state is kept: {checkpoint}" if checkpoint else "Nothing had been saved yet")
+        )
+
+
+@contextlib.contextmanager
+def signals():
+    """Turns SIGTERM and the first Ctrl-C into a note: yields a list that holds the signal's number once it has come."""
+    received = []
+
+    def note(number, frame):
+        if received and number == signal.SIGINT:  # a second Ctrl-C wants out at once
+            raise KeyboardInterrupt
+        received.append(number)
+
+    old = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+class StepWatch(keras.callbacks.Callback):
+    """Counts steps, and stops the epoch when a signal has come or the loss is not finite.
+
+    Args:
+        progress: the training's `Progress`; its step and partial sums are kept current.
+        received: list of signal numbers, from `signals`.
+        save: function without arguments that saves the state.
+        save_seconds: time between two saves within an epoch.
+    """
+
+    def __init__(self, progress, received, save, save_seconds):
+        super().__init__()
+        self.progress, self.received, self.save, self.save_seconds = progress, received, save, save_seconds
+        self.finite = True
+        self.step_seconds = []
+        self.earlier = dict(progress.partial) or {"steps": 0, "loss": 0.0, "accuracy": 0.0}
+        self.saved_at = self.step_began = time.monotonic()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.step_began = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs):
+        now = time.monotonic()
+        self.step_seconds.append(now - self.step_began)
+        if not math.isfinite(logs["loss"]):
+            self.finite, self.model.stop_training = False, True
+            return
+        self.progress.step += 1
+        self.progress.partial = self._merged(logs)
+        if self.received:
+            self.model.stop_training = True
+        elif now - self.saved_at > self.save_seconds:
+            self.save()
+            self.saved_at = now
+
+    def _merged(self, logs):
+        """Means over the whole epoch, from what was before an interruption and Keras' own means since."""
+        before, since = self.earlier["steps"], len(self.step_seconds)
+        mean = {k: (self.earlier[k] * before + logs[k] * since) / (before + since) for k in ("loss", "accuracy")}
+        return {"steps": before + since, **mean}
+
+    def median_step_seconds(self):
+        """Median, because clocks stall: a mean would tell of the machine's other work. The first step traces."""
+        return statistics.median(self.step_seconds[1:] or self.step_seconds or [math.nan])
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """One bar for the whole training: images/s, time left, loss and accuracy."""
+
+    def __init__(self, epochs, steps, batch_size, first_step):
+        super().__init__()
+        self.epochs, self.steps, self.batch_size, self.step = epochs, steps, batch_size, first_step
+        interactive = sys.stderr.isatty()
+        self.bar = tqdm.tqdm(
+            total=epochs * steps * batch_size,
+            initial=first_step * batch_size,
+            unit=" images",
+            unit_scale=True,
+            smoothing=0.05,
+            mininterval=0.2 if interactive else 60,
+            dynamic_ncols=True,
+        )
+
+    def on_train_batch_end(self, batch, logs):
+        self.step += 1
+        epoch = -(-self.step // self.steps)
+        self.bar.set_description(f"epoch {epoch}/{self.epochs}", refresh=False)
+        self.bar.set_postfix(loss=f"{logs['loss']:.3f}", accuracy=f"{logs['accuracy']:.3f}", refresh=False)
+        self.bar.update(self.batch_size)
+
+    def say(self, line):
+        """Prints a line above the bar."""
+        self.bar.write(line)
+
+    def close(self):
+        self.bar.close()

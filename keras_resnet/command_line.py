@@ -1,0 +1,83 @@
+"""`train.py`: flags -> Recipe -> run. TensorFlow is loaded only when all flags are good."""
+
+import dataclasses
+import pathlib
+import sys
+
+from absl import app, flags
+
+from keras_resnet import environment, recipes
+from keras_resnet.recipes import RECIPES, Recipe
+
+FLAGS = flags.FLAGS
+_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+
+
+def define_flags():
+    flags.DEFINE_enum(
+        "recipe", None, list(RECIPES), "Named recipe; each of its fields has a flag below. By default by --dataset."
+    )
+    for field in dataclasses.fields(Recipe):
+        text = field.metadata["help"] + f" (a recipe's default: {field.default!r})"
+        if field.metadata["choices"] and field.type is str:
+            flags.DEFINE_enum(field.name, None, field.metadata["choices"], text)
+        else:
+            _DEFINE[field.type](field.name, None, text)
+    flags.DEFINE_string("run_dir", None, "The run's own folder; by default runs/ and a name made of data, network and recipe.")
+    flags.DEFINE_enum(
+        "split", "validation", ["validation", "test"], "What the report at the end is about; ask for test once."
+    )
+    flags.DEFINE_float("save_seconds", 300, "Time between two saves within an epoch.", 0)
+
+
+def recipe_from_flags():
+    """Returns (name, Recipe) that the flags ask for.
+
+    Raises:
+        ValueError: a flag's value can't be.
+    """
+    name = FLAGS.recipe or recipes.default_recipe(FLAGS.dataset or "")
+    given = {f.name: FLAGS[f.name].value for f in dataclasses.fields(Recipe) if FLAGS[f.name].value is not None}
+    recipe = dataclasses.replace(RECIPES[name], **given)
+    recipe.check()
+    return name, recipe
+
+
+def default_run_dir(name, recipe):
+    dataset = pathlib.Path(recipe.dataset).name.replace(":", "-")
+    version = "v2" if recipe.version == 2 else ""
+    return pathlib.Path("runs") / f"{dataset}-resnet{recipe.depth}{version}" / name
+
+
+def main(argv):
+    if len(argv) > 1:
+        sys.exit(f"{argv[1]}: flags begin with --; see {argv[0]} --help")
+    try:
+        name, recipe = recipe_from_flags()
+    except ValueError as error:
+        _fail(error)
+    run_dir = pathlib.Path(FLAGS.run_dir) if FLAGS.run_dir else default_run_dir(name, recipe)
+    environment.prepare()
+    from keras_resnet import callbacks, datasets, evaluation, training
+
+    try:
+        print(f"recipe {name}: {training.describe(recipe)} -> {run_dir}", flush=True)
+        if not training.train(recipe, run_dir, FLAGS.save_seconds):
+            print(f"{run_dir}: this run is finished; nothing to train")
+        evaluation.report(run_dir, FLAGS.split)
+    except callbacks.Interrupted as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_status)
+    except (ValueError, datasets.DataError, callbacks.Diverged) as error:
+        _fail(error)
+
+
+def _fail(error):
+    print(f"train: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+def run():
+    """The console script."""
+    define_flags()
+    app.run(main)

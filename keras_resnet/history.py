@@ -1,0 +1,19 @@
+"""`history.csv`: a row for each epoch."""
+
+import csv
+
+from keras_resnet import files
+
+
+def write_history(path, rows):
+    """Writes a list of dicts with the same keys, atomically."""
+    with files.atomic(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_history(path):
+    """Returns what `write_history` wrote, all values as floats."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]

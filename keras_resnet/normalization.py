@@ -1,0 +1,76 @@
+"""Batch normalization as training wants it: TensorFlow's fused kernel on one device, synchronized on several.
+
+A model is built, saved and served with stock Keras layers. Training works on a twin of it whose norms are these, with
+the same names and weights.
+"""
+
+import keras
+import tensorflow as tf
+
+
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """Keras' batch normalization of NHWC maps, computed by TensorFlow's fused kernel (Keras computes it in pieces)."""
+
+    def call(self, inputs, training=None, mask=None):
+        learn = bool(training and self.trainable)
+        x = tf.cast(inputs, self.compute_dtype)
+        gamma = self.gamma if self.scale else tf.ones_like(self.moving_mean)
+        beta = self.beta if self.center else tf.zeros_like(self.moving_mean)
+        # The kernel computes scale and statistics in float32 whatever the maps' precision.
+        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=tf.cast(gamma, tf.float32),
+            offset=tf.cast(beta, tf.float32),
+            mean=tf.zeros((0,)) if learn else tf.cast(self.moving_mean, tf.float32),
+            variance=tf.zeros((0,)) if learn else tf.cast(self.moving_variance, tf.float32),
+            epsilon=self.epsilon,
+            is_training=learn,
+        )
+        if learn:
+            # The kernel returns Bessel's unbiased variance; Keras keeps the biased one.
+            n = tf.cast(tf.size(x) / tf.shape(x)[-1], tf.float32)
+            variance *= (n - 1) / n
+            keep = self.momentum
+            self.moving_mean.assign(self.moving_mean * keep + mean * (1 - keep))
+            self.moving_variance.assign(self.moving_variance * keep + variance * (1 - keep))
+        return y
+
+
+def training_twin(model, kind, precision="float32"):
+    """Clones a flat functional model for training, weights included.
+
+    Args:
+        model: a functional `keras.Model` in float32.
+        kind: `"fused"` (one device, no XLA), `"synchronized"` (replicas) or `"stock"`.
+        precision: Keras dtype policy of all layers but the last: the loss wants float32 logits.
+
+    Returns:
+        A new model. `copy_weights(twin, model)` brings what it learned back.
+    """
+
+    def clone(layer):
+        config = layer.get_config()
+        if layer.name not in model.output_names:
+            config["dtype"] = precision
+        if type(layer) is keras.layers.BatchNormalization:
+            if kind == "fused" and len(layer.input.shape) == 4 and layer.axis in (-1, 3):
+                return FusedBatchNormalization.from_config(config)
+            if kind == "synchronized":
+                config["synchronized"] = True
+        return layer.__class__.from_config(config)
+
+    twin = keras.models.clone_model(model, clone_function=clone)
+    copy_weights(model, twin)
+    return twin
+
+
+def copy_weights(source, target):
+    """Copies all weights between two models of the same layers."""
+    for old, new in zip(source.weights, target.weights, strict=True):
+        new.assign(value(old))
+
+
+def value(variable):
+    """The value of a Keras variable as a NumPy array; of the first replica where there are several."""
+    v = variable.value if hasattr(variable, "value") else variable
+    return (v.values[0] if hasattr(v, "values") else v).numpy()

@@ -1,0 +1,165 @@
+"""`ImageContract`: how a picture becomes a tensor, in the only place that knows it.
+
+Training, evaluation, calibration, the exported file and every client obey the contract that a run saves. Pillow's
+bilinear resize on uint8 is the reference; TensorFlow's decoder and antialiased resize follow it to within one level,
+and exactly where nothing is resized.
+"""
+
+import dataclasses
+import io
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from keras_resnet import files
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageContract:
+    """From any picture to the network's input.
+
+    The picture is turned upright (EXIF), converted to RGB or gray, resized (bilinear, antialiased) until it just
+    covers `height / crop_fraction` x `width / crop_fraction`, cropped in the centre, and scaled: `x = pixel / 128 - 1`.
+    That scale makes a uint8 pixel the int8 input exactly: `q = pixel - 128`.
+
+    Attributes:
+        height, width: of the network's input, in pixels.
+        channels: 3 (RGB) or 1 (gray).
+        labels: class names, in the order of the logits.
+        crop_fraction: the part of the resized picture's shorter side that the crop keeps, in (0, 1].
+    """
+
+    height: int
+    width: int
+    channels: int
+    labels: tuple[str, ...]
+    crop_fraction: float = 1.0
+
+    def __post_init__(self):
+        if self.height < 1 or self.width < 1 or self.channels not in (1, 3):
+            raise ValueError(f"{self.height}x{self.width}x{self.channels}: expected height x width x 3 (RGB) or 1 (gray)")
+        if not 0 < self.crop_fraction <= 1:
+            raise ValueError(f"crop_fraction={self.crop_fraction}: expected more than 0 and at most 1, as 0.875")
+
+    @property
+    def shape(self):
+        return self.height, self.width, self.channels
+
+    def save(self, path):
+        """Writes the contract as JSON, with the rules in words, so that a reader needs no other source."""
+        rules = {
+            "orientation": "EXIF applied",
+            "resize": "bilinear, antialiased, until the crop is just covered; rounded to uint8",
+            "crop": "centre",
+            "scale": "x = pixel / 128 - 1",
+        }
+        files.write_json(path, {**dataclasses.asdict(self), "rules": rules})
+
+    @classmethod
+    def load(cls, path):
+        """Reads what `save` wrote."""
+        saved = files.read_json(path)
+        saved.pop("rules")
+        return cls(**{**saved, "labels": tuple(saved["labels"])})
+
+    def resized(self, height, width):
+        """Size (height, width) to which a picture is resized before the crop; in integers, so that every port agrees."""
+        to_height, to_width = round(self.height / self.crop_fraction), round(self.width / self.crop_fraction)
+        if width * to_height >= height * to_width:
+            return to_height, max(to_width, (width * to_height + height // 2) // height)
+        return max(to_height, (height * to_width + width // 2) // width), to_width
+
+    def picture(self, image):
+        """Prepares one picture; the reference that every other reader is held to.
+
+        Args:
+            image: a `PIL.Image.Image`.
+
+        Returns:
+            uint8 array (height, width, channels).
+        """
+        image = upright(image, self.channels)
+        height, width = self.resized(image.height, image.width)
+        if (height, width) != (image.height, image.width):
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+        top, left = (height - self.height) // 2, (width - self.width) // 2
+        image = image.crop((left, top, left + self.width, top + self.height))
+        return np.asarray(image, np.uint8).reshape(self.shape)
+
+    def decode(self, encoded):
+        """The same in a TensorFlow graph.
+
+        Args:
+            encoded: scalar string tensor, a JPEG, PNG, BMP or GIF as `plain_bytes` leaves it.
+
+        Returns:
+            uint8 tensor (height, width, channels).
+        """
+        import tensorflow as tf
+
+        image = decode_exactly(encoded, self.channels)
+        shape = tf.shape(image)
+        # The integer rule of `resized`, branch for branch.
+        to_height, to_width = round(self.height / self.crop_fraction), round(self.width / self.crop_fraction)
+        height, width = shape[0], shape[1]
+        if_wide = width * to_height >= height * to_width
+        new_height = tf.where(if_wide, to_height, tf.maximum(to_height, (height * to_width + width // 2) // width))
+        new_width = tf.where(if_wide, tf.maximum(to_width, (width * to_height + height // 2) // height), to_width)
+        image = resize(image, (new_height, new_width))
+        top, left = (new_height - self.height) // 2, (new_width - self.width) // 2
+        image = tf.slice(image, (top, left, 0), self.shape)
+        return tf.ensure_shape(image, self.shape)
+
+
+def normalize(pixels):
+    """Scales uint8 pixels (array or tensor of any shape) to float32 in [-1, 1): `x = pixel / 128 - 1`, exactly."""
+    if isinstance(pixels, np.ndarray):
+        return pixels.astype(np.float32) / 128 - 1
+    import tensorflow as tf
+
+    return tf.cast(pixels, tf.float32) / 128 - 1
+
+
+def resize(image, size):
+    """TensorFlow's bilinear, antialiased resize of a uint8 image, rounded to uint8 as Pillow does."""
+    import tensorflow as tf
+
+    resized = tf.image.resize(image, size, antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+
+def decode_exactly(encoded, channels):
+    """Decodes a picture (scalar string tensor) to uint8 (height, width, channels), pixel for pixel as Pillow does."""
+    import tensorflow as tf
+
+    def jpeg():  # the default DCT is a faster one that differs from Pillow's
+        return tf.io.decode_jpeg(encoded, channels, dct_method="INTEGER_ACCURATE")
+
+    def other():
+        return tf.io.decode_image(encoded, channels, expand_animations=False)
+
+    image = tf.cond(tf.io.is_jpeg(encoded), jpeg, other)
+    return tf.ensure_shape(image, (None, None, channels))
+
+
+def upright(image, channels=3):
+    """Turns a `PIL.Image.Image` upright by its EXIF tag and converts it to RGB or gray, 8 bits a channel."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits a pixel: Pillow's own conversion would clip, not scale
+        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("RGB" if channels == 3 else "L")
+
+
+def is_plain(image):
+    """Whether TensorFlow decodes this opened `PIL.Image.Image` as Pillow does: an upright RGB or gray picture."""
+    return image.mode in ("RGB", "L") and image.getexif().get(0x0112, 1) == 1 and image.format in ("JPEG", "PNG", "BMP")
+
+
+def plain_bytes(path):
+    """Reads a picture that TensorFlow can't (palette, RGBA, CMYK, EXIF …) and returns it as the bytes of a plain PNG."""
+    with Image.open(path) as image:
+        plain = io.BytesIO()
+        upright(image).save(plain, "PNG", compress_level=1)
+    return plain.getvalue()

@@ -1,0 +1,166 @@
+"""`Recipe`: everything that makes a training run what it is. One named recipe is one row of the README's table.
+
+It loads nothing, so that flags are checked at once: `train.py` makes one flag of each field.
+"""
+
+import dataclasses
+import math
+import os
+
+from keras_resnet import depths
+
+
+def option(default, help, choices=None):  # noqa: A002 (absl's own word for it)
+    """A field of the recipe with the help text of its flag."""
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A training run, whole. Two runs of one recipe on one machine end with the same bits."""
+
+    # What is learned from
+    dataset: str = option(
+        "cifar10", "TFDS name (cifar10, cifar100, imagenet2012, tf_flowers, …), a folder with a folder per class, or digits."
+    )
+    data_dir: str = option("", "Where TFDS keeps or puts its data; by default TFDS's own folder (TFDS_DATA_DIR).")
+    image_size: int = option(0, "Side of the network's input in pixels; 0: the data set's own size, else 224.")
+    crop_fraction: float = option(1.0, "Part of the resized picture's side that the evaluation crop keeps.")
+    augmentation: str = option(
+        "crop_flip",
+        "What training does to pictures: pad and crop, mirror, random resized crop (large pictures).",
+        ("none", "flip", "crop", "crop_flip", "resized_crop", "resized_crop_flip"),
+    )
+    max_bad_fraction: float = option(0.01, "Unreadable pictures of a folder that are left out before training refuses.")
+
+    # The network
+    depth: int = option(20, "18, 34, 50, 101, 152 (ImageNet family) or 6n+2: 8, 20, 32, 44, 56, 110 (CIFAR family).")
+    width: float = option(1.0, "Multiplies all filters.")
+    version: int = option(1, "1: ReLU after the addition; 2: pre-activation.", (1, 2))
+    stem: str = option("auto", "7x7/2 and max-pooling, or 3x3; auto: small below 64 pixels.", ("auto", "imagenet", "small"))
+    shortcut: str = option(
+        "projection", "1x1 convolution, zero-padded identity, or none: the plain network.", ("projection", "A", "none")
+    )
+    activation: str = option("relu", "Activation.", ("relu", "relu6"))
+
+    # How it learns
+    epochs: int = option(200, "Passes over the training pictures.")
+    batch_size: int = option(128, "Pictures a step, over all devices.")
+    learning_rate: float = option(0.1, "Peak learning rate at this batch size.")
+    schedule: str = option(
+        "cosine",
+        "cosine: warm-up, then half a cosine to 0; one_cycle: linear up, linear down to 0; "
+        "steps: warm-up, then a tenth at each of --decay_at.",
+        ("cosine", "one_cycle", "steps"),
+    )
+    warmup: float = option(0.0, "Part of the training in which the learning rate rises from 0 to its peak.")
+    decay_at: str = option("0.5,0.75", "Where --schedule=steps decays, as parts of the training.")
+    momentum: float = option(0.9, "Nesterov momentum of SGD.")
+    weight_decay: float = option(1e-4, "L2 penalty on kernels, not on norms and biases.")
+    label_smoothing: float = option(0.0, "Part of a label's probability that is spread over all classes.")
+    seed: int = option(0, "Of the initial weights, the order of examples and the augmentation.")
+
+    # What it runs on
+    strategy: str = option(
+        "auto", "tf.distribute strategy; auto: mirrored where there are several GPUs.", ("auto", "one_device", "mirrored")
+    )
+    precision: str = option(
+        "auto",
+        "Keras dtype policy; auto: mixed on GPUs with tensor cores, else float32.",
+        ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    compile: str = option("auto", "XLA; auto: on one GPU.", ("auto", "xla", "none"))
+
+    def check(self):
+        """Raises ValueError, with what was received, what was expected and what to type, for a field that can't be."""
+        for field in dataclasses.fields(self):
+            value, choices = getattr(self, field.name), field.metadata["choices"]
+            if choices and value not in choices:
+                raise ValueError(f"--{field.name}={value}: choose {', '.join(map(str, choices))}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"--{field.name}={value}: expected a finite number")
+        try:
+            depths.layout(self.depth)
+        except ValueError as error:
+            raise ValueError(f"--{error}") from None
+        for name, holds, expected in (
+            ("image_size", self.image_size >= 0, "0 (the data set's own size) or pixels, as 224"),
+            ("crop_fraction", 0 < self.crop_fraction <= 1, "more than 0 and at most 1, as 0.875"),
+            ("max_bad_fraction", 0 <= self.max_bad_fraction < 1, "at least 0 and less than 1, as 0.01"),
+            ("width", self.width > 0, "a positive factor, as 0.5 or 2"),
+            ("epochs", self.epochs >= 1, "at least 1"),
+            ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("learning_rate", self.learning_rate > 0, "a positive number, as 0.1"),
+            ("warmup", 0 <= self.warmup < 1, "at least 0 and less than 1, as 0.05"),
+            ("momentum", 0 <= self.momentum < 1, "at least 0 and less than 1, as 0.9"),
+            ("weight_decay", self.weight_decay >= 0, "at least 0, as 1e-4"),
+            ("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and less than 1, as 0.1"),
+            ("seed", 0 <= self.seed < 2**31, "0 to 2147483647"),
+        ):
+            if not holds:
+                raise ValueError(f"--{name}={getattr(self, name)}: expected {expected}")
+        try:
+            parts = self.decay_parts
+        except ValueError:
+            parts = (math.nan,)
+        if not all(0 < p < 1 for p in parts) or sorted(parts) != list(parts):
+            raise ValueError(f"--decay_at={self.decay_at}: expected rising parts of the training, as 0.5,0.75")
+        if is_folder(self.dataset) and not os.path.isdir(self.dataset):
+            raise ValueError(f"--dataset={self.dataset}: no such folder; give one that holds a folder per class")
+
+    @property
+    def decay_parts(self):
+        return tuple(float(part) for part in self.decay_at.split(","))
+
+    def differences(self, other):
+        """Returns `--name=mine (it has theirs)` for each field that differs from a dict of fields.
+
+        A field that the dict lacks, written before there was such a field, has its default.
+        """
+        mine, theirs = dataclasses.asdict(self), dataclasses.asdict(dataclasses.replace(Recipe(), **other))
+        return [f"--{name}={mine[name]} (it has {theirs[name]})" for name in mine if mine[name] != theirs[name]]
+
+
+def is_folder(dataset):
+    """Whether a `dataset` names a folder rather than a TFDS data set (`name`, `name/config:1.0.0`)."""
+    return os.path.isdir(dataset) or dataset.startswith((".", "/", "~")) or dataset.endswith("/")
+
+
+RECIPES = {
+    # This project's own: a ResNet-8 on 1,079 pictures of 8x8 pixels, for the demo. Digits must not be mirrored.
+    "digits": Recipe(
+        dataset="digits",
+        depth=8,
+        epochs=40,
+        batch_size=64,
+        schedule="one_cycle",
+        warmup=0.2,
+        weight_decay=5e-4,
+        augmentation="crop",
+    ),
+    # He et al. 2015, section 4.2: 64,000 steps of 128; a tenth of the learning rate at 32,000 and 48,000 steps.
+    "cifar10": Recipe(epochs=182, schedule="steps", decay_at="0.5,0.75"),
+    # One cycle as in the DAWNBench entries (Page 2018, https://myrtle.ai/learn/how-to-train-your-resnet/), with their
+    # weight decay, for a budget of one to two hours on two CPU cores.
+    "cifar10_fast": Recipe(epochs=50, schedule="one_cycle", warmup=0.15, learning_rate=0.15, weight_decay=5e-4),
+    # Goyal et al. 2017, https://arxiv.org/abs/1706.02677: 90 epochs, 0.1 for each 256 pictures, 5 epochs of warm-up;
+    # cosine instead of steps and smoothed labels as in He et al. 2018, https://arxiv.org/abs/1812.01187.
+    "imagenet": Recipe(
+        dataset="imagenet2012",
+        depth=50,
+        image_size=224,
+        crop_fraction=0.875,
+        augmentation="resized_crop_flip",
+        epochs=90,
+        batch_size=256,
+        warmup=5 / 90,
+        label_smoothing=0.1,
+    ),
+}
+
+
+def default_recipe(dataset):
+    """The name of the recipe that fits a data set when none is asked for."""
+    if dataset in ("", "cifar10", "cifar100"):
+        return "cifar10"
+    return dataset if dataset in RECIPES else "imagenet"

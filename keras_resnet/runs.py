@@ -1,0 +1,120 @@
+"""A run is a folder. This file knows its paths, and whether a command may begin, continue or leave it alone."""
+
+import contextlib
+import dataclasses
+import fcntl
+import importlib.metadata
+import pathlib
+import platform
+import subprocess
+
+from keras_resnet import files
+from keras_resnet.recipes import Recipe
+
+
+class RunError(ValueError):
+    """A folder that this command can't use; the message says what to type."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Paths of a run's folder."""
+
+    path: pathlib.Path
+
+    @property
+    def recipe(self):
+        return self.path / "recipe.json"
+
+    @property
+    def contract(self):
+        return self.path / "contract.json"
+
+    @property
+    def checkpoint(self):
+        return self.path / "checkpoints" / "latest.npz"
+
+    @property
+    def model(self):
+        return self.path / "model.keras"
+
+    @property
+    def history(self):
+        return self.path / "history.csv"
+
+    @property
+    def tensorboard(self):
+        return self.path / "tensorboard"
+
+    @property
+    def report(self):
+        return self.path / "report.json"
+
+    @property
+    def figures(self):
+        return self.path / "figures"
+
+
+def prepare(run, recipe):
+    """Makes a new run's folder, or checks that an existing one is this recipe's.
+
+    Raises:
+        RunError: the folder holds another recipe's run, or something else.
+    """
+    if run.recipe.exists():
+        differences = recipe.differences(files.read_json(run.recipe)["recipe"])
+        if differences:
+            raise RunError(
+                f"--run_dir={run.path}: another run is there: {', '.join(differences)}; "
+                "give its flags to continue it, or another --run_dir"
+            )
+    elif run.path.exists() and any(p.name != ".lock" for p in run.path.iterdir()):
+        raise RunError(f"--run_dir={run.path}: this folder holds something else; give an empty or a new one")
+    else:
+        files.write_json(run.recipe, {"recipe": dataclasses.asdict(recipe), **origin()})
+
+
+def load_recipe(run):
+    """Reads the recipe of an existing run.
+
+    Raises:
+        RunError: no run is there.
+    """
+    if not run.recipe.exists():
+        raise RunError(f"{run.path}: no run is there (it has no recipe.json); train one with --run_dir={run.path}")
+    return Recipe(**files.read_json(run.recipe)["recipe"])
+
+
+@contextlib.contextmanager
+def locked(run):
+    """Keeps two processes from training in one folder.
+
+    Raises:
+        RunError: another process does.
+    """
+    run.path.mkdir(parents=True, exist_ok=True)
+    with open(run.path / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(f"--run_dir={run.path}: another process trains there; wait for it or give another") from None
+        yield
+
+
+def origin():
+    """Versions and git commit: where a run came from."""
+    packages = ("keras-resnet", "tensorflow", "keras", "numpy", "pillow", "tensorflow-datasets")
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return {"versions": versions, "git_commit": _git_commit()}
+
+
+def _git_commit():
+    here = pathlib.Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,226 @@
+"""`train`: from a recipe to a finished run. Running it again continues where it was cut off, bit for bit.
+
+Every random draw is a function of (seed, step), so a restart needs only weights, optimizer, step and best-so-far.
+"""
+
+import dataclasses
+import resource
+import time
+
+import keras
+from keras import ops
+
+from keras_resnet import callbacks, checkpoints, distribution, events, normalization, optimization, runs
+from keras_resnet.datasets import DataError, load_dataset
+from keras_resnet.folders import report as report_files
+from keras_resnet.history import write_history
+from keras_resnet.resnet import ResNet
+
+
+def train(recipe, run_dir, save_seconds=300):
+    """Trains a recipe in a folder of its own, or continues there.
+
+    Args:
+        recipe: `Recipe`.
+        run_dir: `pathlib.Path` of the run's folder.
+        save_seconds: time between two saves within an epoch; each epoch's end is saved too.
+
+    Returns:
+        True if there was something to do, False if the run was finished already.
+
+    Raises:
+        RunError: the folder is another run's.
+        DataError: the data can't be had or learned from.
+        Interrupted: SIGTERM or Ctrl-C came; the state is saved.
+        Diverged: the loss is not finite; the last good state is kept.
+    """
+    run = runs.Run(run_dir)
+    with runs.locked(run), callbacks.signals() as received:
+        runs.prepare(run, recipe)
+        if run.model.exists() and is_finished(run, recipe):
+            return False
+        trainer = Trainer(recipe, run, received, save_seconds)
+        trainer.fit()
+        return True
+
+
+def is_finished(run, recipe):
+    """Whether a run's history holds all its epochs."""
+    return run.history.exists() and len(run.history.read_text().splitlines()) == recipe.epochs + 1
+
+
+def build_model(recipe, contract):
+    """The float32 model of a recipe, stock Keras layers only, its weights drawn by the recipe's seed."""
+    keras.utils.set_random_seed(recipe.seed)
+    return ResNet(
+        recipe.depth,
+        contract.shape,
+        len(contract.labels),
+        width=recipe.width,
+        version=recipe.version,
+        stem=None if recipe.stem == "auto" else recipe.stem,
+        shortcut=recipe.shortcut,
+        activation=recipe.activation,
+    )
+
+
+def cross_entropy(label_smoothing=0.0):
+    """Softmax cross-entropy of integer labels (batch,) and logits (batch, classes), a value for each example."""
+
+    def loss(labels, logits):
+        targets = ops.one_hot(ops.reshape(labels, (-1,)), logits.shape[-1])
+        return keras.losses.categorical_crossentropy(targets, logits, True, label_smoothing)
+
+    return loss
+
+
+class Trainer:
+    """The parts of one training, made once; `fit` goes through the epochs."""
+
+    def __init__(self, recipe, run, received, save_seconds):
+        self.recipe, self.run, self.received, self.save_seconds = recipe, run, received, save_seconds
+        hardware = distribution.choose(recipe.strategy, recipe.precision, recipe.compile, recipe.batch_size)
+        print(hardware.description, flush=True)
+        self.data = _load(recipe)
+        self.steps = len(self.data.train) // recipe.batch_size
+        if not self.steps:
+            raise DataError(f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures")
+        self.validation = self.data.evaluation("validation")
+        self.data.contract.save(run.contract)
+        self.model = build_model(recipe, self.data.contract)
+        with hardware.strategy.scope():
+            self.twin = normalization.training_twin(self.model, hardware.norm, hardware.precision)
+            self.optimizer = optimization.make_optimizer(
+                recipe, recipe.epochs * self.steps, hardware.precision == "mixed_float16"
+            )
+            self.optimizer.build(self.twin.trainable_variables)
+            self.twin.compile(
+                self.optimizer,
+                cross_entropy(recipe.label_smoothing),
+                metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+                jit_compile=hardware.xla,
+            )
+            self.progress = checkpoints.restore(run.checkpoint, self.twin, self.optimizer)
+
+    def save(self):
+        checkpoints.save(self.run.checkpoint, self.twin, self.optimizer, self.progress)
+
+    def fit(self):
+        recipe, progress = self.recipe, self.progress
+        splits = " / ".join(f"{len(s):,}" for s in (self.data.train, self.data.validation, self.data.test))
+        print(f"{self.data.name}: {splits} pictures to train / validate / test, {len(self.data.contract.labels)} classes")
+        print(f"{self.model.name}: {self.model.count_params():,} parameters", flush=True)
+        if progress.step:
+            print(f"continues at step {progress.step:,} of {recipe.epochs * self.steps:,}", flush=True)
+        writer = events.Writer(self.run.tensorboard)
+        if not progress.step:
+            writer.begin(self.model, self._batches(0, 0))
+        bar = callbacks.ProgressBar(recipe.epochs, self.steps, recipe.batch_size, progress.step)
+        try:
+            for epoch in range(len(progress.history), recipe.epochs):
+                row = self._epoch(epoch, bar)
+                writer.epoch(row)
+                bar.say(_line(row, recipe.epochs))
+        finally:
+            bar.close()
+            writer.close()
+
+    def _epoch(self, epoch, bar):
+        """One epoch, from wherever it was cut off: the remaining steps, the validation, the save."""
+        began = time.monotonic()
+        watch = callbacks.StepWatch(self.progress, self.received, self.save, self.save_seconds)
+        first = self.progress.step - epoch * self.steps
+        if first < self.steps:
+            self.twin.fit(
+                self._batches(epoch, first),
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                steps_per_epoch=self.steps - first,
+                callbacks=[watch, bar],
+                shuffle=False,
+                verbose=0,
+            )
+            if not watch.finite:
+                raise self._diverged()
+            self._stop_if_asked()
+        scores = self.twin.evaluate(self.validation, verbose=0, return_dict=True)
+        self.progress.seconds += time.monotonic() - began
+        row = self._row(epoch, scores, watch.median_step_seconds())
+        self.progress.history.append(row)
+        self.progress.partial = {}
+        self._keep_best(scores)
+        self.save()
+        write_history(self.run.history, self.progress.history)
+        self._stop_if_asked(saved=True)
+        return row
+
+    def _batches(self, epoch, first_step):
+        recipe = self.recipe
+        return self.data.training(recipe.batch_size, recipe.seed, epoch, first_step, recipe.augmentation)
+
+    def _row(self, epoch, scores, step_seconds):
+        return {
+            "epoch": epoch + 1,
+            "step": self.progress.step,
+            "loss": self.progress.partial["loss"],
+            "accuracy": self.progress.partial["accuracy"],
+            "val_loss": scores["loss"],
+            "val_accuracy": scores["accuracy"],
+            "learning_rate": self._learning_rate(self.progress.step - 1),
+            "images_per_second": self.recipe.batch_size / step_seconds,
+            "seconds": self.progress.seconds,
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+
+    def _keep_best(self, scores):
+        """Saves the model, as stock layers, when it is the best on the validation pictures."""
+        rank = (scores["accuracy"], -scores["loss"])
+        if rank > self.progress.best:
+            self.progress.best = rank
+            normalization.copy_weights(self.twin, self.model)
+            save_model(self.model, self.run.model)
+
+    def _stop_if_asked(self, saved=False):
+        if self.received:
+            if not saved:
+                self.save()
+            raise callbacks.Interrupted(self.received[0], self.progress.step)
+
+    def _diverged(self):
+        step, saved = self.progress.step + 1, self.run.checkpoint
+        return callbacks.Diverged(step, self._learning_rate(step - 1), saved if saved.exists() else None)
+
+    def _learning_rate(self, step):
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        return float(optimizer._learning_rate(step))
+
+
+def save_model(model, path):
+    """Saves a Keras model atomically."""
+    from keras_resnet import files
+
+    with files.atomic(path) as temporary:
+        model.save(temporary)
+
+
+def _load(recipe):
+    source = {k: getattr(recipe, k) for k in ("data_dir", "image_size", "crop_fraction", "max_bad_fraction")}
+    data = load_dataset(recipe.dataset, **source)
+    if data.unreadable:
+        print(f"{len(data.unreadable)} pictures can't be read and are left out:")
+        print(report_files(data.unreadable), flush=True)
+    return data
+
+
+def _line(row, epochs):
+    return (
+        f"epoch {row['epoch']:3d}/{epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}  "
+        f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}  "
+        f"learning rate {row['learning_rate']:.2g}  {row['images_per_second']:,.0f} images/s"
+    )
+
+
+def describe(recipe):
+    """A recipe in one line: the fields that differ from the defaults."""
+    changed = (f for f in dataclasses.fields(recipe) if getattr(recipe, f.name) != f.default)
+    return " ".join(f"--{f.name}={getattr(recipe, f.name)}" for f in changed)
