@@ -5,6 +5,10 @@ The names below load TensorFlow when they are first used, so that flags and help
 
 import importlib
 
+from keras_resnet import environment
+
+environment.prepare()
+
 __version__ = "0.1.0"
 
 _HOMES = {

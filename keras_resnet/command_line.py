@@ -6,7 +6,7 @@ import sys
 
 from absl import app, flags
 
-from keras_resnet import environment, recipes
+from keras_resnet import recipes
 from keras_resnet.recipes import RECIPES, Recipe
 
 FLAGS = flags.FLAGS
@@ -57,7 +57,6 @@ def main(argv):
     except ValueError as error:
         _fail(error)
     run_dir = pathlib.Path(FLAGS.run_dir) if FLAGS.run_dir else default_run_dir(name, recipe)
-    environment.prepare()
     from keras_resnet import callbacks, datasets, evaluation, training
 
     try:

@@ -10,7 +10,7 @@ import time
 import keras
 from keras import ops
 
-from keras_resnet import callbacks, checkpoints, distribution, events, normalization, optimization, runs
+from keras_resnet import callbacks, checkpoints, distribution, events, files, normalization, optimization, runs
 from keras_resnet.datasets import DataError, load_dataset
 from keras_resnet.folders import report as report_files
 from keras_resnet.history import write_history
@@ -81,7 +81,7 @@ class Trainer:
         self.recipe, self.run, self.received, self.save_seconds = recipe, run, received, save_seconds
         hardware = distribution.choose(recipe.strategy, recipe.precision, recipe.compile, recipe.batch_size)
         print(hardware.description, flush=True)
-        self.data = _load(recipe)
+        self.data = load_data(recipe)
         self.steps = len(self.data.train) // recipe.batch_size
         if not self.steps:
             raise DataError(f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures")
@@ -197,13 +197,12 @@ class Trainer:
 
 def save_model(model, path):
     """Saves a Keras model atomically."""
-    from keras_resnet import files
-
     with files.atomic(path) as temporary:
         model.save(temporary)
 
 
-def _load(recipe):
+def load_data(recipe):
+    """Loads a recipe's `Data` and names the files that can't be read."""
     source = {k: getattr(recipe, k) for k in ("data_dir", "image_size", "crop_fraction", "max_bad_fraction")}
     data = load_dataset(recipe.dataset, **source)
     if data.unreadable:
