@@ -6,10 +6,11 @@ import sys
 
 from absl import app, flags
 
-from keras_resnet import recipes
+from keras_resnet import environment, recipes
 from keras_resnet.recipes import RECIPES, Recipe
 
 FLAGS = flags.FLAGS
+flags.disclaim_key_flags()  # they count as the script's own, so that its --help lists them
 _DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
 
 
@@ -27,6 +28,7 @@ def define_flags():
     flags.DEFINE_enum(
         "split", "validation", ["validation", "test"], "What the report at the end is about; ask for test once."
     )
+    flags.DEFINE_integer("logical_cpus", 1, "Show the CPU as several devices, to try --strategy=mirrored without GPUs.", 1)
     flags.DEFINE_float("save_seconds", 300, "Time between two saves within an epoch.", 0)
 
 
@@ -57,17 +59,22 @@ def main(argv):
     except ValueError as error:
         _fail(error)
     run_dir = pathlib.Path(FLAGS.run_dir) if FLAGS.run_dir else default_run_dir(name, recipe)
-    from keras_resnet import callbacks, datasets, evaluation, training
+    environment.load_tensorflow()
+    from keras_resnet import callbacks, distribution, evaluation, training
 
     try:
+        distribution.split_cpu(FLAGS.logical_cpus)
         print(f"recipe {name}: {training.describe(recipe)} -> {run_dir}", flush=True)
         if not training.train(recipe, run_dir, FLAGS.save_seconds):
             print(f"{run_dir}: this run is finished; nothing to train")
+            if evaluation.has_report(run_dir, FLAGS.split):
+                print(f"its report on the {FLAGS.split} pictures is in {run_dir}/report.json")
+                return
         evaluation.report(run_dir, FLAGS.split)
     except callbacks.Interrupted as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
-    except (ValueError, datasets.DataError, callbacks.Diverged) as error:
+    except (ValueError, callbacks.Diverged) as error:
         _fail(error)
 
 
@@ -80,3 +87,7 @@ def run():
     """The console script."""
     define_flags()
     app.run(main)
+
+
+if __name__ == "__main__":
+    run()

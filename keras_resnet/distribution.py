@@ -76,6 +76,13 @@ def choose(strategy="auto", precision="auto", compile="auto", batch_size=None): 
     return dataclasses.replace(hardware, description=" · ".join(what))
 
 
+def split_cpu(devices):
+    """Shows the CPU as several logical devices, before TensorFlow has begun to use it."""
+    if devices > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
+
+
 def _precision(gpus):
     """Mixed precision where the hardware gains from it: bfloat16 from Ampere (8.0) on, float16 on Volta and Turing."""
     if not gpus:

@@ -13,7 +13,7 @@ import sys
 import numpy as np
 from absl import app, flags
 
-from keras_resnet import events, files, metrics, runs
+from keras_resnet import environment, files, metrics, runs
 from keras_resnet.history import read_history
 from keras_resnet.preprocessing import ImageContract
 
@@ -92,6 +92,12 @@ def report(run_dir, split="validation"):
     return new
 
 
+def has_report(run_dir, split):
+    """Whether a split's report has been made."""
+    path = runs.Run(pathlib.Path(run_dir)).report
+    return path.exists() and split in files.read_json(path)
+
+
 def table(made, split):
     """The report as lines for people."""
     training, result = made["training"], made[split]
@@ -137,7 +143,7 @@ def _training(history, model, recipe):
 
 
 def _draw(run, history, logits, labels, worst, names, title, split):
-    from keras_resnet import figures
+    from keras_resnet import events, figures
 
     matrix = metrics.confusion_matrix(logits.argmax(-1), labels, len(names))
     events.write_confusion(
@@ -162,6 +168,7 @@ def _duration(seconds):
 def main(argv):
     if len(argv) != 2:
         sys.exit(f"evaluation: expected one folder, got {argv[1:]}; type python -m keras_resnet.evaluation runs/NAME")
+    environment.load_tensorflow()
     try:
         report(argv[1], flags.FLAGS.split)
     except ValueError as error:

@@ -1,0 +1,1 @@
+"""Small trained models, shipped with the package; `load` reads one by name."""
