@@ -1,0 +1,96 @@
+"""Each augmented picture is a window of its original, and every draw follows from the seed."""
+
+import io
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from keras_resnet import augmentation
+from keras_resnet.preprocessing import ImageContract
+
+CONTRACT = ImageContract(16, 16, 3, ("a", "b"))
+
+
+def pictures(n=200, side=32):
+    return np.random.default_rng(0).integers(0, 256, (n, side, side, 3), np.uint8)
+
+
+def seed(a=0, b=0):
+    return tf.constant([a, b], tf.int32)
+
+
+class CropAndFlipTest(tf.test.TestCase):
+    def places(self, original, augmented):
+        """(top, left, mirrored) of each window, found by trying all of them."""
+        found = []
+        padded = np.pad(original, ((0, 0), (4, 4), (4, 4), (0, 0)), constant_values=128)
+        for big, small in zip(padded, augmented, strict=True):
+            windows = [
+                (top, left, mirrored)
+                for top in range(9)
+                for left in range(9)
+                for mirrored in (False, True)
+                if np.array_equal(big[top : top + 32, left : left + 32][:, :: -1 if mirrored else 1], small)
+            ]
+            self.assertLen(windows, 1)
+            found += windows
+        return np.array(found)
+
+    def test_windows_of_the_padded_picture(self):
+        original = pictures()
+        places = self.places(original, augmentation.crop_and_flip(original, seed()).numpy())
+        for axis in (0, 1):
+            self.assertEqual(set(places[:, axis]), set(range(9)))
+        self.assertBetween(places[:, 2].mean(), 0.35, 0.65)
+        # Offsets and mirroring are drawn independently.
+        self.assertLess(np.abs(np.corrcoef(places.T)[np.triu_indices(3, 1)]).max(), 0.25)
+
+    def test_parts(self):
+        original = pictures(50)
+        cropped = self.places(original, augmentation.crop_and_flip(original, seed(), flip=False).numpy())
+        self.assertEqual(set(cropped[:, 2]), {0})
+        flipped = self.places(original, augmentation.crop_and_flip(original, seed(), crop=False).numpy())
+        self.assertEqual({tuple(p) for p in flipped[:, :2]}, {(4, 4)})
+
+    def test_seed_decides(self):
+        original = pictures(20)
+        first = augmentation.crop_and_flip(original, seed(1, 2))
+        self.assertAllEqual(first, augmentation.crop_and_flip(original, seed(1, 2)))
+        self.assertNotAllEqual(first, augmentation.crop_and_flip(original, seed(1, 3)))
+        self.assertNotAllEqual(first, augmentation.crop_and_flip(original, seed(2, 2)))
+
+
+class RandomResizedCropTest(tf.test.TestCase):
+    def gradient(self, kind):
+        """A picture whose red and green tell the place of each pixel, encoded."""
+        y, x = np.mgrid[:200, :240]
+        file = io.BytesIO()
+        image = Image.fromarray(np.stack([x, y, np.zeros_like(x)], -1).astype(np.uint8))
+        image.save(file, kind, **({"quality": 98, "subsampling": 0} if kind == "JPEG" else {}))
+        return tf.constant(file.getvalue())
+
+    def test_windows_within_the_picture(self):
+        for kind in ("JPEG", "PNG"):
+            areas, ratios = [], []
+            for i in range(60):
+                crop = augmentation.random_resized_crop(self.gradient(kind), CONTRACT, seed(0, i)).numpy().astype(float)
+                self.assertEqual(crop.shape, (16, 16, 3))
+                # Centres of the outermost pixels are 15/16 of the window apart.
+                width, height = ((crop[..., c].max() - crop[..., c].min()) * 16 / 15 for c in (0, 1))
+                areas.append(width * height / (200 * 240))
+                ratios.append(width / height)
+            self.assertBetween(min(areas), 0.06, 0.3)
+            self.assertBetween(max(areas), 0.7, 1.05)
+            self.assertBetween(min(ratios), 0.65, 0.9)
+            self.assertBetween(max(ratios), 1.1, 1.45)
+
+    def test_seed_decides(self):
+        picture = self.gradient("JPEG")
+        one = augmentation.random_resized_crop(picture, CONTRACT, seed(3, 4))
+        self.assertAllEqual(one, augmentation.random_resized_crop(picture, CONTRACT, seed(3, 4)))
+        self.assertNotAllEqual(one, augmentation.random_resized_crop(picture, CONTRACT, seed(3, 5)))
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,90 @@
+"""The training twin's norms against Keras' own."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet import ResNet
+from keras_resnet.normalization import FusedBatchNormalization, copy_weights, training_twin
+
+
+def images(n=8):
+    return np.random.default_rng(0).uniform(-1, 1, (n, 32, 32, 3)).astype("float32")
+
+
+class FusedTest(tf.test.TestCase):
+    def pair(self, dtype, **options):
+        layers = [kind(momentum=0.9, epsilon=1e-5, dtype=dtype, **options)
+                  for kind in (keras.layers.BatchNormalization, FusedBatchNormalization)]  # fmt: skip
+        for layer in layers:
+            layer.build((None, 6, 6, 5))
+            for i, weight in enumerate(layer.weights):
+                weight.assign(np.linspace(0.5 + i, 1.5 + i, 5))
+        return layers
+
+    def both(self, layer, x, training):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=training)
+            loss = tf.reduce_sum(tf.cast(y, tf.float32) ** 3)
+        gradients = tape.gradient(loss, [x, *(w.value for w in layer.trainable_weights)])
+        return [tf.cast(t, tf.float32) for t in (y, *gradients)], [w.numpy() for w in layer.non_trainable_weights]
+
+    def test_equals_keras(self):
+        for options in ({}, {"scale": False}, {"center": False}):
+            for dtype, tolerance in (("float32", 1e-4), ("mixed_bfloat16", 0.05), ("mixed_float16", 0.01)):
+                for training in (True, False):
+                    with self.subTest(dtype=dtype, training=training, **options):
+                        stock, fused = self.pair(dtype, **options)
+                        x = tf.constant(np.random.default_rng(1).normal(2, 3, (4, 6, 6, 5)), stock.compute_dtype)
+                        outputs, statistics = self.both(stock, x, training)
+                        fused_outputs, fused_statistics = self.both(fused, x, training)
+                        for one, other in zip(outputs, fused_outputs, strict=True):
+                            self.assertAllClose(one, other, tolerance, tolerance * float(tf.reduce_max(tf.abs(one))))
+                        # Moving statistics in particular: the kernel's own variance is n/(n-1) of Keras'.
+                        statistics_tolerance = 1e-5 if dtype == "float32" else tolerance
+                        for one, other in zip(statistics, fused_statistics, strict=True):
+                            self.assertAllClose(one, other, statistics_tolerance, statistics_tolerance)
+
+    def test_frozen_norm_keeps_its_statistics(self):
+        _, fused = self.pair("float32")
+        fused.trainable = False
+        before = [w.numpy() for w in fused.weights]
+        x = tf.constant(np.random.default_rng(1).normal(size=(4, 6, 6, 5)), tf.float32)
+        self.assertAllClose(fused(x, training=True), fused(x, training=False))
+        self.assertAllEqual(before, [w.numpy() for w in fused.weights])
+
+
+class TwinTest(tf.test.TestCase):
+    def test_same_answers_and_way_back(self):
+        model = ResNet(8, (32, 32, 3), 10)
+        twin = training_twin(model, "fused")
+        self.assertAllClose(model(images()), twin(images()), 1e-5, 1e-5)
+        kinds = {type(layer) for layer in twin.layers}
+        self.assertIn(FusedBatchNormalization, kinds)
+        self.assertNotIn(keras.layers.BatchNormalization, kinds)
+        twin(images(), training=True)
+        self.assertNotAllClose(model(images()), twin(images()), 1e-3, 1e-3)
+        copy_weights(twin, model)
+        self.assertAllClose(model(images()), twin(images()), 1e-5, 1e-5)
+
+    def test_saved_model_needs_no_code_of_ours(self):
+        model = ResNet(8, (32, 32, 3), 10)
+        modules = {type(layer).__module__.split(".")[0] for layer in model.layers}
+        self.assertEqual(modules, {"keras"})
+
+    def test_precision_leaves_logits_alone(self):
+        twin = training_twin(ResNet(8, (32, 32, 3), 10), "stock", "mixed_bfloat16")
+        self.assertEqual(twin.get_layer("stem_conv").compute_dtype, "bfloat16")
+        self.assertEqual(twin.get_layer("stem_conv").kernel.dtype, "float32")
+        self.assertEqual(twin(images()).dtype, tf.float32)
+
+    def test_synchronized(self):
+        twin = training_twin(ResNet(8, (32, 32, 3), 10), "synchronized")
+        norms = [layer for layer in twin.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        self.assertLen(norms, 9)
+        self.assertTrue(all(layer.synchronized for layer in norms))
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,136 @@
+"""The contract of a picture: Pillow's reference against TensorFlow's graph, on pictures of every kind."""
+
+import io
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_resnet import preprocessing
+from keras_resnet.preprocessing import ImageContract
+
+CONTRACT = ImageContract(24, 24, 3, ("a", "b"), crop_fraction=0.75)
+
+
+def photo(height, width, seed=0):
+    """A picture with smooth and sharp parts."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    waves = [np.sin(x / (3 + 5 * c)) + np.cos(y / (4 + 3 * c)) for c in range(3)]
+    pixels = 127 + 50 * np.stack(waves, -1) + rng.normal(0, 8, (height, width, 3))
+    pixels[height // 3 : height // 2, width // 4 : width // 2] = rng.integers(0, 256, 3)
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def encoded(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("size", [(24, 24), (32, 32), (200, 100), (31, 77), (500, 333), (16, 40), (7, 7), (32, 33)])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
+def test_tensorflow_follows_pillow(size, kind):
+    data = encoded(photo(*size), kind)
+    reference = CONTRACT.picture(Image.open(io.BytesIO(data))).astype(int)
+    graph = CONTRACT.decode(tf.constant(data)).numpy().astype(int)
+    assert np.ptp(reference) > 50
+    assert np.abs(reference - graph).max() <= 1
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_decoded_jpeg_is_pillows_exactly(subsampling):
+    data = encoded(photo(99, 131), "JPEG", subsampling=subsampling, quality=75)
+    pillow = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    np.testing.assert_array_equal(preprocessing.decode_exactly(tf.constant(data), 3), pillow)
+
+
+def test_without_resize_nothing_changes():
+    image = photo(24, 24)
+    contract = ImageContract(24, 24, 3, ("a", "b"))
+    np.testing.assert_array_equal(contract.picture(image), np.asarray(image))
+
+
+@pytest.mark.parametrize(
+    ("size", "resized"), [((100, 200), (32, 64)), ((200, 100), (64, 32)), ((33, 100), (32, 97)), ((100, 33), (97, 32))]
+)
+def test_resized_covers_the_crop(size, resized):
+    assert CONTRACT.resized(*size) == resized
+
+
+def test_every_pixel_is_its_int8_value():
+    pixels = np.arange(256, dtype=np.uint8)
+    scaled = preprocessing.normalize(pixels)
+    assert scaled.dtype == np.float32
+    np.testing.assert_array_equal(scaled, preprocessing.normalize(tf.constant(pixels)))
+    # The int8 input of a quantized model has scale 1/128 and zero point 0.
+    np.testing.assert_array_equal(scaled * 128, np.arange(256) - 128)
+
+
+def test_orientation_is_applied(tmp_path):
+    image = photo(40, 60)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn clockwise by 90 degrees to see it
+    path = tmp_path / "turned.png"
+    image.save(path, exif=exif)
+    with Image.open(path) as turned:
+        assert not preprocessing.is_plain(turned)
+        upright = preprocessing.upright(turned)
+    np.testing.assert_array_equal(upright, image.transpose(Image.Transpose.ROTATE_270))
+    plain = preprocessing.plain_bytes(str(path))
+    np.testing.assert_array_equal(preprocessing.decode_exactly(tf.constant(plain), 3), upright)
+
+
+MODES = {
+    "gray.png": lambda image: image.convert("L"),
+    "palette.png": lambda image: image.convert("P"),
+    "alpha.png": lambda image: image.convert("RGBA"),
+    "gray_alpha.png": lambda image: image.convert("LA"),
+    "bits.png": lambda image: image.convert("1"),
+    "deep.png": lambda image: Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257),
+    "cmyk.jpg": lambda image: image.convert("CMYK"),
+    "gray.jpg": lambda image: image.convert("L"),
+    "palette.gif": lambda image: image.convert("P"),
+    "plain.bmp": lambda image: image,
+}
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_every_kind_of_picture(name, tmp_path):
+    path = tmp_path / name
+    image = photo(40, 60)
+    MODES[name](image).save(path)
+    with Image.open(path) as opened:
+        plain = preprocessing.is_plain(opened)
+        reference = CONTRACT.picture(opened).astype(int)
+    data = path.read_bytes() if plain else preprocessing.plain_bytes(str(path))
+    graph = CONTRACT.decode(tf.constant(data)).numpy().astype(int)
+    assert np.abs(reference - graph).max() <= 1
+    gray = name.startswith(("gray", "bits", "deep"))
+    like = CONTRACT.picture(image.convert("L") if gray else image).astype(int)
+    assert np.abs(reference - like).mean() < (40 if name == "bits.png" else 15)
+
+
+def test_gray_contract():
+    contract = ImageContract(24, 24, 1, ("a", "b"))
+    data = encoded(photo(30, 30).convert("L"), "PNG")
+    picture = contract.picture(Image.open(io.BytesIO(data)))
+    assert picture.shape == (24, 24, 1)
+    assert np.abs(picture.astype(int) - contract.decode(tf.constant(data)).numpy()).max() <= 1
+
+
+def test_saved_contract_is_the_same(tmp_path):
+    path = tmp_path / "contract.json"
+    CONTRACT.save(path)
+    assert ImageContract.load(path) == CONTRACT
+    assert "x = pixel / 128 - 1" in path.read_text()
+    assert [p.name for p in pathlib.Path(tmp_path).iterdir()] == ["contract.json"]
+
+
+@pytest.mark.parametrize("bad", [(0, 8, 3), (8, 8, 4), (8, 8, 3, ("a",), 0.0), (8, 8, 3, ("a",), 1.5)])
+def test_impossible_contracts(bad):
+    arguments = bad if len(bad) > 3 else (*bad, ("a", "b"))
+    with pytest.raises(ValueError, match="expected"):
+        ImageContract(*arguments)

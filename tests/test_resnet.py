@@ -1,0 +1,217 @@
+"""Networks against the papers' and other projects' figures, and against keras.applications' own networks."""
+
+import math
+import pathlib
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_resnet
+from keras_resnet import Layout, ResNet
+
+PAPER = {18: 11_689_512, 34: 21_797_672, 50: 25_557_032, 101: 44_549_160, 152: 60_192_808}  # torchvision's counts
+
+
+def trainable(model):
+    return sum(math.prod(w.shape) for w in model.trainable_weights)
+
+
+def randomize(model, seed=0):
+    """Gives every weight, moving statistics too, a random value, so that no mistake hides behind a zero or a one."""
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        name = weight.path.rsplit("/", 1)[1]
+        if "kernel" in name:
+            weight.assign(rng.normal(0, 1 / math.sqrt(math.prod(weight.shape[:-1])), weight.shape))
+        elif name in ("gamma", "moving_variance"):
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+        else:
+            weight.assign(rng.normal(0, 0.1, weight.shape))
+
+
+class ParametersTest(tf.test.TestCase):
+    def test_imagenet_family(self):
+        for depth, count in PAPER.items():
+            with self.subTest(depth=depth):
+                self.assertEqual(trainable(ResNet(depth)), count)
+
+    def test_cifar_family(self):
+        # Table 6 of He et al. 2015, rounded there to hundredths of a million, with option A shortcuts.
+        for depth, millions in {20: 0.27, 32: 0.46, 44: 0.66, 56: 0.85, 110: 1.7}.items():
+            with self.subTest(depth=depth):
+                count = trainable(ResNet(depth, (32, 32, 3), 10, shortcut="A")) / 1e6
+                self.assertAlmostEqual(count, millions, delta=0.005 if depth < 110 else 0.05)
+
+    def test_mlperf_tiny_resnet8(self):
+        # Its 78,666 count nine convolutions' and the logits' biases (346) and four values for each normed channel (960).
+        kernels = [w for w in ResNet(8, (32, 32, 3), 10).weights if w.path.endswith("kernel")]
+        self.assertEqual(sum(math.prod(w.shape) for w in kernels), 78_666 - 346 - 960)
+
+    def test_width_doubles_filters(self):
+        narrow, wide = ResNet(8, (32, 32, 3)), ResNet(8, (32, 32, 3), width=2)
+        for name in ("stem_conv", "stage3_block1_conv1", "stage4_block1_shortcut_conv"):
+            self.assertEqual(wide.get_layer(name).filters, 2 * narrow.get_layer(name).filters)
+
+    def test_own_layout(self):
+        # ResNet-164 of He et al. 2016: 1.7 million parameters.
+        model = ResNet(Layout("bottleneck", (18, 18, 18), 16), (32, 32, 3), 10, version=2)
+        self.assertAlmostEqual(trainable(model) / 1e6, 1.7, delta=0.05)
+
+
+class ShapesTest(tf.test.TestCase):
+    def features(self, *arguments, **keywords):
+        return {k: v.shape[1:] for k, v in ResNet(*arguments, features=True, **keywords).output.items()}
+
+    def test_imagenet_stages(self):
+        bottleneck = {"C2": (56, 56, 256), "C3": (28, 28, 512), "C4": (14, 14, 1024), "C5": (7, 7, 2048)}
+        self.assertEqual(self.features(50), bottleneck)
+        self.assertEqual(self.features(50, padding="symmetric"), bottleneck)
+        self.assertEqual(self.features(50, version=2), bottleneck)
+        self.assertEqual(self.features(18)["C5"], (7, 7, 512))
+
+    def test_small_stem_is_chosen_by_size(self):
+        self.assertEqual(self.features(20, (32, 32, 3)), {"C2": (32, 32, 16), "C3": (16, 16, 32), "C4": (8, 8, 64)})
+        self.assertEqual(self.features(18, (32, 32, 3))["C5"], (4, 4, 512))
+        self.assertEqual(self.features(18, (64, 64, 3))["C5"], (2, 2, 512))
+
+    def test_any_size(self):
+        self.assertEqual(self.features(18, (None, None, 3), stem="imagenet")["C5"], (None, None, 512))
+
+    def test_no_top(self):
+        self.assertEqual(ResNet(18, include_top=False).output.shape[1:], (7, 7, 512))
+
+    def test_options_change_what_they_say(self):
+        plain = ResNet(20, (32, 32, 3), 10, shortcut="none")
+        self.assertFalse([layer for layer in plain.layers if isinstance(layer, keras.layers.Add)])
+        self.assertEqual(ResNet(8, (32, 32, 3), activation="relu6").get_layer("stem_relu").max_value, 6)
+        paper = ResNet(50, stride_conv="1x1")
+        self.assertEqual(paper.get_layer("stage3_block1_conv1").strides, (2, 2))
+        self.assertEqual(ResNet(50).get_layer("stage3_block1_conv2").strides, (2, 2))
+        self.assertEqual(ResNet(50).get_layer("stage3_block1_conv1").strides, (1, 1))
+
+    def test_logits_are_float32_in_every_precision(self):
+        for dtype in ("float32", "mixed_float16", "mixed_bfloat16", "float16"):
+            model = ResNet(8, (32, 32, 3), 10, dtype=dtype)
+            self.assertEqual(model(np.zeros((1, 32, 32, 3), "float32")).dtype, tf.float32)
+
+
+class BehaviourTest(tf.test.TestCase):
+    def images(self, n=4, size=32, seed=0):
+        return np.random.default_rng(seed).uniform(-1, 1, (n, size, size, 3)).astype("float32")
+
+    def test_blocks_are_identities_at_the_start(self):
+        for version, stem, last in ((1, "stem_relu", "stage2_block3_relu"), (2, "stem_conv", "stage2_block3_add")):
+            network = ResNet(20, (32, 32, 3), version=version)
+            ends = [network.get_layer(name).output for name in (stem, last)]
+            before, after = keras.Model(network.input, ends)(self.images())
+            self.assertGreater(np.ptp(before), 0.1)
+            self.assertAllEqual(before, after)
+
+    def test_plain_network_is_alive(self):
+        model = ResNet(20, (32, 32, 3), 10, shortcut="none")
+        self.assertGreater(np.std(model(self.images())), 1e-3)
+
+    def test_one_step_lowers_the_loss(self):
+        for keywords in ({}, {"version": 2}, {"shortcut": "A"}, {"shortcut": "none"}, {"activation": "relu6"}):
+            with self.subTest(**keywords):
+                keras.utils.set_random_seed(1)
+                model = ResNet(8, (32, 32, 3), 10, **keywords)
+                loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+                model.compile(keras.optimizers.SGD(0.05), loss)
+                images, labels = self.images(16), np.arange(16) % 10
+                first, second = (model.train_on_batch(images, labels) for _ in range(2))
+                self.assertLess(second, first)
+
+    def test_save_and_load(self):
+        model = ResNet(8, (32, 32, 3), 10, version=2, shortcut="A")
+        randomize(model)
+        path = pathlib.Path(self.get_temp_dir()) / "model.keras"
+        model.save(path)
+        loaded = keras.models.load_model(path)
+        self.assertAllEqual(model(self.images()), loaded(self.images()))
+
+    def test_option_a_pads_channels_and_skips_pixels(self):
+        model = ResNet(8, (32, 32, 3), shortcut="A")
+        ends = [model.get_layer(name).output for name in ("stage2_block1_relu", "stage3_block1_shortcut_pad")]
+        x, y = keras.Model(model.input, ends)(self.images())
+        self.assertAllEqual(y[..., 8:24], x[:, ::2, ::2])
+        self.assertAllEqual(y[..., :8], np.zeros((4, 16, 16, 8)))
+        self.assertAllEqual(y[..., 24:], np.zeros((4, 16, 16, 8)))
+
+
+class PeerTest(tf.test.TestCase):
+    """The same weights in keras.applications' networks give the same answers."""
+
+    def compare(self, peer, ours, version):
+        randomize(peer)
+        by_name = {our_name(layer.name, version): layer for layer in peer.layers if layer.weights}
+        for layer in ours.layers:
+            if layer.weights:
+                theirs = by_name.pop(layer.name)
+                if layer.name != "logits" and len(theirs.weights) == 2:
+                    theirs.bias.assign(np.zeros(theirs.bias.shape))
+                    layer.kernel.assign(theirs.kernel)
+                else:
+                    layer.set_weights(theirs.get_weights())
+        self.assertEmpty(by_name)
+        images = np.random.default_rng(1).uniform(-1, 1, (2, 96, 64, 3)).astype("float32")
+        expected = peer(images, training=False).numpy()
+        self.assertGreater(np.std(expected), 1e-3)
+        self.assertAllClose(ours(images, training=False), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+    def test_resnet50(self):
+        peer = keras.applications.ResNet50(weights=None, input_shape=(96, 64, 3), classes=7, classifier_activation=None)
+        self.compare(peer, ResNet(50, (96, 64, 3), 7, padding="symmetric", stride_conv="1x1"), 1)
+
+    def test_resnet50v2(self):
+        peer = keras.applications.ResNet50V2(weights=None, input_shape=(96, 64, 3), classes=7, classifier_activation=None)
+        self.compare(peer, ResNet(50, (96, 64, 3), 7, version=2, padding="symmetric", stride_block="last"), 2)
+
+
+def our_name(theirs, version):
+    """Our name of a layer of keras.applications."""
+    fixed = {"conv1_conv": "stem_conv", "conv1_bn": "stem_norm", "post_bn": "head_norm", "predictions": "logits"}
+    if theirs in fixed:
+        return fixed[theirs]
+    stage, block, role = theirs.split("_", 2)
+    if version == 2:
+        roles = {"preact_bn": "norm1", "1_bn": "norm2", "2_bn": "norm3"}
+    else:
+        roles = {"0_bn": "shortcut_norm", "1_bn": "norm1", "2_bn": "norm2", "3_bn": "norm3"}
+    roles |= {"0_conv": "shortcut_conv", "1_conv": "conv1", "2_conv": "conv2", "3_conv": "conv3"}
+    return f"stage{stage[4:]}_{block}_{roles[role]}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"depth": 19}, "depth=19: no such ResNet; choose 18"),
+        ({"depth": "50"}, "no such ResNet"),
+        ({"input_shape": (5, 5, 3), "stem": "imagenet"}, "give at least 32x32 pixels, or give stem='small'"),
+        ({"input_shape": (5, 5, 3)}, "give at least 8x8 pixels"),
+        ({"input_shape": (32, 32)}, "expected (height, width, channels)"),
+        ({"input_shape": (None, None, 3)}, "give stem='imagenet' or 'small'"),
+        ({"num_classes": 0}, "num_classes=0: expected at least 1"),
+        ({"width": 0}, "width=0: expected a positive factor"),
+        ({"version": 3}, "version=3: choose 1 or 2"),
+        ({"shortcut": "B"}, "shortcut='B': choose 'projection' or 'A' or 'none'"),
+        ({"stride_block": "last"}, "give version=2 with it"),
+    ],
+)
+def test_nonsense_is_refused_with_what_would_do(arguments, says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        ResNet(**arguments)
+
+
+def test_every_name_of_the_package_is_there():
+    for name in keras_resnet.__all__:
+        assert getattr(keras_resnet, name) is not None
+    with pytest.raises(AttributeError):
+        keras_resnet.resnet19  # noqa: B018
+
+
+if __name__ == "__main__":
+    tf.test.main()
