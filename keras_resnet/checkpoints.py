@@ -40,6 +40,11 @@ def save(path, model, optimizer, progress):
         np.savez(file, progress=np.array(json.dumps(dataclasses.asdict(progress))), **arrays)
 
 
+def finite(model):
+    """Whether all weights of a model are numbers."""
+    return all(np.isfinite(value(variable)).all() for variable in model.weights)
+
+
 def restore(path, model, optimizer):
     """Reads what `save` wrote into model and optimizer.
 

@@ -74,7 +74,7 @@ def main(argv):
     except callbacks.Interrupted as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
-    except (ValueError, callbacks.Diverged) as error:
+    except (ValueError, OSError, callbacks.Diverged) as error:
         _fail(error)
 
 

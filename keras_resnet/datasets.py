@@ -7,6 +7,8 @@ function of (seed, step), so that a run can begin anywhere.
 import dataclasses
 import importlib.resources
 import pathlib
+import socket
+import urllib.parse
 
 import numpy as np
 import tensorflow as tf
@@ -316,21 +318,37 @@ def _tfds(name, data_dir, size, crop_fraction):
 
 
 def _builder(name, data_dir):
+    """A TFDS builder whose data is prepared; it downloads only what is not there.
+
+    Raises:
+        DataError: TFDS does not know it, or it is not prepared and can't be downloaded.
+    """
     import tensorflow_datasets as tfds
 
-    known = "see https://www.tensorflow.org/datasets/catalog, give a folder as --dataset=path/, or try --dataset=digits"
     try:
         builder = tfds.builder(name, data_dir=data_dir or None)
-        builder.download_and_prepare()
     except tfds.core.DatasetNotFoundError:
-        raise DataError(f"--dataset={name}: no such TFDS data set; {known}") from None
-    except Exception as error:
-        where = data_dir or "the TFDS folder"
         raise DataError(
-            f"--dataset={name}: not prepared in {where}, and it can't be downloaded ({_first_line(error)}); "
-            "give --data_dir where it lies, or try --dataset=digits, which needs no download"
-        ) from error
+            f"--dataset={name}: no such TFDS data set; see https://www.tensorflow.org/datasets/catalog, "
+            "give a folder as --dataset=path/, or try --dataset=digits"
+        ) from None
+    if not builder.is_prepared():
+        try:
+            _check_network(builder)
+            builder.download_and_prepare()
+        except Exception as error:
+            raise DataError(
+                f"--dataset={name}: not prepared in {data_dir or builder.data_path}, and it can't be downloaded "
+                f"({_first_line(error)}); give --data_dir where it lies, or try --dataset=digits, which needs no download"
+            ) from error
     return builder
+
+
+def _check_network(builder):
+    """Raises OSError at once where TFDS would try for minutes: the first host that it needs can't be found."""
+    for url in builder.url_infos:
+        socket.getaddrinfo(urllib.parse.urlparse(url).hostname, None)
+        return
 
 
 def _first_line(error):

@@ -103,6 +103,8 @@ class Trainer:
             self.progress = checkpoints.restore(run.checkpoint, self.twin, self.optimizer)
 
     def save(self):
+        if not checkpoints.finite(self.twin):  # a step with a finite loss can still ruin the weights
+            raise self._diverged()
         checkpoints.save(self.run.checkpoint, self.twin, self.optimizer, self.progress)
 
     def fit(self):
@@ -142,6 +144,7 @@ class Trainer:
             )
             if not watch.finite:
                 raise self._diverged()
+            self.save()
             self._stop_if_asked()
         scores = self.twin.evaluate(self.validation, verbose=0, return_dict=True)
         self.progress.seconds += time.monotonic() - began
@@ -151,7 +154,7 @@ class Trainer:
         self._keep_best(scores)
         self.save()
         write_history(self.run.history, self.progress.history)
-        self._stop_if_asked(saved=True)
+        self._stop_if_asked()
         return row
 
     def _batches(self, epoch, first_step):
@@ -180,10 +183,8 @@ class Trainer:
             normalization.copy_weights(self.twin, self.model)
             save_model(self.model, self.run.model)
 
-    def _stop_if_asked(self, saved=False):
+    def _stop_if_asked(self):
         if self.received:
-            if not saved:
-                self.save()
             raise callbacks.Interrupted(self.received[0], self.progress.step)
 
     def _diverged(self):

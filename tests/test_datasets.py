@@ -3,6 +3,8 @@
 import os
 import pathlib
 import re
+import socket
+import tempfile
 
 import numpy as np
 import pytest
@@ -12,8 +14,6 @@ from PIL import Image
 
 from keras_resnet import datasets
 from keras_resnet.datasets import Arrays, DataError, Files, Stream, load_dataset
-
-SIZES = {"small": (20, 20), "large": (90, 110)}
 
 
 def make_folder(root, classes=("cat", "dog"), n=12, size=(20, 20), seed=0):
@@ -60,18 +60,12 @@ class DigitsTest(tf.test.TestCase):
 
 class OrderTest(tf.test.TestCase):
     def sources(self):
-        root = pathlib.Path(self.create_tempdir().full_path)
+        root = pathlib.Path(tempfile.mkdtemp(dir=self.get_temp_dir()))
         return {
             "arrays": load_dataset(str(make_folder(root / "small")), image_size=20),
             "files": load_dataset(str(make_folder(root / "large", size=(90, 110))), image_size=64),
             "digits": load_dataset("digits"),
         }
-
-    def create_tempdir(self):
-        import tempfile
-        import types
-
-        return types.SimpleNamespace(full_path=tempfile.mkdtemp(dir=self.get_temp_dir()))
 
     def test_an_epoch_shows_every_picture_once(self):
         for name, data in self.sources().items():
@@ -205,9 +199,17 @@ def test_impossible_folders(tmp_path, make, says):
         load_dataset(str(tmp_path))
 
 
-def test_a_data_set_that_cannot_be_had(tmp_path):
+def test_a_data_set_that_cannot_be_had(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="no such TFDS data set"):
         load_dataset("cifar11", data_dir=str(tmp_path))
+
+    def offline(*_):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    # Only the network's absence is pretended; without it this would download where there is one.
+    monkeypatch.setattr(socket, "getaddrinfo", offline)
+    with pytest.raises(DataError, match=r"cifar10: not prepared in .* try --dataset=digits, which needs no download"):
+        load_dataset("cifar10", data_dir=str(tmp_path))
 
 
 class KrTinyShapes(tfds.core.GeneratorBasedBuilder):

@@ -1,0 +1,45 @@
+"""What a person sees before TensorFlow is loaded."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+TOLD = "import sys, runpy; sys.argv[0] = 'train.py'\ntry: runpy.run_path('train.py', run_name='__main__')\nfinally: print('loaded:', 'tensorflow' in sys.modules)"  # noqa: E501
+
+
+def run(*flags):
+    return subprocess.run([sys.executable, "-c", TOLD, *flags], capture_output=True, text=True, cwd=ROOT, timeout=60)
+
+
+def test_help_lists_every_flag_without_tensorflow():
+    result = run("--help")
+    assert "loaded: False" in result.stdout
+    for flag in (
+        "recipe dataset data_dir depth width version stem strategy precision epochs batch_size learning_rate seed "
+        "run_dir split schedule label_smoothing max_bad_fraction save_seconds"
+    ).split():
+        assert f"--{flag}:" in result.stdout, flag
+
+
+@pytest.mark.parametrize(
+    ("flag", "says"),
+    [
+        ("--depth=19", "train: --depth=19: no such ResNet; choose 18"),
+        ("--epochs=0", "train: --epochs=0: expected at least 1"),
+        ("--recipe=cifar", "value should be one of <digits|cifar10|cifar10_fast|imagenet>"),
+        ("--strategy=tpu", "value should be one of <auto|one_device|mirrored>"),
+        ("--learnin_rate=1", "Unknown command line flag 'learnin_rate'. Did you mean: learning_rate ?"),
+        ("--epochs=ten", "flag --epochs=ten"),
+        ("--dataset=./nowhere", "no such folder; give one that holds a folder per class"),
+        ("digits", "flags begin with --"),
+    ],
+)
+def test_bad_flags_fail_before_tensorflow(flag, says):
+    result = run(flag)
+    assert result.returncode
+    assert says in result.stderr
+    assert "loaded: False" in result.stdout
+    assert "Traceback" not in result.stderr

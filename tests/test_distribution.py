@@ -1,0 +1,83 @@
+"""Two replicas against one device, in every precision, on logical CPU devices; and what goes together."""
+
+import concurrent.futures
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_resnet import distribution
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+SCRIPT = pathlib.Path(__file__).with_name("mirrored_steps.py")
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory):
+    """What ten steps did to the weights, for each strategy and precision."""
+    folder = tmp_path_factory.mktemp("steps")
+
+    def run(job):
+        out = folder / f"{'-'.join(job)}.npz"
+        subprocess.run([sys.executable, SCRIPT, *job, out], check=True, capture_output=True, timeout=500)
+        with np.load(out) as saved:
+            return dict(saved)
+
+    jobs = [(strategy, precision) for precision in PRECISIONS for strategy in ("one_device", "mirrored")]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return dict(zip(jobs, pool.map(run, jobs), strict=True))
+
+
+def update(result, trainable=None):
+    """The whole change of the weights as one vector."""
+    names = sorted(name[6:] for name in result if name.startswith("after/") and (trainable is None or trainable in name))
+    return np.concatenate([(result[f"after/{n}"] - result[f"before/{n}"]).ravel() for n in names])
+
+
+def test_float32_replicas_equal_one_device(steps):
+    one, two = steps["one_device", "float32"], steps["mirrored", "float32"]
+    assert (one["replicas"], two["replicas"]) == (1, 2)
+    assert np.abs(update(one)).max() > 1e-3  # something was learned
+    # Moving statistics too: they are of the whole batch on every replica.
+    assert np.abs(update(one) - update(two)).max() < 1e-5
+    np.testing.assert_allclose(one["losses"], two["losses"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS[1:])
+def test_mixed_replicas_follow_one_device(steps, precision):
+    one, two = steps["one_device", precision], steps["mirrored", precision]
+    np.testing.assert_allclose(one["losses"][0], two["losses"][0], rtol=0.01)
+    a, b = update(one), update(two)
+    assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) >= 0.99
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_replicas_do_not_drift_apart(steps, precision):
+    assert steps["mirrored", precision]["spread"] < 1e-6
+
+
+@pytest.mark.parametrize("precision", PRECISIONS[1:])
+def test_mixed_precision_learns_as_float32_does(steps, precision):
+    a, b = update(steps["one_device", "float32"], "kernel"), update(steps["one_device", precision], "kernel")
+    assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) >= 0.98
+
+
+class ChoiceTest(tf.test.TestCase):
+    def test_cpu_defaults(self):
+        hardware = distribution.choose()
+        self.assertEqual((hardware.replicas, hardware.precision, hardware.xla, hardware.norm), (1, "float32", False, "fused"))
+        self.assertIn("one_device · float32 · no XLA · fused batch norm", hardware.description)
+
+    def test_xla_brings_its_own_norm(self):
+        self.assertEqual(distribution.choose(compile="xla").norm, "stock")
+
+    def test_what_does_not_go_together(self):
+        with self.assertRaisesRegex(ValueError, "--compile=xla --strategy=mirrored: .* drop --compile"):
+            distribution.choose("mirrored", compile="xla")
+
+
+if __name__ == "__main__":
+    tf.test.main()

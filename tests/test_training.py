@@ -1,0 +1,250 @@
+"""Runs as people start them: real processes, killed, interrupted and continued."""
+
+import csv
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from tensorflow.core.util import event_pb2
+from tensorflow.python.lib.io import tf_record
+
+from keras_resnet import files
+
+ROOT = pathlib.Path(__file__).parents[1]
+SMALL = ("--dataset=digits", "--epochs=3", "--width=0.5", "--batch_size=32", "--seed=7", "--augmentation=crop_flip")
+
+
+def start(run_dir, *flags, recipe=SMALL):
+    command = [sys.executable, str(ROOT / "train.py"), *recipe, f"--run_dir={run_dir}", *flags]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(run_dir, *flags, status=0, recipe=SMALL):
+    process = start(run_dir, *flags, recipe=recipe)
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == status, output
+    return output
+
+
+def state(run_dir):
+    with np.load(run_dir / "checkpoints" / "latest.npz") as saved:
+        return {name: array for name, array in saved.items() if name != "progress"}
+
+
+def assert_same_state(one, other):
+    """Weights and optimizer, bit for bit."""
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)
+
+
+def wait_until(condition, process, seconds=200):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def saved_steps(run_dir):
+    """Optimizer steps of the newest checkpoint, 0 where there is none."""
+    path = run_dir / "checkpoints" / "latest.npz"
+    if not path.exists():
+        return 0
+    with np.load(path) as saved:
+        return int(saved["optimizer/sgd/iteration"])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run."""
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    output = finish(run_dir, "--split=validation")
+    return run_dir, output
+
+
+def test_a_run_is_a_folder(whole):
+    run_dir, output = whole
+    names = {p.name for p in run_dir.iterdir()}
+    assert names >= {"recipe.json", "contract.json", "checkpoints", "model.keras", "history.csv", "tensorboard"}
+    assert names >= {"report.json", "figures"}
+    recipe = files.read_json(run_dir / "recipe.json")
+    assert recipe["recipe"]["width"] == 0.5
+    assert recipe["versions"]["keras"] == keras.__version__
+    assert "one_device · float32" in output
+    assert "top-1 accuracy" in output
+    with open(run_dir / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[2]["loss"]) < float(rows[0]["loss"])
+
+
+def test_saved_model_is_the_best_and_loads_without_us(whole):
+    run_dir, _ = whole
+    code = (
+        "import sys, keras; m = keras.models.load_model(sys.argv[1]); "
+        "assert not any('keras_resnet' in name for name in sys.modules); print(m.count_params())"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code, str(run_dir / "model.keras")], capture_output=True, text=True, check=True, cwd="/"
+    )
+    assert int(output.stdout.split()[-1]) == keras.models.load_model(run_dir / "model.keras").count_params()
+    report = files.read_json(run_dir / "report.json")
+    with open(run_dir / "history.csv", newline="") as file:
+        best = max(float(row["val_accuracy"]) for row in csv.DictReader(file))
+    assert report["validation"]["top1_accuracy"] == pytest.approx(best, abs=1e-6)
+
+
+def test_killed_within_an_epoch_ends_with_the_same_bits(whole, tmp_path):
+    run_dir = tmp_path / "run"
+    steps = saved_steps(whole[0])
+    process = start(run_dir, "--save_seconds=0")
+    # 35 steps make an epoch: the second one is cut in two.
+    wait_until(lambda: saved_steps(run_dir) > steps // 3 + 2, process)
+    process.kill()
+    process.wait()
+    cut = saved_steps(run_dir)
+    assert steps // 3 < cut < steps
+    assert not list(run_dir.rglob(".*.keras"))
+    output = finish(run_dir)
+    assert f"continues at step {cut}" in output.replace(",", "")
+    assert_same_state(state(whole[0]), state(run_dir))
+    models = [keras.models.load_model(d / "model.keras").get_weights() for d in (whole[0], run_dir)]
+    for one, other in zip(*models, strict=True):
+        np.testing.assert_array_equal(one, other)
+    histories = []
+    for d in (whole[0], run_dir):
+        with open(d / "history.csv", newline="") as file:
+            histories.append([{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)])
+    for one, other in zip(*histories, strict=True):
+        for key in ("epoch", "step", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
+            assert one[key] == pytest.approx(other[key], rel=1e-5), key
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_save_say_so_and_continue(whole, tmp_path, number, status):
+    run_dir = tmp_path / "run"
+    process = start(run_dir, "--save_seconds=0")
+    wait_until(lambda: saved_steps(run_dir) > 3, process)
+    process.send_signal(number)
+    output = process.communicate(timeout=100)[0]
+    assert process.returncode == status, output
+    assert f"{number.name}: saved at step {saved_steps(run_dir)}; the same command continues" in output
+    finish(run_dir)
+    assert_same_state(state(whole[0]), state(run_dir))
+
+
+def test_finished_run_does_nothing(whole):
+    run_dir, _ = whole
+    before = {p: p.stat().st_mtime_ns for p in run_dir.rglob("*") if p.is_file() and p.name != ".lock"}
+    output = finish(run_dir)
+    assert "this run is finished" in output
+    assert before == {p: p.stat().st_mtime_ns for p in run_dir.rglob("*") if p.is_file() and p.name != ".lock"}
+
+
+def test_other_flags_are_refused_with_the_difference(whole):
+    output = finish(whole[0], "--learning_rate=0.3", status=2)
+    assert "--learning_rate=0.3 (it has 0.1)" in output
+
+
+def test_foreign_folder_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    output = finish(tmp_path, status=2)
+    assert "this folder holds something else" in output
+    assert {p.name for p in tmp_path.iterdir()} <= {"thesis.txt", ".lock"}
+
+
+def test_broken_checkpoint(whole, tmp_path):
+    run_dir = tmp_path / "run"
+    (run_dir / "checkpoints").mkdir(parents=True)
+    (run_dir / "recipe.json").write_bytes((whole[0] / "recipe.json").read_bytes())
+    (run_dir / "checkpoints" / "latest.npz").write_bytes(b"PK\x03\x04 nonsense")
+    assert "no readable checkpoint" in finish(run_dir, status=2)
+
+
+def test_two_processes_in_one_folder(tmp_path):
+    run_dir = tmp_path / "run"
+    process = start(run_dir)
+    wait_until(lambda: (run_dir / "recipe.json").exists(), process)
+    assert "another process trains there" in finish(run_dir, status=2)
+    process.kill()
+    process.wait()
+
+
+def test_loss_that_is_no_number(tmp_path):
+    run_dir = tmp_path / "run"
+    output = finish(run_dir, "--learning_rate=1e18", "--save_seconds=0", status=2)
+    assert "the loss is not finite at step" in output
+    assert "try --learning_rate=" in output
+    for name, array in state(run_dir).items() if saved_steps(run_dir) else ():
+        assert np.isfinite(array).all(), name
+
+
+def test_replicas_continue_bit_for_bit(tmp_path):
+    flags = ("--strategy=mirrored", "--logical_cpus=2", "--precision=mixed_bfloat16", "--epochs=1")
+    finish(tmp_path / "whole", *flags)
+    run_dir = tmp_path / "cut"
+    process = start(run_dir, *flags, "--save_seconds=0")
+    wait_until(lambda: saved_steps(run_dir) > 3, process)
+    process.kill()
+    process.wait()
+    assert 3 < saved_steps(run_dir) < saved_steps(tmp_path / "whole")
+    finish(run_dir, *flags)
+    assert_same_state(state(tmp_path / "whole"), state(run_dir))
+
+
+def events(folder):
+    for path in sorted(pathlib.Path(folder).glob("events*")):
+        for record in tf_record.tf_record_iterator(str(path)):
+            yield event_pb2.Event.FromString(record)
+
+
+def test_tensorboard_files_hold_what_they_should(whole):
+    run_dir, _ = whole
+    with open(run_dir / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    scalars, images, graphs = {}, {}, 0
+    for split in ("train", "validation"):
+        for event in events(run_dir / "tensorboard" / split):
+            graphs += bool(event.graph_def)
+            for value in event.summary.value:
+                tensor = keras.ops.convert_to_numpy(__import__("tensorflow").make_ndarray(value.tensor))
+                if value.metadata.plugin_data.plugin_name == "images":
+                    images[value.tag] = tensor
+                elif value.metadata.plugin_data.plugin_name == "scalars":
+                    scalars.setdefault((split, value.tag), {})[event.step] = float(tensor)
+    for row in rows:
+        step = int(row["step"])
+        assert scalars["train", "loss"][step] == pytest.approx(float(row["loss"]), rel=1e-5)
+        assert scalars["validation", "accuracy"][step] == pytest.approx(float(row["val_accuracy"]), rel=1e-5)
+        assert scalars["train", "learning_rate"][step] == pytest.approx(float(row["learning_rate"]), rel=1e-5)
+        assert scalars["train", "images_per_second"][step] > 0
+    assert images["augmented batch"][2].startswith(b"\x89PNG")
+    assert images["confusion matrix"][2].startswith(b"\x89PNG")
+    assert graphs == 1
+
+
+def test_run_needs_more_pictures_than_a_batch(tmp_path):
+    output = finish(tmp_path / "run", "--batch_size=4000", status=2)
+    assert "--batch_size=4000: there are only 1151 training pictures" in output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="SKIPPED: making a full disk (a tmpfs of 1 MB) needs root")
+def test_full_disk_leaves_nothing_half_written(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=450k", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("SKIPPED: this machine can't mount a tmpfs")
+    try:
+        output = finish(disk / "run", status=2)
+        assert "No space left" in output
+        assert not list(disk.rglob("latest.npz"))
+        assert not [p for p in disk.rglob(".*") if p.suffix in (".npz", ".keras")]
+    finally:
+        subprocess.run(["umount", disk], check=True)
