@@ -20,6 +20,7 @@ _HOMES = {
     "keras_resnet.datasets": ["load_dataset"],
     "keras_resnet.preprocessing": ["ImageContract"],
     "keras_resnet.recipes": ["Recipe", "RECIPES"],
+    "keras_resnet.models": ["load_pretrained"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME)

@@ -7,7 +7,7 @@ from keras_resnet import preprocessing
 PAD = 4  # pixels on each side of a 32x32 picture, as in He et al. 2015, section 4.2
 
 
-def crop_and_flip(images, seed, crop=True, flip=True):
+def crop_and_flip(images, seed, crop=True, flip=True, mirror_edges=False):
     """Pads, crops back to the same size at random places, and mirrors half of the pictures; one gather for the batch.
 
     Args:
@@ -15,6 +15,7 @@ def crop_and_flip(images, seed, crop=True, flip=True):
         seed: int32 tensor (2,).
         crop: whether to pad by an eighth of the shorter side (4 of 32 pixels, zeros after scaling) and crop.
         flip: whether to mirror.
+        mirror_edges: pads with the mirrored picture instead, for drawings, whose background is not gray.
 
     Returns:
         uint8 tensor of the same shape.
@@ -26,7 +27,8 @@ def crop_and_flip(images, seed, crop=True, flip=True):
     if crop:
         pad = max(1, min(height, width) * PAD // 32)
         # 128 is zero after scaling, what a convolution pads with too.
-        images = tf.pad(images, [[0, 0], [pad, pad], [pad, pad], [0, 0]], constant_values=128)
+        mode = {"mode": "SYMMETRIC"} if mirror_edges else {"constant_values": 128}
+        images = tf.pad(images, [[0, 0], [pad, pad], [pad, pad], [0, 0]], **mode)
         rows += tf.random.stateless_uniform((batch, 1), seeds[0], 0, 2 * pad + 1, tf.int32)
         offset = tf.random.stateless_uniform((batch, 1), seeds[1], 0, 2 * pad + 1, tf.int32)
     else:

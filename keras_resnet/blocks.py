@@ -54,9 +54,9 @@ def conv(x, filters, kernel, strides, name, style, initializer="he_normal"):
 
 def norm(x, name, style, scale="ones"):
     """Batch normalization with PyTorch's momentum and epsilon, the field's usual ones for residual networks."""
-    return layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, gamma_initializer=scale, name=name, dtype=style.dtype
-    )(x)
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=scale, name=name, dtype=style.dtype)(
+        x
+    )
 
 
 def relu(x, name, style):

@@ -15,7 +15,9 @@ class Interrupted(Exception):
     """A signal ended the training after its state was saved."""
 
     def __init__(self, number, step):
-        super().__init__(f"{signal.Signals(number).name}: saved at step {step:,}; the same command continues from there")
+        super().__init__(
+            f"{signal.Signals(number).name}: saved at step {step:,}; the same command continues from there"
+        )
         self.exit_status = 128 + number
 
 

@@ -62,7 +62,9 @@ def restore(path, model, optimizer):
             arrays = dict(saved)
         progress = json.loads(str(arrays.pop("progress")))
     except Exception as error:
-        raise CheckpointError(f"{path}: no readable checkpoint ({error}); remove the run's folder to begin anew") from error
+        raise CheckpointError(
+            f"{path}: no readable checkpoint ({error}); remove the run's folder to begin anew"
+        ) from error
     variables = dict(_variables(model, optimizer))
     if {n: tuple(v.shape) for n, v in variables.items()} != {n: a.shape for n, a in arrays.items()}:
         raise CheckpointError(f"{path}: a checkpoint of another model; give another --run_dir")

@@ -24,11 +24,15 @@ def define_flags():
             flags.DEFINE_enum(field.name, None, field.metadata["choices"], text)
         else:
             _DEFINE[field.type](field.name, None, text)
-    flags.DEFINE_string("run_dir", None, "The run's own folder; by default runs/ and a name made of data, network and recipe.")
+    flags.DEFINE_string(
+        "run_dir", None, "The run's own folder; by default runs/ and a name made of data, network and recipe."
+    )
     flags.DEFINE_enum(
         "split", "validation", ["validation", "test"], "What the report at the end is about; ask for test once."
     )
-    flags.DEFINE_integer("logical_cpus", 1, "Show the CPU as several devices, to try --strategy=mirrored without GPUs.", 1)
+    flags.DEFINE_integer(
+        "logical_cpus", 1, "Show the CPU as several devices, to try --strategy=mirrored without GPUs.", 1
+    )
     flags.DEFINE_float("save_seconds", 300, "Time between two saves within an epoch.", 0)
 
 

@@ -167,21 +167,21 @@ class Data:
             seed: the run's seed.
             epoch: number of the epoch; another epoch is another order and other crops.
             first_step: step within the epoch to begin at; what comes is what an uninterrupted epoch would bring.
-            augment: `none`, `flip`, `crop`, `crop_flip`, `resized_crop`, `resized_crop_flip`.
+            augment: `none`, `flip`, `crop`, `crop_flip`, `shift`, `resized_crop`, `resized_crop_flip`.
 
         Returns:
             `tf.data.Dataset` of (float32 pictures (batch, height, width, channels), int labels (batch,)).
         """
         # A picture that is in memory is small: it has no detail to zoom into, and is padded and cropped instead.
         resized_crop = "resized_crop" in augment and not isinstance(self.train, Arrays)
-        crop = "crop" in augment and not resized_crop
-        flip = "flip" in augment
+        shift, flip = "shift" in augment, "flip" in augment
+        crop = shift or ("crop" in augment and not resized_crop)
         batches = self.train.training_batches(self.contract, batch_size, seed, epoch, first_step, resized_crop)
 
         def finish(step, example):
             images, labels = example
             if crop or flip:
-                images = augmentation.crop_and_flip(images, draw(seed, epoch, step), crop, flip)
+                images = augmentation.crop_and_flip(images, draw(seed, epoch, step), crop, flip, shift)
             return _normalized(images, labels)
 
         batches = batches.enumerate(first_step).map(finish, tf.data.AUTOTUNE, deterministic=True)
@@ -314,7 +314,9 @@ def _tfds(name, data_dir, size, crop_fraction):
     if None not in shape[:2] and total * height * width * channels <= IN_MEMORY_BYTES:
         splits = {ours: _read_tfds(builder, theirs, keys, contract) for ours, theirs in names.items()}
         return Data(name, contract, **_complete(splits))
-    return Data(name, contract, **{ours: Stream(builder, theirs, keys) for ours, theirs in _sliced(builder, names).items()})
+    return Data(
+        name, contract, **{ours: Stream(builder, theirs, keys) for ours, theirs in _sliced(builder, names).items()}
+    )
 
 
 def _builder(name, data_dir):
@@ -339,7 +341,7 @@ def _builder(name, data_dir):
         except Exception as error:
             raise DataError(
                 f"--dataset={name}: not prepared in {data_dir or builder.data_path}, and it can't be downloaded "
-                f"({_first_line(error)}); give --data_dir where it lies, or try --dataset=digits, which needs no download"
+                f"({_first_line(error)}); give --data_dir where it lies, or try --dataset=digits: it needs no download"
             ) from error
     return builder
 

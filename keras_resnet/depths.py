@@ -31,7 +31,7 @@ def layout(depth):
     """Returns the `Layout` of a depth: the ImageNet table first, then the CIFAR rule 6n+2 (section 4.2 of the paper).
 
     Args:
-        depth: 18, 34, 50, 101, 152, any other 6n+2 (8, 20, 32, 44, 56, 110 …), or a `Layout`, which is returned as it is.
+        depth: 18, 34, 50, 101, 152, any other 6n+2 (8, 20, 32, 44, 56, 110 …), or a `Layout`, which is returned.
 
     Raises:
         ValueError: no network has this depth.

@@ -35,7 +35,7 @@ class Hardware:
         return "stock" if self.xla else "fused"
 
 
-def choose(strategy="auto", precision="auto", compile="auto", batch_size=None):  # noqa: A002 (the flag's name)
+def choose(strategy="auto", precision="auto", compile="auto", batch_size=None):
     """Chooses and checks what a run computes on.
 
     Args:

@@ -103,11 +103,12 @@ def table(made, split):
     training, result = made["training"], made[split]
     lines = [
         ("network", f"{training['model']}, {training['parameters']:,} trainable parameters"),
-        ("training", f"{training['epochs']} epochs, {_duration(training['seconds'])}, "
-         f"{training['images_per_second']:,.0f} images/s (median step), peak memory {training['peak_memory_mb']:,.0f} MB"),
+        ("training", f"{training['epochs']} epochs, {_duration(training['seconds'])}"),
+        ("speed", f"{training['images_per_second']:,.0f} images/s (median step)"),
+        ("peak memory", f"{training['peak_memory_mb']:,.0f} MB"),
         (f"{split} pictures", f"{result['images']:,}"),
         ("top-1 accuracy", f"{100 * result['top1_accuracy']:.2f} %"),
-    ]  # fmt: skip
+    ]
     if "top5_accuracy" in result:
         lines.append(("top-5 accuracy", f"{100 * result['top5_accuracy']:.2f} %"))
     lines.append(("loss", f"{result['loss']:.4f} nats"))

@@ -1,4 +1,4 @@
-"""The pictures of a report. Colours are of the Okabe-Ito palette and cividis, which colour-blind readers can tell apart."""
+"""The pictures of a report, in colours that colour-blind readers can tell apart (Okabe and Ito's palette, cividis)."""
 
 import io
 
@@ -8,7 +8,7 @@ import numpy as np
 from keras_resnet import files, metrics
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402 (the backend is chosen first: there may be no display)
+from matplotlib import pyplot
 
 BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#E69F00", "#009E73", "#999999"
 MOST_CLASSES = 30  # whose names a confusion matrix can still show

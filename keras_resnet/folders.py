@@ -62,23 +62,26 @@ def _split_folders(root):
     """Split -> folder, where `root` has a train folder; else all of `root` is for training (and split later)."""
     if not root.is_dir():
         raise ValueError(f"--dataset={root}: no such folder")
-    found = {
-        split: root / name for split, names in SPLIT_FOLDERS.items() for name in names if (root / name).is_dir()
-    }
+    found = {split: root / name for split, names in SPLIT_FOLDERS.items() for name in names if (root / name).is_dir()}
     return found if "train" in found else {"train": root}
 
 
 def _classes(folders):
-    names = {split: sorted(p.name for p in f.iterdir() if p.is_dir() and p.name[0] != ".") for split, f in folders.items()}
+    names = {
+        split: sorted(p.name for p in f.iterdir() if p.is_dir() and p.name[0] != ".") for split, f in folders.items()
+    }
     classes = names["train"]
     if len(classes) < 2:
         raise ValueError(
-            f"{folders['train']}: found {len(classes)} class folder(s) {classes}; expected at least two, a folder per class"
+            f"{folders['train']}: found {len(classes)} class folder(s) {classes}; "
+            "expected at least two, a folder per class"
         )
     for split, found in names.items():
         if found != classes:
             differing = ", ".join(sorted(set(found) ^ set(classes)))
-            raise ValueError(f"{folders[split]}: its classes are not those of {folders['train']}; differing: {differing}")
+            raise ValueError(
+                f"{folders[split]}: its classes are not those of {folders['train']}; differing: {differing}"
+            )
     return tuple(classes)
 
 
@@ -103,8 +106,8 @@ def _state(path):
 def _check_unreadable(root, unreadable, total, max_bad_fraction):
     if len(unreadable) > max_bad_fraction * total:
         raise ValueError(
-            f"{root}: {len(unreadable)} of {total} pictures can't be read, more than --max_bad_fraction={max_bad_fraction}:\n"
-            + report(unreadable)
+            f"{root}: {len(unreadable)} of {total} pictures can't be read, "
+            f"more than --max_bad_fraction={max_bad_fraction}:\n{report(unreadable)}"
         )
 
 

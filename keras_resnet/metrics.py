@@ -47,7 +47,11 @@ def summary(logits, labels, names):
     predictions, probabilities = logits.argmax(-1), softmax(logits)
     correct = predictions == labels
     matrix = confusion_matrix(predictions, labels, len(names))
-    figures = {"images": len(labels), "top1_accuracy": float(correct.mean()), "loss": float(losses(logits, labels).mean())}
+    figures = {
+        "images": len(labels),
+        "top1_accuracy": float(correct.mean()),
+        "loss": float(losses(logits, labels).mean()),
+    }
     if len(names) >= 20:
         best = np.argpartition(logits, -5)[:, -5:]
         figures["top5_accuracy"] = float((best == labels[:, None]).any(-1).mean())

@@ -37,7 +37,9 @@ class ImageContract:
 
     def __post_init__(self):
         if self.height < 1 or self.width < 1 or self.channels not in (1, 3):
-            raise ValueError(f"{self.height}x{self.width}x{self.channels}: expected height x width x 3 (RGB) or 1 (gray)")
+            raise ValueError(
+                f"{self.height}x{self.width}x{self.channels}: expected height x width x 3 (RGB) or 1 (gray)"
+            )
         if not 0 < self.crop_fraction <= 1:
             raise ValueError(f"crop_fraction={self.crop_fraction}: expected more than 0 and at most 1, as 0.875")
 
@@ -63,7 +65,7 @@ class ImageContract:
         return cls(**{**saved, "labels": tuple(saved["labels"])})
 
     def resized(self, height, width):
-        """Size (height, width) to which a picture is resized before the crop; in integers, so that every port agrees."""
+        """Size (height, width) of a picture before the crop; in integers, so that every port agrees."""
         to_height, to_width = round(self.height / self.crop_fraction), round(self.width / self.crop_fraction)
         if width * to_height >= height * to_width:
             return to_height, max(to_width, (width * to_height + height // 2) // height)
@@ -158,7 +160,7 @@ def is_plain(image):
 
 
 def plain_bytes(path):
-    """Reads a picture that TensorFlow can't (palette, RGBA, CMYK, EXIF …) and returns it as the bytes of a plain PNG."""
+    """Turns a picture that TensorFlow can't read (palette, RGBA, CMYK, EXIF …) into the bytes of a plain PNG."""
     with Image.open(path) as image:
         plain = io.BytesIO()
         upright(image).save(plain, "PNG", compress_level=1)

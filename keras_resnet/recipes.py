@@ -10,7 +10,7 @@ import os
 from keras_resnet import depths
 
 
-def option(default, help, choices=None):  # noqa: A002 (absl's own word for it)
+def option(default, help, choices=None):
     """A field of the recipe with the help text of its flag."""
     return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
 
@@ -21,15 +21,17 @@ class Recipe:
 
     # What is learned from
     dataset: str = option(
-        "cifar10", "TFDS name (cifar10, cifar100, imagenet2012, tf_flowers, …), a folder with a folder per class, or digits."
+        "cifar10",
+        "TFDS name (cifar10, cifar100, imagenet2012, tf_flowers, …), a folder with a folder per class, or digits.",
     )
     data_dir: str = option("", "Where TFDS keeps or puts its data; by default TFDS's own folder (TFDS_DATA_DIR).")
     image_size: int = option(0, "Side of the network's input in pixels; 0: the data set's own size, else 224.")
     crop_fraction: float = option(1.0, "Part of the resized picture's side that the evaluation crop keeps.")
     augmentation: str = option(
         "crop_flip",
-        "What training does to pictures: pad and crop, mirror, random resized crop (large pictures).",
-        ("none", "flip", "crop", "crop_flip", "resized_crop", "resized_crop_flip"),
+        "What training does to pictures: crop: pad and crop; shift: the same with mirrored edges, for drawings; "
+        "flip: mirror; resized_crop: random resized crop, for large pictures.",
+        ("none", "flip", "crop", "crop_flip", "shift", "resized_crop", "resized_crop_flip"),
     )
     max_bad_fraction: float = option(0.01, "Unreadable pictures of a folder that are left out before training refuses.")
 
@@ -37,7 +39,9 @@ class Recipe:
     depth: int = option(20, "18, 34, 50, 101, 152 (ImageNet family) or 6n+2: 8, 20, 32, 44, 56, 110 (CIFAR family).")
     width: float = option(1.0, "Multiplies all filters.")
     version: int = option(1, "1: ReLU after the addition; 2: pre-activation.", (1, 2))
-    stem: str = option("auto", "7x7/2 and max-pooling, or 3x3; auto: small below 64 pixels.", ("auto", "imagenet", "small"))
+    stem: str = option(
+        "auto", "7x7/2 and max-pooling, or 3x3; auto: small below 64 pixels.", ("auto", "imagenet", "small")
+    )
     shortcut: str = option(
         "projection", "1x1 convolution, zero-padded identity, or none: the plain network.", ("projection", "A", "none")
     )
@@ -62,7 +66,9 @@ class Recipe:
 
     # What it runs on
     strategy: str = option(
-        "auto", "tf.distribute strategy; auto: mirrored where there are several GPUs.", ("auto", "one_device", "mirrored")
+        "auto",
+        "tf.distribute strategy; auto: mirrored where there are several GPUs.",
+        ("auto", "one_device", "mirrored"),
     )
     precision: str = option(
         "auto",
@@ -132,11 +138,11 @@ RECIPES = {
         dataset="digits",
         depth=8,
         epochs=40,
-        batch_size=64,
+        batch_size=32,
         schedule="one_cycle",
         warmup=0.2,
         weight_decay=5e-4,
-        augmentation="crop",
+        augmentation="shift",
     ),
     # He et al. 2015, section 4.2: 64,000 steps of 128; a tenth of the learning rate at 32,000 and 48,000 steps.
     "cifar10": Recipe(epochs=182, schedule="steps", decay_at="0.5,0.75"),

@@ -84,7 +84,9 @@ class Trainer:
         self.data = load_data(recipe)
         self.steps = len(self.data.train) // recipe.batch_size
         if not self.steps:
-            raise DataError(f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures")
+            raise DataError(
+                f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures"
+            )
         self.validation = self.data.evaluation("validation")
         self.data.contract.save(run.contract)
         self.model = build_model(recipe, self.data.contract)
@@ -110,7 +112,9 @@ class Trainer:
     def fit(self):
         recipe, progress = self.recipe, self.progress
         splits = " / ".join(f"{len(s):,}" for s in (self.data.train, self.data.validation, self.data.test))
-        print(f"{self.data.name}: {splits} pictures to train / validate / test, {len(self.data.contract.labels)} classes")
+        print(
+            f"{self.data.name}: {splits} pictures to train / validate / test, {len(self.data.contract.labels)} classes"
+        )
         print(f"{self.model.name}: {self.model.count_params():,} parameters", flush=True)
         if progress.step:
             print(f"continues at step {progress.step:,} of {recipe.epochs * self.steps:,}", flush=True)

@@ -1,6 +1,6 @@
 """Ten steps on one or two logical CPU devices; a process of its own, since devices are fixed once TensorFlow has begun.
 
-    python tests/mirrored_steps.py one_device|mirrored PRECISION OUT.npz
+python tests/mirrored_steps.py one_device|mirrored PRECISION OUT.npz
 """
 
 import sys

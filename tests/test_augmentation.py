@@ -53,6 +53,14 @@ class CropAndFlipTest(tf.test.TestCase):
         flipped = self.places(original, augmentation.crop_and_flip(original, seed(), crop=False).numpy())
         self.assertEqual({tuple(p) for p in flipped[:, :2]}, {(4, 4)})
 
+    def test_mirrored_edges(self):
+        black = np.zeros((20, 32, 32, 3), np.uint8)
+        black[:, 8:24, 8:24] = 255
+        shifted = augmentation.crop_and_flip(black, seed(), flip=False, mirror_edges=True).numpy()
+        self.assertEqual(set(np.unique(shifted)), {0, 255})
+        self.assertAllEqual(shifted.sum((1, 2, 3)), black.sum((1, 2, 3)))
+        self.assertGreater(len({image.tobytes() for image in shifted}), 10)
+
     def test_seed_decides(self):
         original = pictures(20)
         first = augmentation.crop_and_flip(original, seed(1, 2))

@@ -7,7 +7,15 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-TOLD = "import sys, runpy; sys.argv[0] = 'train.py'\ntry: runpy.run_path('train.py', run_name='__main__')\nfinally: print('loaded:', 'tensorflow' in sys.modules)"  # noqa: E501
+# `train.py`, and at its end whether TensorFlow was loaded.
+TOLD = """
+import runpy, sys
+sys.argv[0] = "train.py"
+try:
+    runpy.run_path("train.py", run_name="__main__")
+finally:
+    print("loaded:", "tensorflow" in sys.modules)
+"""
 
 
 def run(*flags):
@@ -17,10 +25,27 @@ def run(*flags):
 def test_help_lists_every_flag_without_tensorflow():
     result = run("--help")
     assert "loaded: False" in result.stdout
-    for flag in (
-        "recipe dataset data_dir depth width version stem strategy precision epochs batch_size learning_rate seed "
-        "run_dir split schedule label_smoothing max_bad_fraction save_seconds"
-    ).split():
+    for flag in [
+        "recipe",
+        "dataset",
+        "data_dir",
+        "depth",
+        "width",
+        "version",
+        "stem",
+        "strategy",
+        "precision",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "seed",
+        "run_dir",
+        "split",
+        "schedule",
+        "label_smoothing",
+        "max_bad_fraction",
+        "save_seconds",
+    ]:
         assert f"--{flag}:" in result.stdout, flag
 
 

@@ -144,7 +144,9 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path):
     whole = (tmp_path / "dog" / "000.png").read_bytes()
     (tmp_path / "dog" / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "dog" / "notes.txt").write_text("no picture, and not counted")
-    with pytest.raises(ValueError, match="2 of 122 pictures can't be read, more than --max_bad_fraction=0.01") as error:
+    with pytest.raises(
+        ValueError, match=r"2 of 122 pictures can't be read, more than --max_bad_fraction=0.01"
+    ) as error:
         load_dataset(str(tmp_path), image_size=20)
     assert "empty.jpg: empty file" in str(error.value)
     assert "cut.png" in str(error.value)
@@ -208,7 +210,7 @@ def test_a_data_set_that_cannot_be_had(tmp_path, monkeypatch):
 
     # Only the network's absence is pretended; without it this would download where there is one.
     monkeypatch.setattr(socket, "getaddrinfo", offline)
-    with pytest.raises(DataError, match=r"cifar10: not prepared in .* try --dataset=digits, which needs no download"):
+    with pytest.raises(DataError, match=r"cifar10: not prepared in .* try --dataset=digits: it needs no download"):
         load_dataset("cifar10", data_dir=str(tmp_path))
 
 

@@ -33,7 +33,9 @@ def steps(tmp_path_factory):
 
 def update(result, trainable=None):
     """The whole change of the weights as one vector."""
-    names = sorted(name[6:] for name in result if name.startswith("after/") and (trainable is None or trainable in name))
+    names = sorted(
+        name[6:] for name in result if name.startswith("after/") and (trainable is None or trainable in name)
+    )
     return np.concatenate([(result[f"after/{n}"] - result[f"before/{n}"]).ravel() for n in names])
 
 
@@ -68,7 +70,9 @@ def test_mixed_precision_learns_as_float32_does(steps, precision):
 class ChoiceTest(tf.test.TestCase):
     def test_cpu_defaults(self):
         hardware = distribution.choose()
-        self.assertEqual((hardware.replicas, hardware.precision, hardware.xla, hardware.norm), (1, "float32", False, "fused"))
+        self.assertEqual(
+            (hardware.replicas, hardware.precision, hardware.xla, hardware.norm), (1, "float32", False, "fused")
+        )
         self.assertIn("one_device · float32 · no XLA · fused batch norm", hardware.description)
 
     def test_xla_brings_its_own_norm(self):

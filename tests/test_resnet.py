@@ -46,7 +46,7 @@ class ParametersTest(tf.test.TestCase):
                 self.assertAlmostEqual(count, millions, delta=0.005 if depth < 110 else 0.05)
 
     def test_mlperf_tiny_resnet8(self):
-        # Its 78,666 count nine convolutions' and the logits' biases (346) and four values for each normed channel (960).
+        # Its 78,666 count ten biases (346 values) too, and four values for each normed channel (960).
         kernels = [w for w in ResNet(8, (32, 32, 3), 10).weights if w.path.endswith("kernel")]
         self.assertEqual(sum(math.prod(w.shape) for w in kernels), 78_666 - 346 - 960)
 
@@ -167,7 +167,9 @@ class PeerTest(tf.test.TestCase):
         self.compare(peer, ResNet(50, (96, 64, 3), 7, padding="symmetric", stride_conv="1x1"), 1)
 
     def test_resnet50v2(self):
-        peer = keras.applications.ResNet50V2(weights=None, input_shape=(96, 64, 3), classes=7, classifier_activation=None)
+        peer = keras.applications.ResNet50V2(
+            weights=None, input_shape=(96, 64, 3), classes=7, classifier_activation=None
+        )
         self.compare(peer, ResNet(50, (96, 64, 3), 7, version=2, padding="symmetric", stride_block="last"), 2)
 
 

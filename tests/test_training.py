@@ -186,6 +186,7 @@ def test_loss_that_is_no_number(tmp_path):
         assert np.isfinite(array).all(), name
 
 
+@pytest.mark.slow
 def test_replicas_continue_bit_for_bit(tmp_path):
     flags = ("--strategy=mirrored", "--logical_cpus=2", "--precision=mixed_bfloat16", "--epochs=1")
     finish(tmp_path / "whole", *flags)

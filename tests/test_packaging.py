@@ -1,0 +1,59 @@
+"""The wheel, as somebody who has no clone meets it; the benchmarks, shortened."""
+
+import pathlib
+import subprocess
+import sys
+import sysconfig
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+def test_wheel_trains_without_a_clone(tmp_path):
+    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True, text=True, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    site = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--quiet", str(wheel)]
+    subprocess.run(install, check=True)
+    # TensorFlow is borrowed; a .pth file runs nothing, so that the editable install of the clone stays out.
+    pathlib.Path(site, "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    flags = ["--dataset=digits", "--epochs=1", "--width=0.5", f"--run_dir={tmp_path / 'run'}"]
+    output = subprocess.run(
+        [tmp_path / "venv" / "bin" / "keras-resnet-train", *flags], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert output.returncode == 0, output.stderr
+    assert (tmp_path / "run" / "report.json").exists()
+    code = "import keras_resnet, keras_resnet.models as m; print(keras_resnet.__file__, [keras_resnet.load_pretrained(n)[0].name for n in m.names()])"  # noqa: E501
+    output = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True).stdout
+    assert str(tmp_path / "venv") in output
+    assert "resnet8" in output
+
+
+@pytest.mark.slow
+def test_benchmark_of_the_step_prints_a_line_a_peer():
+    command = [sys.executable, str(ROOT / "benchmarks" / "training_step.py"), "--rounds=1", "--steps=2"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line[:24].strip() for line in lines[1:]] == [
+        "keras_resnet",
+        "PyTorch channels-last",
+        "stock Keras",
+        "stock Keras, oneDNN off",
+    ]
+    assert all("images/s" in line or "not measured: PyTorch is not installed" in line for line in lines[1:])
+
+
+@pytest.mark.slow
+def test_benchmark_of_the_pipeline_prints_a_ratio():
+    command = [sys.executable, str(ROOT / "benchmarks" / "input_pipeline.py"), "--dataset=digits", "--rounds=1"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "images/s" in lines[0] and lines[1].rstrip().endswith("x")
