@@ -66,7 +66,7 @@ class StepWatch(keras.callbacks.Callback):
         self.finite = True
         self.step_seconds = []
         self.earlier = dict(progress.partial) or {"steps": 0, "loss": 0.0, "accuracy": 0.0}
-        self.saved_at = self.step_began = time.monotonic()
+        self.saved_at = self.step_began = self.step_ended = time.monotonic()
 
     def on_train_batch_begin(self, batch, logs=None):
         self.step_began = time.monotonic()
@@ -74,6 +74,8 @@ class StepWatch(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs):
         now = time.monotonic()
         self.step_seconds.append(now - self.step_began)
+        self.progress.seconds += now - self.step_ended
+        self.step_ended = now
         if not math.isfinite(logs["loss"]):
             self.finite, self.model.stop_training = False, True
             return
@@ -93,7 +95,7 @@ class StepWatch(keras.callbacks.Callback):
 
     def median_step_seconds(self):
         """Median, because clocks stall: a mean would tell of the machine's other work. The first step traces."""
-        return statistics.median(self.step_seconds[1:] or self.step_seconds or [math.nan])
+        return statistics.median(self.step_seconds[1:] or self.step_seconds)
 
 
 class ProgressBar(keras.callbacks.Callback):

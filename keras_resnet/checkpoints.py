@@ -17,7 +17,8 @@ class Progress:
     Attributes:
         step: optimizer steps done.
         history: a dict for each finished epoch.
-        partial: sums over the steps of an epoch that was cut off: `steps`, `loss`, `accuracy`, `seconds`.
+        partial: of an epoch that has begun: `steps` done, mean `loss` and `accuracy` over them, and once its steps are
+            done the median `step_seconds`.
         best: (validation accuracy, -validation loss) of the saved model.
         seconds: spent in training and validation, over all restarts.
     """

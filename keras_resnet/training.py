@@ -133,7 +133,6 @@ class Trainer:
 
     def _epoch(self, epoch, bar):
         """One epoch, from wherever it was cut off: the remaining steps, the validation, the save."""
-        began = time.monotonic()
         watch = callbacks.StepWatch(self.progress, self.received, self.save, self.save_seconds)
         first = self.progress.step - epoch * self.steps
         if first < self.steps:
@@ -148,11 +147,13 @@ class Trainer:
             )
             if not watch.finite:
                 raise self._diverged()
+            self.progress.partial["step_seconds"] = watch.median_step_seconds()
             self.save()
             self._stop_if_asked()
+        began = time.monotonic()
         scores = self.twin.evaluate(self.validation, verbose=0, return_dict=True)
         self.progress.seconds += time.monotonic() - began
-        row = self._row(epoch, scores, watch.median_step_seconds())
+        row = self._row(epoch, scores)
         self.progress.history.append(row)
         self.progress.partial = {}
         self._keep_best(scores)
@@ -165,16 +166,17 @@ class Trainer:
         recipe = self.recipe
         return self.data.training(recipe.batch_size, recipe.seed, epoch, first_step, recipe.augmentation)
 
-    def _row(self, epoch, scores, step_seconds):
+    def _row(self, epoch, scores):
+        partial = self.progress.partial
         return {
             "epoch": epoch + 1,
             "step": self.progress.step,
-            "loss": self.progress.partial["loss"],
-            "accuracy": self.progress.partial["accuracy"],
+            "loss": partial["loss"],
+            "accuracy": partial["accuracy"],
             "val_loss": scores["loss"],
             "val_accuracy": scores["accuracy"],
             "learning_rate": self._learning_rate(self.progress.step - 1),
-            "images_per_second": self.recipe.batch_size / step_seconds,
+            "images_per_second": self.recipe.batch_size / partial["step_seconds"],
             "seconds": self.progress.seconds,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }

@@ -33,5 +33,5 @@ def test_digits_are_as_good_as_reported():
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match="no such model; choose .*digits-resnet8"):
+    with pytest.raises(ValueError, match=r"no such model; choose .*digits-resnet8"):
         load_pretrained("resnet9000")
