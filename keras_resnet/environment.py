@@ -25,7 +25,7 @@ def load_tensorflow():
     from absl import logging
 
     if not logging.get_verbosity() < logging.INFO:
-        logging.set_verbosity(logging.WARNING)
+        logging.set_verbosity(logging.ERROR)  # TFDS warns of its own doings
 
 
 @contextlib.contextmanager

@@ -55,8 +55,8 @@ class Run:
         return self.path / "figures"
 
 
-def prepare(run, recipe):
-    """Makes a new run's folder, or checks that an existing one is this recipe's.
+def check(run, recipe):
+    """Checks that a run's folder is new, or this recipe's.
 
     Raises:
         RunError: the folder holds another recipe's run, or something else.
@@ -70,7 +70,12 @@ def prepare(run, recipe):
             )
     elif run.path.exists() and any(p.name != ".lock" for p in run.path.iterdir()):
         raise RunError(f"--run_dir={run.path}: this folder holds something else; give an empty or a new one")
-    else:
+
+
+def begin(run, recipe, contract):
+    """Writes what a new run is made of, once its data is there."""
+    if not run.recipe.exists():
+        contract.save(run.contract)
         files.write_json(run.recipe, {"recipe": dataclasses.asdict(recipe), **origin()})
 
 
@@ -87,7 +92,7 @@ def load_recipe(run):
 
 @contextlib.contextmanager
 def locked(run):
-    """Keeps two processes from training in one folder.
+    """Keeps two processes from training in one folder. A folder that is still empty at the end is taken away.
 
     Raises:
         RunError: another process does.
@@ -98,7 +103,12 @@ def locked(run):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RunError(f"--run_dir={run.path}: another process trains there; wait for it or give another") from None
-        yield
+        try:
+            yield
+        finally:
+            if [p.name for p in run.path.iterdir()] == [".lock"]:
+                (run.path / ".lock").unlink()
+                run.path.rmdir()
 
 
 def origin():

@@ -35,8 +35,8 @@ def train(recipe, run_dir, save_seconds=300):
         Diverged: the loss is not finite; the last good state is kept.
     """
     run = runs.Run(run_dir)
+    runs.check(run, recipe)
     with runs.locked(run), callbacks.signals() as received:
-        runs.prepare(run, recipe)
         if run.model.exists() and is_finished(run, recipe):
             return False
         trainer = Trainer(recipe, run, received, save_seconds)
@@ -88,7 +88,6 @@ class Trainer:
                 f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures"
             )
         self.validation = self.data.evaluation("validation")
-        self.data.contract.save(run.contract)
         self.model = build_model(recipe, self.data.contract)
         with hardware.strategy.scope():
             self.twin = normalization.training_twin(self.model, hardware.norm, hardware.precision)
@@ -118,6 +117,7 @@ class Trainer:
         print(f"{self.model.name}: {self.model.count_params():,} parameters", flush=True)
         if progress.step:
             print(f"continues at step {progress.step:,} of {recipe.epochs * self.steps:,}", flush=True)
+        runs.begin(self.run, recipe, self.data.contract)
         writer = events.Writer(self.run.tensorboard)
         if not progress.step:
             writer.begin(self.model, self._batches(0, 0))

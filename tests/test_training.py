@@ -157,7 +157,8 @@ def test_foreign_folder_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     output = finish(tmp_path, status=2)
     assert "this folder holds something else" in output
-    assert {p.name for p in tmp_path.iterdir()} <= {"thesis.txt", ".lock"}
+    assert {p.name for p in tmp_path.iterdir()} == {"thesis.txt"}
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
 def test_broken_checkpoint(whole, tmp_path):
@@ -171,7 +172,7 @@ def test_broken_checkpoint(whole, tmp_path):
 def test_two_processes_in_one_folder(tmp_path):
     run_dir = tmp_path / "run"
     process = start(run_dir)
-    wait_until(lambda: (run_dir / "recipe.json").exists(), process)
+    wait_until(lambda: (run_dir / ".lock").exists(), process)
     assert "another process trains there" in finish(run_dir, status=2)
     process.kill()
     process.wait()
@@ -234,6 +235,7 @@ def test_tensorboard_files_hold_what_they_should(whole):
 def test_run_needs_more_pictures_than_a_batch(tmp_path):
     output = finish(tmp_path / "run", "--batch_size=4000", status=2)
     assert "--batch_size=4000: there are only 1151 training pictures" in output
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="SKIPPED: making a full disk (a tmpfs of 1 MB) needs root")
@@ -245,7 +247,8 @@ def test_full_disk_leaves_nothing_half_written(tmp_path):
     try:
         output = finish(disk / "run", status=2)
         assert "No space left" in output
-        assert not list(disk.rglob("latest.npz"))
+        for _ in disk.rglob("latest.npz"):  # one that fitted is whole
+            assert state(disk / "run")
         assert not [p for p in disk.rglob(".*") if p.suffix in (".npz", ".keras")]
     finally:
         subprocess.run(["umount", disk], check=True)
