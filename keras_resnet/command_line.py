@@ -6,7 +6,7 @@ import sys
 
 from absl import app, flags
 
-from keras_resnet import environment, recipes
+from keras_resnet import environment, recipes, runs
 from keras_resnet.recipes import RECIPES, Recipe
 
 FLAGS = flags.FLAGS
@@ -24,6 +24,7 @@ def define_flags():
             flags.DEFINE_enum(field.name, None, field.metadata["choices"], text)
         else:
             _DEFINE[field.type](field.name, None, text)
+    flags.DEFINE_bool("control", False, "With --init: train on in float for as long, to compare --quantize with.")
     flags.DEFINE_string(
         "run_dir", None, "The run's own folder; by default runs/ and a name made of data, network and recipe."
     )
@@ -42,14 +43,29 @@ def recipe_from_flags():
     Raises:
         ValueError: a flag's value can't be.
     """
-    name = FLAGS.recipe or recipes.default_recipe(FLAGS.dataset or "")
     given = {f.name: FLAGS[f.name].value for f in dataclasses.fields(Recipe) if FLAGS[f.name].value is not None}
-    recipe = dataclasses.replace(RECIPES[name], **given)
+    if FLAGS.init and not FLAGS.recipe:
+        name, recipe = _continued_recipe(given.get("quantize", "none"))
+    else:
+        name = FLAGS.recipe or recipes.default_recipe(FLAGS.dataset or "")
+        recipe = RECIPES[name]
+    recipe = dataclasses.replace(recipe, **given)
     recipe.check()
     return name, recipe
 
 
+def _continued_recipe(quantize):
+    """The recipe of --init's run, shortened: `qat`, or `control` where nothing is quantized."""
+    if FLAGS.control and quantize != "none":
+        raise ValueError(f"--control --quantize={quantize}: the control is not quantized; give one of them")
+    run = runs.Run(pathlib.Path(FLAGS.init))
+    kind = "control" if quantize == "none" else "qat"
+    return kind, recipes.continued(runs.load_recipe(run), FLAGS.init, quantize)
+
+
 def default_run_dir(name, recipe):
+    if recipe.init:
+        return pathlib.Path(recipe.init) / name
     dataset = pathlib.Path(recipe.dataset).name.replace(":", "-")
     version = "v2" if recipe.version == 2 else ""
     return pathlib.Path("runs") / f"{dataset}-resnet{recipe.depth}{version}" / name

@@ -66,9 +66,7 @@ def report(run_dir, split="validation"):
         RunError: no finished training is there.
         DataError: its data set can't be had any more.
     """
-    import keras
-
-    from keras_resnet.training import load_data
+    from keras_resnet.training import load_data, load_model
 
     run = runs.Run(pathlib.Path(run_dir))
     recipe = runs.load_recipe(run)
@@ -77,7 +75,7 @@ def report(run_dir, split="validation"):
     contract = ImageContract.load(run.contract)
     history = read_history(run.history)
     data = load_data(recipe)
-    model = keras.models.load_model(run.model)
+    model = load_model(run.model)
     result, logits, labels, worst = evaluate(model, data.evaluation(split), contract.labels, len(data.split(split)))
     old = files.read_json(run.report) if run.report.exists() else {}
     result["asked"] = old.get(split, {}).get("asked", 0) + 1

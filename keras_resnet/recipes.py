@@ -47,6 +47,13 @@ class Recipe:
     )
     activation: str = option("relu", "Activation.", ("relu", "relu6"))
 
+    # Where it starts, and in which arithmetic it learns
+    init: str = option("", "A finished run's folder, whose best weights this run starts from.")
+    quantize: str = option(
+        "none", "int8: learn under int8 arithmetic, from --init (one must be given).", ("none", "int8")
+    )
+    weight_bits: int = option(8, "Bits of the quantized weights; fewer than 8 are an experiment.")
+
     # How it learns
     epochs: int = option(200, "Passes over the training pictures.")
     batch_size: int = option(128, "Pictures a step, over all devices.")
@@ -94,6 +101,7 @@ class Recipe:
             ("crop_fraction", 0 < self.crop_fraction <= 1, "more than 0 and at most 1, as 0.875"),
             ("max_bad_fraction", 0 <= self.max_bad_fraction < 1, "at least 0 and less than 1, as 0.01"),
             ("width", self.width > 0, "a positive factor, as 0.5 or 2"),
+            ("weight_bits", 2 <= self.weight_bits <= 8, "2 to 8"),
             ("epochs", self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("learning_rate", self.learning_rate > 0, "a positive number, as 0.1"),
@@ -111,6 +119,14 @@ class Recipe:
             parts = (math.nan,)
         if not all(0 < p < 1 for p in parts) or sorted(parts) != list(parts):
             raise ValueError(f"--decay_at={self.decay_at}: expected rising parts of the training, as 0.5,0.75")
+        if self.quantize != "none" and not self.init:
+            raise ValueError(
+                f"--quantize={self.quantize}: expected a finished run to start from; give --init=runs/NAME"
+            )
+        if self.quantize != "none" and self.precision not in ("auto", "float32"):
+            raise ValueError(f"--precision={self.precision}: --quantize computes in float32; drop --precision")
+        if self.init and not os.path.exists(os.path.join(self.init, "model.keras")):
+            raise ValueError(f"--init={self.init}: no finished run is there (no model.keras); give a run's folder")
         if is_folder(self.dataset) and not os.path.isdir(self.dataset):
             raise ValueError(f"--dataset={self.dataset}: no such folder; give one that holds a folder per class")
 
@@ -170,3 +186,20 @@ def default_recipe(dataset):
     if dataset in ("", "cifar10", "cifar100"):
         return "cifar10"
     return dataset if dataset in RECIPES else "imagenet"
+
+
+def continued(recipe, init, quantize):
+    """The recipe of a short training from a finished run's weights, quantized or, as its control, in float.
+
+    A tenth of the float training's epochs, at least 3, at a twentieth of its learning rate, falling to zero: the
+    weights have only to settle on the steps of int8 (Krishnamoorthi 2018, https://arxiv.org/abs/1806.08342, section 4).
+    """
+    return dataclasses.replace(
+        recipe,
+        init=init,
+        quantize=quantize,
+        epochs=max(3, recipe.epochs // 10),
+        learning_rate=recipe.learning_rate / 20,
+        schedule="cosine",
+        warmup=0.1,
+    )

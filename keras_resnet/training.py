@@ -4,6 +4,8 @@ Every random draw is a function of (seed, step), so a restart needs only weights
 """
 
 import dataclasses
+import importlib
+import pathlib
 import resource
 import time
 
@@ -14,7 +16,10 @@ from keras_resnet import callbacks, checkpoints, distribution, events, files, no
 from keras_resnet.datasets import DataError, load_dataset
 from keras_resnet.folders import report as report_files
 from keras_resnet.history import write_history
+from keras_resnet.preprocessing import ImageContract
 from keras_resnet.resnet import ResNet
+
+CALIBRATION_BATCHES = 8  # of 64 pictures each
 
 
 def train(recipe, run_dir, save_seconds=300):
@@ -49,8 +54,34 @@ def is_finished(run, recipe):
     return run.history.exists() and len(run.history.read_text().splitlines()) == recipe.epochs + 1
 
 
-def build_model(recipe, contract):
-    """The float32 model of a recipe, stock Keras layers only, its weights drawn by the recipe's seed."""
+def build_model(recipe, data):
+    """The float32 model that a recipe starts from: of stock Keras layers, or of quantized ones."""
+    if not recipe.init:
+        return new_model(recipe, data.contract)
+    model = continued_model(recipe.init, data.contract)
+    if recipe.quantize == "none":
+        return model
+    from keras_resnet.quantization import quantize_aware
+
+    # In the training's own order, so that all classes are there; without augmentation, as pictures will come.
+    batches = data.training(64, recipe.seed, epoch=0).take(CALIBRATION_BATCHES)
+    return quantize_aware(model, batches.as_numpy_iterator(), weight_bits=recipe.weight_bits)
+
+
+def continued_model(init, contract):
+    """The best model of a finished run.
+
+    Raises:
+        RunError: it was trained on pictures of another contract.
+    """
+    run = runs.Run(pathlib.Path(init))
+    if ImageContract.load(run.contract) != contract:
+        raise runs.RunError(f"--init={init}: it was trained on other pictures or labels; give its own --dataset")
+    return load_model(run.model)
+
+
+def new_model(recipe, contract):
+    """A network of a recipe, its weights drawn by the recipe's seed."""
     keras.utils.set_random_seed(recipe.seed)
     return ResNet(
         recipe.depth,
@@ -79,7 +110,8 @@ class Trainer:
 
     def __init__(self, recipe, run, received, save_seconds):
         self.recipe, self.run, self.received, self.save_seconds = recipe, run, received, save_seconds
-        hardware = distribution.choose(recipe.strategy, recipe.precision, recipe.compile, recipe.batch_size)
+        precision = recipe.precision if recipe.quantize == "none" else "float32"
+        hardware = distribution.choose(recipe.strategy, precision, recipe.compile, recipe.batch_size)
         print(hardware.description, flush=True)
         self.data = load_data(recipe)
         self.steps = len(self.data.train) // recipe.batch_size
@@ -88,7 +120,7 @@ class Trainer:
                 f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures"
             )
         self.validation = self.data.evaluation("validation")
-        self.model = build_model(recipe, self.data.contract)
+        self.model = build_model(recipe, self.data)
         with hardware.strategy.scope():
             self.twin = normalization.training_twin(self.model, hardware.norm, hardware.precision)
             self.optimizer = optimization.make_optimizer(
@@ -200,6 +232,12 @@ class Trainer:
     def _learning_rate(self, step):
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         return float(optimizer._learning_rate(step))
+
+
+def load_model(path):
+    """Loads a model of a run, quantized or not."""
+    importlib.import_module("keras_resnet.fake_quantization")  # registers its layers
+    return keras.models.load_model(path)
 
 
 def save_model(model, path):

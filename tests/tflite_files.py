@@ -1,0 +1,58 @@
+"""What tests ask of a `.tflite`: how it is made from a quantized model, what is in it, what it answers."""
+
+import collections
+
+import keras
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+
+def convert(model, io=tf.int8):
+    """The bytes of a batch-1 `.tflite` of a quantized model."""
+    inputs = keras.Input(batch_shape=(1, *model.input_shape[1:]))
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, model(inputs)))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.inference_input_type = converter.inference_output_type = io
+    return converter.convert()
+
+
+class File:
+    """A `.tflite` in memory, run by LiteRT's own kernels."""
+
+    def __init__(self, content):
+        self.content = content
+        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        self.interpreter = Interpreter(model_content=content, experimental_op_resolver_type=kernels)
+        self.interpreter.allocate_tensors()
+        (self.input,), (self.output,) = self.interpreter.get_input_details(), self.interpreter.get_output_details()
+
+    @property
+    def operators(self):
+        return collections.Counter(op["op_name"] for op in self.interpreter._get_ops_details())
+
+    @property
+    def float_tensors(self):
+        floats = (np.float16, np.float32, np.float64)
+        return [t["name"] for t in self.interpreter.get_tensor_details() if t["dtype"] in floats]
+
+    @property
+    def weight_scales(self):
+        """Number of scales of each convolution's kernel."""
+        details = {t["index"]: t for t in self.interpreter.get_tensor_details()}
+        convolutions = [o for o in self.interpreter._get_ops_details() if "CONV" in o["op_name"]]
+        return [len(details[o["inputs"][1]]["quantization_parameters"]["scales"]) for o in convolutions]
+
+    def __call__(self, quantized):
+        """Runs quantized inputs (n, …) one by one and returns the quantized outputs as int64."""
+        outputs = []
+        for picture in quantized:
+            self.interpreter.set_tensor(self.input["index"], picture[None])
+            self.interpreter.invoke()
+            outputs.append(self.interpreter.get_tensor(self.output["index"])[0])
+        return np.array(outputs, np.int64)
+
+    def steps(self, values):
+        """Float outputs as steps of the file's output scale."""
+        scale, zero = self.output["quantization"]
+        return np.round(np.asarray(values, np.float64) / scale).astype(np.int64) + zero
