@@ -5,6 +5,7 @@ function of (seed, step), so that a run can begin anywhere.
 """
 
 import dataclasses
+import functools
 import importlib.resources
 import pathlib
 import socket
@@ -40,13 +41,18 @@ class Arrays:
     def __len__(self):
         return len(self.labels)
 
+    @functools.cached_property
+    def tensors(self):
+        """Copied once: each epoch's pipeline would keep a copy of its own alive."""
+        return tf.constant(self.images), tf.constant(self.labels)
+
     def batches(self, contract, batch_size):
         del contract  # they have its size already
         return tf.data.Dataset.from_tensor_slices((self.images, self.labels)).batch(batch_size)
 
     def training_batches(self, contract, batch_size, seed, epoch, first_step, resized_crop):
         del contract, resized_crop  # small pictures: `crop_and_flip` is their augmentation
-        images, labels = tf.constant(self.images), tf.constant(self.labels)
+        images, labels = self.tensors
 
         def batch(step):
             index = shuffled(step * batch_size + tf.range(batch_size, dtype=tf.int64), seed, epoch, len(self))
@@ -254,7 +260,7 @@ def _encoded(path, plain):
 
 def _take(source, index):
     """A part of `Arrays` or `Files`."""
-    return dataclasses.replace(source, **{k: v[index] for k, v in vars(source).items()})
+    return type(source)(*(getattr(source, field.name)[index] for field in dataclasses.fields(source)))
 
 
 def _complete(splits, fraction=0.1):

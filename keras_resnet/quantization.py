@@ -41,7 +41,7 @@ def _fuse(graph):
                 step.kind, step.kernel = "linear", step.kernel.reshape(1, 1, -1, 1)
             kept.append(step)
             continue
-        before.output = step.output
+        before.output, before.ends = step.output, step.ends
         makers[step.output] = before
     graph.steps = kept
 
@@ -127,7 +127,7 @@ def _build(graph, model, bits, input_range):
             y = step.make()(x)
             if step.activation and step.kind != "activation":
                 y = layers.ReLU(6.0 if step.activation == "relu6" else None, name=f"{step.name}_{step.activation}")(y)
-        tensors[step.output] = y if step.kind == "same" else rounded(y, step.output, step.name)
+        tensors[step.output] = y if step.kind == "same" else rounded(y, step.output, step.ends)
     outputs = [tensors[key] for key in graph.outputs]
     structure = keras.tree.pack_sequence_as(model._outputs_struct, outputs)
     return keras.Model(inputs if len(inputs) > 1 else inputs[0], structure, name=f"{model.name}_int8")

@@ -29,6 +29,7 @@ class Step:
         kernel, bias: float arrays of a `linear` step; scale and offset of an `affine` one.
         activation: what is fused into it: `relu`, `relu6` or None.
         fixed: the range (low, high) that TFLite demands of its output, or None.
+        ends: name of the last layer that is fused into it, whose output is its output.
     """
 
     kind: str
@@ -40,6 +41,10 @@ class Step:
     bias: np.ndarray | None = None
     activation: str | None = None
     fixed: tuple | None = None
+    ends: str = ""
+
+    def __post_init__(self):
+        self.ends = self.ends or self.name
 
 
 class Graph:

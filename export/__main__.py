@@ -1,0 +1,73 @@
+"""`python -m export runs/NAME`: `.tflite` files of a trained run, and the proof that they answer as it does.
+
+`int8-qat` comes from the quantization-aware run in `runs/NAME/qat`; `--qat_epochs=N` trains it (or continues it).
+"""
+
+import dataclasses
+import pathlib
+import sys
+
+from absl import app, flags
+
+FORMATS = ("float32", "float16", "dynamic", "int8-ptq", "int8-qat", "int16x8")
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+    flags.DEFINE_list("formats", list(FORMATS), f"What to make, of {', '.join(FORMATS)}.")
+    flags.DEFINE_integer("qat_epochs", 0, "Train int8-aware for so many epochs first, in the run's qat/ folder.", 0)
+    flags.DEFINE_enum(
+        "io", "uint8", ["uint8", "int8", "float32"], "Input and output of int8 files; int8 for microcontrollers."
+    )
+    flags.DEFINE_enum("split", "validation", ["validation", "test"], "Pictures to compare on; ask for test once.")
+    flags.DEFINE_float("tolerance", 0.5, "Points of accuracy that int8-qat may lose before the exit status is 1.", 0)
+    flags.DEFINE_integer("threads", 1, "Of LiteRT, for the answers.", 1)
+    flags.DEFINE_integer("calibration", 512, "Training pictures that set the ranges of int8-ptq and int16x8.", 1)
+    flags.DEFINE_bool("c_array", False, "Write model_data.cc of each int8 file too, for microcontrollers.")
+
+
+def main(argv):
+    from keras_resnet import environment
+
+    if len(argv) != 2:
+        _fail(f"expected one run's folder, got {argv[1:]}; type python -m export runs/NAME")
+    unknown = sorted(set(FLAGS.formats) - set(FORMATS))
+    if unknown:
+        _fail(f"--formats={','.join(unknown)}: no such format; choose {', '.join(FORMATS)}")
+    environment.load_tensorflow()
+    from export.exporting import Export
+
+    try:
+        status = Export(pathlib.Path(argv[1]), options()).run()
+    except (ValueError, OSError) as error:
+        _fail(error)
+    sys.exit(status)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The flags of one export."""
+
+    formats: tuple
+    qat_epochs: int
+    io: str
+    split: str
+    tolerance: float
+    threads: int
+    calibration: int
+    c_array: bool
+
+
+def options():
+    names = [field.name for field in dataclasses.fields(Options)]
+    return Options(**{name: FLAGS[name].value for name in names})
+
+
+def _fail(error):
+    print(f"export: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)

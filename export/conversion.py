@@ -1,0 +1,149 @@
+"""From a Keras model to the bytes of a `.tflite`, one small function a format. Batch size 1, static shapes."""
+
+import contextlib
+import io as text_io
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+IO_TYPES = {"uint8": tf.uint8, "int8": tf.int8, "float32": tf.float32}
+
+
+class ConversionError(ValueError):
+    """A format that could not be made of a model; the message says why."""
+
+
+def float32(model, pictures, io):
+    """Weights and arithmetic in float32."""
+    del pictures, io
+    return _convert(_converter(model))
+
+
+def float16(model, pictures, io):
+    """Weights stored in float16, half the size; computed in float32 on CPUs."""
+    del pictures, io
+    converter = _converter(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    return _convert(converter)
+
+
+def dynamic(model, pictures, io):
+    """Weights in int8, activations quantized while it runs."""
+    del pictures, io
+    converter = _converter(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    return _convert(converter)
+
+
+def int8_ptq(model, pictures, io):
+    """int8 throughout, by quantization after training: ranges from pictures, nothing is learned."""
+    converter = _converter(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = _representative(pictures)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    return _convert(_with_io(converter, io))
+
+
+def int8_qat(model, pictures, io):
+    """int8 throughout, of a model that `quantize_aware` made and training has settled: its ranges are in it."""
+    del pictures
+    converter = _converter(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    return _convert(_with_io(converter, io))
+
+
+def int16x8(model, pictures, io):
+    """Weights in int8, activations in int16; input and output stay float32, since its kernels know no uint8."""
+    del io
+    converter = _converter(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = _representative(pictures)
+    kinds = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    converter.target_spec.supported_ops = [kinds]
+    return _convert(converter)
+
+
+FORMATS = {
+    "float32": float32,
+    "float16": float16,
+    "dynamic": dynamic,
+    "int8-ptq": int8_ptq,
+    "int8-qat": int8_qat,
+    "int16x8": int16x8,
+}
+
+
+def convert(name, model, pictures, io="uint8"):
+    """Converts a model.
+
+    Args:
+        name: a name of `FORMATS`.
+        model: `keras.Model` from scaled pictures to logits; for `int8-qat`, one that `quantize_aware` made.
+        pictures: float32 calibration pictures (n, height, width, channels), training pictures without augmentation.
+        io: type of input and output of the int8 formats: `uint8` (raw pixels in), `int8` or `float32`.
+
+    Returns:
+        The file's bytes.
+
+    Raises:
+        ConversionError: TensorFlow's converter refused, or the file would not take the contract's pixels as they are.
+    """
+    if not len(pictures):
+        raise ConversionError(f"{name}: no calibration pictures; give at least one")
+    content = FORMATS[name](model, pictures, io)
+    if name.startswith("int8") and io != "float32":
+        _check_input(name, content, io)
+    return content
+
+
+def _converter(model):
+    inputs = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="image")
+    return tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, model(inputs), name=model.name))
+
+
+def _with_io(converter, io):
+    converter.inference_input_type = converter.inference_output_type = IO_TYPES[io]
+    return converter
+
+
+def _convert(converter):
+    """Converts without the converter's report on standard output."""
+    try:
+        with contextlib.redirect_stdout(text_io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it misses statistics that fake quantization makes needless
+            return converter.convert()
+    except Exception as error:  # the converter raises many kinds; its first line says what is wrong
+        raise ConversionError(str(error).strip().splitlines()[0][:300]) from error
+
+
+def _representative(pictures):
+    def batches():
+        # Two pictures of black and white alone: with them the input's range is the contract's, and no pixel is rounded.
+        extremes = np.stack([np.full(pictures.shape[1:], v, np.float32) for v in (-1.0, 127 / 128)])
+        for picture in (*pictures, *extremes):
+            yield [picture[None]]
+
+    return batches
+
+
+def _check_input(name, content, io):
+    """Holds the input to scale 1/128: a raw pixel is then the quantized input."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    scale, zero = Interpreter(model_content=content).get_input_details()[0]["quantization"]
+    if not (np.isclose(scale, 1 / 128, rtol=1e-6) and zero == (128 if io == "uint8" else 0)):
+        raise ConversionError(f"{name}: the input has scale {scale} and zero point {zero}, not the contract's 1/128")
+
+
+def c_array(content, name="g_model"):
+    """A file's bytes as C++ source for TensorFlow Lite for Microcontrollers."""
+    rows = [", ".join(f"0x{byte:02x}" for byte in content[i : i + 12]) for i in range(0, len(content), 12)]
+    body = ",\n    ".join(rows)
+    return (
+        "// Made by `python -m export --c_array`; aligned as the interpreter wants it.\n"
+        f"alignas(16) extern const unsigned char {name}[] = {{\n    {body}}};\n"
+        f"extern const unsigned int {name}_len = {len(content)};\n"
+    )

@@ -1,0 +1,128 @@
+"""One export: the models, the files of each format, the golden pictures, the comparison."""
+
+import dataclasses
+import pathlib
+import sys
+
+import numpy as np
+
+import keras_resnet
+from export import comparison, conversion, golden, metadata
+from keras_resnet import files, metrics, recipes, runs, training
+from keras_resnet.preprocessing import normalize
+from raspberry_pi.classifier import Classifier
+
+LICENSE = "Apache-2.0"
+
+
+class ExportError(ValueError):
+    """A run that can't be exported; the message says what to type."""
+
+
+class Export:
+    """What one export works on.
+
+    Args:
+        run_dir: a finished run's folder.
+        options: `Options` of the command line.
+
+    Raises:
+        RunError, ExportError: the run is not finished.
+        DataError: its data set can't be had any more.
+    """
+
+    def __init__(self, run_dir, options):
+        self.run_, self.options = runs.Run(run_dir), options
+        self.recipe = runs.load_recipe(self.run_)
+        if not self.run_.model.exists() or not training.is_finished(self.run_, self.recipe):
+            raise ExportError(f"{run_dir}: this run is not finished; the same train.py command continues it")
+        self.folder = run_dir / "export"
+        self.models = {"float": self._load(self.run_)}
+        self._add_quantized()
+        self.data = training.load_data(self.recipe)
+        self.pictures = self._calibration()
+
+    def run(self):
+        """Makes and compares all files. Returns the exit status: 0; 1, int8-qat lost too much; 3, a format failed."""
+        paths, failed = {}, {}
+        for name in self.options.formats:
+            try:
+                paths[name] = self._write(name)
+                print(f"{name:9} {paths[name].stat().st_size:12,} bytes  {paths[name]}", flush=True)
+            except ValueError as error:
+                failed[name] = str(error)
+                print(f"{name:9} failed: {error}", file=sys.stderr)
+        lost = self._compare(paths) if paths else 0.0
+        if failed:
+            return 3
+        return int(lost > self.options.tolerance)
+
+    def _load(self, run):
+        model = training.load_model(run.model)
+        for weight in model.weights:
+            if not np.isfinite(np.asarray(weight)).all():
+                raise ExportError(f"{run.model}: weight {weight.path} is not finite; train the run again")
+        return model
+
+    def _add_quantized(self):
+        """Finds or trains the int8-aware model that `int8-qat` is made of."""
+        if "int8-qat" not in self.options.formats:
+            return
+        run = runs.Run(self.run_.path / "qat")
+        if self.options.qat_epochs:
+            recipe = recipes.continued(self.recipe, str(self.run_.path), "int8")
+            training.train(dataclasses.replace(recipe, epochs=self.options.qat_epochs), run.path)
+        if run.model.exists():
+            self.models["int8-qat"] = self._load(run)
+
+    def _calibration(self):
+        """Training pictures without augmentation, in the order that the run's seed draws."""
+        count = min(self.options.calibration, len(self.data.train))
+        batches = self.data.training(min(64, count), self.recipe.seed, epoch=0).as_numpy_iterator()
+        pictures = []
+        while sum(map(len, pictures)) < count and (batch := next(batches, None)) is not None:
+            pictures.append(batch[0])
+        return np.concatenate(pictures)[:count]
+
+    def _write(self, name):
+        if name == "int8-qat" and name not in self.models:
+            epochs = recipes.continued(self.recipe, "", "int8").epochs
+            raise ExportError(f"no int8-aware run in {self.run_.path / 'qat'}; add --qat_epochs={epochs}")
+        model = self.models.get(name, self.models["float"])
+        content = conversion.convert(name, model, self.pictures, self.options.io)
+        card = metadata.Card(
+            name=f"{self.models['float'].name} ({name})",
+            description=f"{len(self.data.contract.labels)} classes of {self.data.name}",
+            version=keras_resnet.__version__,
+            author="made with keras_resnet",
+            license=LICENSE,
+        )
+        path = self.folder / f"{self.models['float'].name}-{name}.tflite"
+        with files.atomic(path) as temporary:
+            pathlib.Path(temporary).write_bytes(metadata.embed(content, self.data.contract, card))
+        if self.options.c_array and name.startswith("int8"):
+            files.write_text(path.with_suffix(".model_data.cc"), conversion.c_array(content))
+        return path
+
+    def _compare(self, paths):
+        """Prints and writes the comparison; returns the points that int8-qat lost against float."""
+        images, labels = comparison.pixels_of(self.data, self.options.split)
+        inputs = normalize(images)
+        references = {name: model.predict(inputs, 256, verbose=0) for name, model in self.models.items()}
+        for path in paths.values():
+            golden.write(path, Classifier(path), images[golden.choose(images, labels)])
+        rows = comparison.compare(paths, references, images, labels, self.options.threads)
+        accuracy = float((references["float"].argmax(-1) == labels).mean())
+        title = f"{self.models['float'].name} · {self.data.name} · {self.options.split} ({len(labels):,} pictures)"
+        about = {
+            "split": self.options.split,
+            "pictures": len(labels),
+            "calibration": {"pictures": len(self.pictures), "seed": self.recipe.seed},
+            "float_loss": float(metrics.losses(references["float"], labels).mean()),
+            **runs.origin(),
+        }
+        comparison.write(self.folder, rows, accuracy, title, about)
+        print(f"\n{title}: Keras float32 {100 * accuracy:.2f} %")
+        print(comparison.table(rows))
+        print(f"comparison: {self.folder}/comparison.json, .md, .png")
+        return max((-100 * row.difference for row in rows if row.format == "int8-qat"), default=0.0)

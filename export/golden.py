@@ -1,0 +1,58 @@
+"""Golden pictures beside a `.tflite`: PNG files, exact input bytes, exact outputs. Every client replays them."""
+
+import base64
+import io
+import json
+
+import numpy as np
+from PIL import Image
+
+from keras_resnet import files
+
+COUNT = 16
+
+
+def choose(images, labels, count=COUNT):
+    """Indices of pictures of as many classes as there are, the first ones of each in turn."""
+    order = np.argsort(np.array([np.sum(labels[:i] == labels[i]) for i in range(len(labels))]), kind="stable")
+    return order[: min(count, len(images))]
+
+
+def write(path, reader, images):
+    """Writes `golden.npz` and `golden.json` of one file.
+
+    Args:
+        path: of the `.tflite`; the golden files take its name, `NAME.golden.npz`.
+        reader: `Classifier` of the file.
+        images: uint8 pictures (n, height, width, channels).
+    """
+    pngs, inputs, outputs = [], [], []
+    for image in images:
+        file = io.BytesIO()
+        Image.fromarray(np.squeeze(image)).save(file, "PNG")
+        pixels = reader.contract.pixels(Image.open(io.BytesIO(file.getvalue())))
+        pngs.append(file.getvalue())
+        inputs.append(reader.quantize(pixels))
+        outputs.append(reader.run(pixels).copy())
+    inputs, outputs = np.array(inputs), np.array(outputs)
+    with files.atomic(path.with_suffix(".golden.npz")) as temporary, open(temporary, "wb") as file:
+        pictures = {f"picture{i:02}": np.frombuffer(png, np.uint8) for i, png in enumerate(pngs)}
+        np.savez(file, inputs=inputs, outputs=outputs, **pictures)
+    files.write_text(
+        path.with_suffix(".golden.json"),
+        json.dumps(
+            {
+                "model": path.name,
+                "input": {"dtype": str(inputs.dtype), "shape": inputs.shape[1:]},
+                "output": {"dtype": str(outputs.dtype), "shape": outputs.shape[1:]},
+                "pictures": [
+                    {
+                        "png": base64.b64encode(png).decode(),
+                        "input": base64.b64encode(given.tobytes()).decode(),
+                        "output": output.tolist(),
+                    }
+                    for png, given, output in zip(pngs, inputs, outputs, strict=True)
+                ],
+            }
+        ),
+    )

@@ -1,0 +1,185 @@
+"""An export by its command, and its files read back by others than those who wrote them."""
+
+import base64
+import io
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
+
+from export import conversion, golden, metadata
+from keras_resnet import files, recipes, training
+from keras_resnet.datasets import load_dataset
+from keras_resnet.preprocessing import ImageContract, normalize
+from raspberry_pi import classifier
+from raspberry_pi.classifier import Classifier
+
+ROOT = pathlib.Path(__file__).parents[1]
+FORMATS = ("float32", "float16", "dynamic", "int8-ptq", "int8-qat", "int16x8")
+
+
+def export(run_dir, *flags):
+    command = [sys.executable, "-m", "export", str(run_dir), *flags]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A short float run, quantized and exported in every format."""
+    path = tmp_path_factory.mktemp("export") / "run"
+    recipe = recipes.Recipe(dataset="digits", depth=8, epochs=8, batch_size=32, augmentation="shift", warmup=0.1)
+    training.train(recipe, path)
+    result = export(path, "--qat_epochs=1", "--tolerance=3")
+    assert result.returncode == 0, result.stderr
+    (path / "printed.txt").write_text(result.stdout)
+    return path
+
+
+def file(run_dir, name):
+    return run_dir / "export" / f"resnet8-{name}.tflite"
+
+
+def test_one_file_a_format_and_one_table(run_dir):
+    printed = (run_dir / "printed.txt").read_text()
+    report = files.read_json(run_dir / "export" / "comparison.json")
+    assert [row["format"] for row in report["formats"]] == list(FORMATS)
+    for row in report["formats"]:
+        assert row["bytes"] == file(run_dir, row["format"]).stat().st_size
+        assert f"{row['bytes']:,}" in printed
+        assert row["agreement"] > 0.9
+        assert 10 < row["memory"] < 400
+    by_name = {row["format"]: row for row in report["formats"]}
+    assert by_name["int8-qat"]["float_tensors"] == by_name["int8-ptq"]["float_tensors"] == 0
+    assert by_name["float32"]["agreement"] == 1.0 and by_name["float32"]["largest_error"] < 1e-3
+    assert by_name["int8-qat"]["bytes"] < by_name["float32"]["bytes"] / 3
+    assert report["calibration"] == {"pictures": 512, "seed": 0}
+    with Image.open(run_dir / "export" / "comparison.png") as picture:
+        assert picture.width > 800
+    assert (run_dir / "export" / "comparison.md").read_text().count("\n") == len(FORMATS) + 2
+
+
+@pytest.mark.parametrize("name", ("int8-qat", "int8-ptq"))
+def test_raw_pixels_go_in(run_dir, name):
+    interpreter = Interpreter(model_path=str(file(run_dir, name)))
+    (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
+    assert given["dtype"] == made["dtype"] == np.uint8
+    assert given["quantization"] == (1 / 128, 128)
+    assert list(given["shape"]) == [1, 32, 32, 3]
+    pixels = np.arange(32 * 32 * 3, dtype=np.uint32).astype(np.uint8).reshape(32, 32, 3)
+    np.testing.assert_array_equal(Classifier(file(run_dir, name)).quantize(pixels), pixels)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_travels_inside(run_dir, name):
+    path = file(run_dir, name)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert archive.read("labels.txt").decode().split() == list("0123456789")
+        contract = json.loads(archive.read("contract.json"))
+    assert contract["labels"] == list("0123456789") and contract["height"] == 32
+    assert classifier.read_normalization(path.read_bytes()) == (128.0, 128.0)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_golden_pictures_are_replayed(run_dir, name):
+    path = file(run_dir, name)
+    saved = files.read_json(path.with_suffix(".golden.json"))
+    reader = Classifier(path)
+    assert len(saved["pictures"]) == golden.COUNT
+    with np.load(path.with_suffix(".golden.npz")) as arrays:
+        for i, entry in enumerate(saved["pictures"]):
+            png = base64.b64decode(entry["png"])
+            assert arrays[f"picture{i:02}"].tobytes() == png
+            pixels = reader.contract.pixels(Image.open(io.BytesIO(png)))
+            assert (
+                reader.quantize(pixels).tobytes() == base64.b64decode(entry["input"]) == arrays["inputs"][i].tobytes()
+            )
+            np.testing.assert_array_equal(reader.run(pixels), np.array(entry["output"], arrays["outputs"].dtype))
+
+
+def test_reader_prepares_pictures_as_training_does():
+    rng = np.random.default_rng(0)
+    for crop_fraction in (1.0, 0.875):
+        ours = ImageContract(32, 24, 3, ("a", "b"), crop_fraction)
+        theirs = classifier.Contract(32, 24, 3, ("a", "b"), crop_fraction)
+        for size in ((32, 24), (100, 70), (20, 300), (31, 33)):
+            image = Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8))
+            np.testing.assert_array_equal(ours.picture(image), theirs.pixels(image))
+            np.testing.assert_array_equal(ours.picture(image.convert("P")), theirs.pixels(image.convert("P")))
+
+
+def test_reader_names_what_it_sees(run_dir):
+    data = load_dataset("digits")
+    model = training.load_model(run_dir / "model.keras")
+    reader = Classifier(file(run_dir, "float32"))
+    for image in data.validation.images[:20]:
+        (label, probability), *_ = reader.classify(Image.fromarray(image), top=3)
+        logits = model(normalize(image)[None]).numpy()[0]
+        expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+        assert label == str(expected.argmax())
+        assert probability == pytest.approx(expected.max(), abs=1e-5)
+
+
+def test_reader_without_our_contract(run_dir, tmp_path, capsys):
+    # Standard metadata alone, as other projects' files have it.
+    content = file(run_dir, "float32").read_bytes()
+    bare = content[: content.index(b"PK\x03\x04")]
+    path = tmp_path / "standard.tflite"
+    path.write_bytes(metadata.append_files(bare, {"labels.txt": "\n".join("abcdefghij") + "\n"}))
+    reader = Classifier(path)
+    assert (reader.contract.mean, reader.contract.labels) == (128.0, tuple("abcdefghij"))
+    # Nothing at all: the usual defaults, said aloud.
+    model = training.load_model(run_dir / "model.keras")
+    path.write_bytes(conversion.convert("float32", model, np.zeros((1, 32, 32, 3), np.float32)))
+    assert Classifier(path).contract.labels == tuple("0123456789")
+    assert "it says nothing of its scale; taking x = pixel / 127.5 - 1" in capsys.readouterr().err
+    path.write_bytes(b"no model")
+    with pytest.raises(ValueError, match=r"no \.tflite that LiteRT can run"):
+        Classifier(path)
+
+
+def test_int8_files_for_microcontrollers(run_dir):
+    result = export(run_dir, "--formats=int8-qat", "--io=int8", "--c_array", "--tolerance=3")
+    assert result.returncode == 0, result.stderr
+    interpreter = Interpreter(model_path=str(file(run_dir, "int8-qat")))
+    assert interpreter.get_input_details()[0]["dtype"] == np.int8
+    source = file(run_dir, "int8-qat").with_suffix(".model_data.cc").read_text()
+    data = bytes(int(word, 16) for word in source[source.index("{") + 1 : source.index("}")].split(","))
+    pixels = np.zeros((1, 32, 32, 3), np.int8)
+    outputs = []
+    for model in ({"model_content": data}, {"model_path": str(file(run_dir, "int8-qat"))}):
+        interpreter = Interpreter(**model)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels)
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+    np.testing.assert_array_equal(*outputs)
+
+
+def test_what_cannot_be_exported(run_dir, tmp_path):
+    result = export(tmp_path)
+    assert result.returncode == 2 and "no run is there" in result.stderr
+    result = export(run_dir, "--formats=int4")
+    assert result.returncode == 2 and "--formats=int4: no such format; choose float32" in result.stderr
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(run_dir, unfinished, ignore=shutil.ignore_patterns("export", "qat"))
+    result = export(unfinished, "--formats=float32,int8-qat")
+    assert result.returncode == 3 and "no int8-aware run" in result.stderr and "--qat_epochs=3" in result.stderr
+    assert (unfinished / "export" / "resnet8-float32.tflite").exists()
+    (unfinished / "history.csv").write_text("epoch\n")
+    result = export(unfinished)
+    assert result.returncode == 2 and "this run is not finished" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_lost_accuracy_is_an_exit_status(run_dir):
+    result = export(run_dir, "--formats=int8-qat", "--tolerance=0")
+    report = files.read_json(run_dir / "export" / "comparison.json")
+    assert result.returncode == (1 if report["formats"][0]["difference"] < 0 else 0)
