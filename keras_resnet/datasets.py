@@ -354,7 +354,7 @@ def _builder(name, data_dir):
 
 def _check_network(builder):
     """Raises OSError at once where TFDS would try for minutes: the first host that it needs can't be found."""
-    for url in builder.url_infos:
+    for url in builder.url_infos or ():
         socket.getaddrinfo(urllib.parse.urlparse(url).hostname, None)
         return
 
