@@ -35,11 +35,18 @@ def main(argv):
     if unknown:
         _fail(f"--formats={','.join(unknown)}: no such format; choose {', '.join(FORMATS)}")
     environment.load_tensorflow()
-    from export.exporting import Export
+    try:
+        from export.exporting import Export
+    except ModuleNotFoundError as error:
+        _fail(f'{error}; type pip install -e ".[export]"')
+    from keras_resnet import callbacks
 
     try:
         status = Export(pathlib.Path(argv[1]), options()).run()
-    except (ValueError, OSError) as error:
+    except callbacks.Interrupted as error:
+        print(error, file=sys.stderr)
+        status = error.exit_status
+    except (ValueError, OSError, callbacks.Diverged) as error:
         _fail(error)
     sys.exit(status)
 

@@ -116,7 +116,8 @@ def _convert(converter):
             warnings.simplefilter("ignore")  # it misses statistics that fake quantization makes needless
             return converter.convert()
     except Exception as error:  # the converter raises many kinds; its first line says what is wrong
-        raise ConversionError(str(error).strip().splitlines()[0][:300]) from error
+        reason = str(error).strip() or type(error).__name__
+        raise ConversionError(reason.splitlines()[0][:300]) from error
 
 
 def _representative(pictures):

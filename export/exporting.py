@@ -39,7 +39,7 @@ class Export:
         self.folder = run_dir / "export"
         self.models = {"float": self._load(self.run_)}
         self._add_quantized()
-        self.data = training.load_data(self.recipe)
+        self.data = training.load_data(self.recipe, self.run_)
         self.pictures = self._calibration()
 
     def run(self):
@@ -72,7 +72,7 @@ class Export:
         if self.options.qat_epochs:
             recipe = recipes.continued(self.recipe, str(self.run_.path), "int8")
             training.train(dataclasses.replace(recipe, epochs=self.options.qat_epochs), run.path)
-        if run.model.exists():
+        if run.model.exists() and training.is_finished(run, runs.load_recipe(run)):
             self.models["int8-qat"] = self._load(run)
 
     def _calibration(self):
@@ -87,7 +87,7 @@ class Export:
     def _write(self, name):
         if name == "int8-qat" and name not in self.models:
             epochs = recipes.continued(self.recipe, "", "int8").epochs
-            raise ExportError(f"no int8-aware run in {self.run_.path / 'qat'}; add --qat_epochs={epochs}")
+            raise ExportError(f"no finished int8-aware run in {self.run_.path / 'qat'}; add --qat_epochs={epochs}")
         model = self.models.get(name, self.models["float"])
         content = conversion.convert(name, model, self.pictures, self.options.io)
         card = metadata.Card(
@@ -107,8 +107,7 @@ class Export:
     def _compare(self, paths):
         """Prints and writes the comparison; returns the points that int8-qat lost against float."""
         images, labels = comparison.pixels_of(self.data, self.options.split)
-        inputs = normalize(images)
-        references = {name: model.predict(inputs, 256, verbose=0) for name, model in self.models.items()}
+        references = {name: _predict(model, images) for name, model in self.models.items()}
         for path in paths.values():
             golden.write(path, Classifier(path), images[golden.choose(images, labels)])
         rows = comparison.compare(paths, references, images, labels, self.options.threads)
@@ -126,3 +125,8 @@ class Export:
         print(comparison.table(rows))
         print(f"comparison: {self.folder}/comparison.json, .md, .png")
         return max((-100 * row.difference for row in rows if row.format == "int8-qat"), default=0.0)
+
+
+def _predict(model, images):
+    """Logits of uint8 pictures; only a slice of them is in float at a time."""
+    return np.concatenate([model.predict_on_batch(normalize(images[i : i + 256])) for i in range(0, len(images), 256)])

@@ -63,6 +63,7 @@ def random_resized_crop(encoded, contract, seed, area=(0.08, 1.0), aspect=(3 / 4
         shape,
         tf.zeros((1, 0, 4)),
         seed,
+        min_object_covered=0.0,
         area_range=area,
         aspect_ratio_range=aspect,
         max_attempts=10,

@@ -64,7 +64,7 @@ def relu(x, name, style):
 
 
 def identity_shortcut(x, filters, strides, name, style):
-    """Option A of the paper: every other pixel, missing channels filled with zeros; no parameters."""
+    """Option A of the paper: every other pixel, missing channels filled with zeros; `x` where nothing changes."""
     channels = x.shape[-1]
     if strides > 1:
         x = layers.MaxPooling2D(1, strides, name=f"{name}_shortcut_subsample", dtype=style.dtype)(x)
@@ -115,16 +115,17 @@ def pre_activation_block(x, convs, name, style):
     Arguments and result as in `post_activation_block`. A projection reads the activated input, as in the paper.
     """
     shortcut, strides, filters = x, _strides(convs), convs[-1].filters
+    projected = style.shortcut == "projection" and x.shape[-1] != filters
     for i, c in enumerate(convs, 1):
         last = i == len(convs)
         x = relu(norm(x, f"{name}_norm{i}", style), f"{name}_relu{i}", style)
-        if i == 1 and style.shortcut == "projection" and shortcut.shape[-1] != filters:
+        if i == 1 and projected:
             shortcut = conv(x, filters, 1, strides, f"{name}_shortcut_conv", style)
         # No norm follows the last convolution: its own kernel starts at zero (a zero scale before a ReLU would stay).
         x = conv(x, *c, f"{name}_conv{i}", style, "zeros" if last and style.shortcut != "none" else "he_normal")
     if style.shortcut == "none":
         return x
-    if x.shape[1:] != shortcut.shape[1:]:
+    if not projected:
         shortcut = identity_shortcut(shortcut, filters, strides, name, style)
     return layers.Add(name=f"{name}_add", dtype=style.dtype)([shortcut, x])
 

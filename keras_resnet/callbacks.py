@@ -27,7 +27,7 @@ class Diverged(Exception):
     def __init__(self, step, learning_rate, checkpoint):
         super().__init__(
             f"the loss is not finite at step {step:,} (learning rate {learning_rate:.4g}); "
-            f"try --learning_rate={learning_rate / 3:.2g} or a longer --warmup. "
+            f"try --learning_rate={learning_rate / 3:.2g} or a longer --warmup, with another --run_dir. "
             + (f"The last good state is kept: {checkpoint}" if checkpoint else "Nothing had been saved yet")
         )
 
@@ -84,6 +84,7 @@ class StepWatch(keras.callbacks.Callback):
         if self.received:
             self.model.stop_training = True
         elif now - self.saved_at > self.save_seconds:
+            self.progress.partial["step_seconds"] = self.median_step_seconds()
             self.save()
             self.saved_at = now
 

@@ -1,6 +1,7 @@
 """`train.py`: flags -> Recipe -> run. TensorFlow is loaded only when all flags are good."""
 
 import dataclasses
+import os
 import pathlib
 import sys
 
@@ -44,6 +45,15 @@ def recipe_from_flags():
         ValueError: a flag's value can't be.
     """
     given = {f.name: FLAGS[f.name].value for f in dataclasses.fields(Recipe) if FLAGS[f.name].value is not None}
+    if FLAGS.control and (not FLAGS.init or given.get("quantize", "none") != "none"):
+        raise ValueError(
+            "--control: it trains on in float from a finished run; give --init=runs/NAME and no --quantize"
+        )
+    # One spelling of a path, or a run would not know itself again; a data set's folder keeps its slash.
+    if "init" in given:
+        given["init"] = os.path.normpath(given["init"])
+    if recipes.is_folder(given.get("dataset", "")):
+        given["dataset"] = os.path.join(os.path.normpath(os.path.expanduser(given["dataset"])), "")
     if FLAGS.init and not FLAGS.recipe:
         name, recipe = _continued_recipe(given.get("quantize", "none"))
     else:
@@ -56,8 +66,6 @@ def recipe_from_flags():
 
 def _continued_recipe(quantize):
     """The recipe of --init's run, shortened: `qat`, or `control` where nothing is quantized."""
-    if FLAGS.control and quantize != "none":
-        raise ValueError(f"--control --quantize={quantize}: the control is not quantized; give one of them")
     run = runs.Run(pathlib.Path(FLAGS.init))
     kind = "control" if quantize == "none" else "qat"
     return kind, recipes.continued(runs.load_recipe(run), FLAGS.init, quantize)

@@ -197,8 +197,8 @@ class Data:
 def load_dataset(name="cifar10", data_dir=None, image_size=0, crop_fraction=1.0, max_bad_fraction=0.01):
     """Loads an image-classification data set.
 
-    A split that the source lacks is drawn from its training pictures by a fixed seed, class by class: a tenth of them,
-    at most 10,000. `validation` is for choices, `test` is asked for once.
+    A split that the source lacks is drawn from its training pictures by a fixed seed, class by class: a tenth of them
+    (a fifth of the digits), at most 10,000. `validation` is for choices, `test` is asked for once.
 
     Args:
         name: `digits`; a folder with a folder per class (or with `train`, `validation`/`val`, `test` folders of such);
@@ -212,7 +212,7 @@ def load_dataset(name="cifar10", data_dir=None, image_size=0, crop_fraction=1.0,
         `Data`.
 
     Raises:
-        DataError: it can't be had, or can't be learned from.
+        ValueError: it can't be had (`DataError`), or can't be learned from.
     """
     if name == "digits":
         return _digits(image_size or 32, crop_fraction)
@@ -264,7 +264,19 @@ def _take(source, index):
 
 
 def _complete(splits, fraction=0.1):
-    """Draws the splits that are missing from the training pictures."""
+    """Draws the splits that are missing from the training pictures.
+
+    Raises:
+        DataError: a class has too few pictures to be in every split.
+    """
+    needed = 3 - len(splits) + 1
+    counts = np.bincount(splits["train"].labels)
+    if needed > 1 and counts.min() < needed:
+        few = int(counts.argmin())
+        raise DataError(
+            f"class number {few} has {counts[few]} training pictures; expected at least {needed}, one for each split "
+            "that is drawn from them: add pictures, or give train, validation and test folders of your own"
+        )
     for name in ("test", "validation"):
         if name not in splits:
             train = splits["train"]

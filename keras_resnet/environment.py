@@ -24,8 +24,8 @@ def load_tensorflow():
         tf.config.list_physical_devices()
     from absl import logging
 
-    if not logging.get_verbosity() < logging.INFO:
-        logging.set_verbosity(logging.ERROR)  # TFDS warns of its own doings
+    if logging.get_verbosity() == logging.INFO:
+        logging.set_verbosity(logging.ERROR)  # TFDS tells of its own doings
 
 
 @contextlib.contextmanager

@@ -63,7 +63,7 @@ def report(run_dir, split="validation"):
         The report, a dict.
 
     Raises:
-        RunError: no finished training is there.
+        RunError: no trained model is there, or the data set has changed since.
         DataError: its data set can't be had any more.
     """
     from keras_resnet.training import load_data, load_model
@@ -74,7 +74,7 @@ def report(run_dir, split="validation"):
         raise runs.RunError(f"{run.path}: no model.keras is there yet; train it first: the same command continues")
     contract = ImageContract.load(run.contract)
     history = read_history(run.history)
-    data = load_data(recipe)
+    data = load_data(recipe, run)
     model = load_model(run.model)
     result, logits, labels, worst = evaluate(model, data.evaluation(split), contract.labels, len(data.split(split)))
     old = files.read_json(run.report) if run.report.exists() else {}
@@ -170,7 +170,7 @@ def main(argv):
     environment.load_tensorflow()
     try:
         report(argv[1], flags.FLAGS.split)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"evaluation: {error}", file=sys.stderr)
         sys.exit(2)
 

@@ -1,7 +1,5 @@
 """The pictures of a report, in colours that colour-blind readers can tell apart (Okabe and Ito's palette, cividis)."""
 
-import io
-
 import matplotlib
 import numpy as np
 
@@ -103,8 +101,8 @@ def save(figure, path):
 
 def pixels(figure):
     """Renders a figure to a uint8 array (height, width, 3) and closes it."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="rgba", dpi=90)
-    width, height = (int(side) for side in figure.get_size_inches() * 90)
+    figure.set_dpi(90)
+    figure.canvas.draw()
+    rendered = np.array(figure.canvas.buffer_rgba())[..., :3]
     pyplot.close(figure)
-    return np.frombuffer(buffer.getvalue(), np.uint8).reshape(height, width, 4)[..., :3]
+    return rendered

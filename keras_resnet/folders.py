@@ -112,7 +112,7 @@ def _check_unreadable(root, unreadable, total, max_bad_fraction):
 
 
 def report(unreadable, most=20):
-    """One line a file, the first `most` of them."""
+    """One line a file, the first `most` of them; a run writes all to `unreadable.txt`."""
     lines = [f"  {path}: {reason}" for path, reason in unreadable[:most]]
     return "\n".join(lines + [f"  … and {len(unreadable) - most} more"] * (len(unreadable) > most))
 

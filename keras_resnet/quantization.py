@@ -78,6 +78,7 @@ def quantize_aware(model, calibration, *, weight_bits=8, activation_bits=8, sear
     for weight in model.weights:
         if not np.isfinite(array(weight)).all():
             raise ValueError(f"weight {weight.path} is not finite; the model is broken, quantize an earlier checkpoint")
+    model = model._functional if isinstance(model, keras.Sequential) else model
     graph = Graph(model, weight_bits)
     _fuse(graph)
     quantized = _build(graph, model, activation_bits, input_range)

@@ -21,7 +21,8 @@ class Observer:
 
     @property
     def sample(self):
-        return np.concatenate(self.values)[:SAMPLES]
+        values = np.concatenate(self.values)
+        return values if values.size <= SAMPLES else self.rng.choice(values, SAMPLES, replace=False)
 
 
 def largest(seen, bits):

@@ -127,7 +127,7 @@ class Recipe:
             raise ValueError(f"--precision={self.precision}: --quantize computes in float32; drop --precision")
         if self.init and not os.path.exists(os.path.join(self.init, "model.keras")):
             raise ValueError(f"--init={self.init}: no finished run is there (no model.keras); give a run's folder")
-        if is_folder(self.dataset) and not os.path.isdir(self.dataset):
+        if is_folder(self.dataset) and not os.path.isdir(os.path.expanduser(self.dataset)):
             raise ValueError(f"--dataset={self.dataset}: no such folder; give one that holds a folder per class")
 
     @property
@@ -149,7 +149,7 @@ def is_folder(dataset):
 
 
 RECIPES = {
-    # This project's own: a ResNet-8 on 1,079 pictures of 8x8 pixels, for the demo. Digits must not be mirrored.
+    # This project's own: a ResNet-8 on 1,151 pictures of 8x8 pixels, for the demo. Digits must not be mirrored.
     "digits": Recipe(
         dataset="digits",
         depth=8,
@@ -203,4 +203,5 @@ def continued(recipe, init, quantize):
         learning_rate=recipe.learning_rate / 100,
         schedule="cosine",
         warmup=0.1,
+        precision="auto" if quantize != "none" else recipe.precision,
     )

@@ -42,8 +42,8 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
 
     Args:
         depth: 18, 34, 50, 101, 152 (ImageNet family), 6n+2 (CIFAR family: 8, 20, 32, 44, 56, 110 …), or a
-            `depths.Layout` for a stack of your own. Wide ResNet-28-10 is `depth=26, width=10, version=2`: that paper
-            counts the projections too.
+            `depths.Layout` for a stack of your own. Wide ResNet-28-10 is `depth=26, width=10, version=2` but for
+            its stem, which is widened here too.
         input_shape: (height, width, channels). Height and width may be None where `stem` is given.
         num_classes: logits.
         width: multiplies every layer's filters.
@@ -60,7 +60,8 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
             (version 2 only; the last stage then has none).
         include_top: False ends at the last stage's feature map.
         features: True returns every stage's feature map in a dict, `{"C2": …, "C3": …}`, the names of the feature
-            pyramid paper; C2 has stride 4 behind an ImageNet stem, 1 behind a small one.
+            pyramid paper; C2 has stride 4 behind an ImageNet stem, 1
+            behind a small one (twice that with `stride_block="last"`).
         dtype: Keras dtype policy of all layers but the logits, which are float32 always.
         name: of the model; by default `resnet50`, `resnet50v2` ….
 

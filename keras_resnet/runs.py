@@ -9,6 +9,7 @@ import platform
 import subprocess
 
 from keras_resnet import files
+from keras_resnet.preprocessing import ImageContract
 from keras_resnet.recipes import Recipe
 
 
@@ -43,6 +44,10 @@ class Run:
         return self.path / "history.csv"
 
     @property
+    def unreadable(self):
+        return self.path / "unreadable.txt"
+
+    @property
     def tensorboard(self):
         return self.path / "tensorboard"
 
@@ -68,15 +73,38 @@ def check(run, recipe):
                 f"--run_dir={run.path}: another run is there: {', '.join(differences)}; "
                 "give its flags to continue it, or another --run_dir"
             )
-    elif run.path.exists() and any(p.name != ".lock" for p in run.path.iterdir()):
+    elif run.path.exists() and any(p.name[0] != "." and p != run.contract for p in run.path.iterdir()):
         raise RunError(f"--run_dir={run.path}: this folder holds something else; give an empty or a new one")
 
 
-def begin(run, recipe, contract):
-    """Writes what a new run is made of, once its data is there."""
+def begin(run, recipe, data, hardware):
+    """Writes what a new run is made of, once its data is there: the recipe last, since with it a run has begun."""
     if not run.recipe.exists():
-        contract.save(run.contract)
-        files.write_json(run.recipe, {"recipe": dataclasses.asdict(recipe), **origin()})
+        made = {"recipe": dataclasses.asdict(recipe), "pictures": _sizes(data), "hardware": hardware, **origin()}
+        if data.unreadable:
+            files.write_text(run.unreadable, "".join(f"{path}: {reason}\n" for path, reason in data.unreadable))
+        data.contract.save(run.contract)
+        files.write_json(run.recipe, made)
+
+
+def check_data(run, data):
+    """Holds a data set to the contract and the numbers of pictures that a run began with.
+
+    Raises:
+        RunError: something differs; continuing would mix two data sets, or name the classes wrongly.
+    """
+    if not run.recipe.exists():
+        return
+    began = files.read_json(run.recipe).get("pictures", _sizes(data))
+    if ImageContract.load(run.contract) != data.contract or began != _sizes(data):
+        raise RunError(
+            f"{run.path}: its data set has changed: it began with {began} pictures, now there are {_sizes(data)}, "
+            "or labels or sizes differ (contract.json); restore the data, or give another --run_dir"
+        )
+
+
+def _sizes(data):
+    return {split: len(data.split(split)) for split in ("train", "validation", "test")}
 
 
 def load_recipe(run):

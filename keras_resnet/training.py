@@ -72,9 +72,11 @@ def continued_model(init, contract):
     """The best model of a finished run.
 
     Raises:
-        RunError: it was trained on pictures of another contract.
+        RunError: it is not finished, or was trained on pictures of another contract.
     """
     run = runs.Run(pathlib.Path(init))
+    if not is_finished(run, runs.load_recipe(run)):
+        raise runs.RunError(f"--init={init}: this run is not finished; its own train.py command continues it")
     if ImageContract.load(run.contract) != contract:
         raise runs.RunError(f"--init={init}: it was trained on other pictures or labels; give its own --dataset")
     return load_model(run.model)
@@ -113,7 +115,8 @@ class Trainer:
         precision = recipe.precision if recipe.quantize == "none" else "float32"
         hardware = distribution.choose(recipe.strategy, precision, recipe.compile, recipe.batch_size)
         print(hardware.description, flush=True)
-        self.data = load_data(recipe)
+        self.hardware = hardware.description
+        self.data = load_data(recipe, run)
         self.steps = len(self.data.train) // recipe.batch_size
         if not self.steps:
             raise DataError(
@@ -149,7 +152,9 @@ class Trainer:
         print(f"{self.model.name}: {self.model.count_params():,} parameters", flush=True)
         if progress.step:
             print(f"continues at step {progress.step:,} of {recipe.epochs * self.steps:,}", flush=True)
-        runs.begin(self.run, recipe, self.data.contract)
+        runs.begin(self.run, recipe, self.data, self.hardware)
+        if progress.history:  # a kill may have come between the last checkpoint and its row
+            write_history(self.run.history, progress.history)
         writer = events.Writer(self.run.tensorboard)
         if not progress.step:
             writer.begin(self.model, self._batches(0, 0))
@@ -246,13 +251,19 @@ def save_model(model, path):
         model.save(temporary)
 
 
-def load_data(recipe):
-    """Loads a recipe's `Data` and names the files that can't be read."""
+def load_data(recipe, run):
+    """Loads a recipe's `Data`, names the files that can't be read, and holds it to what the run began with.
+
+    Raises:
+        DataError: the data can't be had or learned from.
+        RunError: it is not the data any more that the run began with.
+    """
     source = {k: getattr(recipe, k) for k in ("data_dir", "image_size", "crop_fraction", "max_bad_fraction")}
     data = load_dataset(recipe.dataset, **source)
     if data.unreadable:
         print(f"{len(data.unreadable)} pictures can't be read and are left out:")
         print(report_files(data.unreadable), flush=True)
+    runs.check_data(run, data)
     return data
 
 

@@ -53,7 +53,7 @@ class Graph:
     def __init__(self, model, weight_bits):
         self.keys = itertools.count()
         self.weight_bits = weight_bits
-        self.steps, self.seen = [], {}
+        self.steps, self.seen = [], []
         self.inputs = [next(self.keys) for _ in model.inputs]
         self.outputs = self._walk(model, self.inputs)
 
@@ -73,11 +73,11 @@ class Graph:
         return [tensors[id(t)] for t in functional.outputs]
 
     def _translate(self, layer, inputs, output):
-        if layer.name in self.seen and self.seen[layer.name] is layer and getattr(layer, "weights", None):
+        if layer in self.seen:
             raise ValueError(
                 f"layer {layer.name} is called twice; give each call a layer of its own to quantize this model"
             )
-        self.seen[layer.name] = layer
+        self.seen.append(layer)
         translate = next((t for kind, t in TRANSLATIONS.items() if type(layer) is kind), None)
         if translate is None:
             known = ", ".join(kind.__name__ for kind in TRANSLATIONS)
@@ -185,8 +185,10 @@ def _dense(graph, layer, inputs, output):
     return graph.activate(key, _name(layer.activation), f"{layer.name}_activation")
 
 
-def _affine(graph, name, inputs, scale, offset, channels):
+def _affine(graph, name, inputs, scale, offset, channels, rank=4):
     """A scale and an offset for each channel: folded into what comes before, or a 1x1 depthwise convolution."""
+    if rank != 4:
+        raise ValueError(f"layer {name}: a norm or scaling of vectors with no dense layer before it; put one before it")
     scale, offset = (np.broadcast_to(np.asarray(v, np.float32).ravel(), channels).copy() for v in (scale, offset))
 
     def make(activation):
@@ -198,16 +200,18 @@ def _affine(graph, name, inputs, scale, offset, channels):
 def _batch_normalization(graph, layer, inputs, output):
     scale = (array(layer.gamma) if layer.scale else 1.0) / np.sqrt(array(layer.moving_variance) + layer.epsilon)
     offset = (array(layer.beta) if layer.center else 0.0) - array(layer.moving_mean) * scale
-    return _affine(graph, layer.name, inputs, scale, offset, output.shape[-1])
+    return _affine(graph, layer.name, inputs, scale, offset, output.shape[-1], len(output.shape))
 
 
 def _rescaling(graph, layer, inputs, output):
-    return _affine(graph, layer.name, inputs, layer.scale, layer.offset, output.shape[-1])
+    return _affine(graph, layer.name, inputs, layer.scale, layer.offset, output.shape[-1], len(output.shape))
 
 
 def _normalization(graph, layer, inputs, output):
     deviation = np.maximum(np.sqrt(array(layer.variance)), keras.config.epsilon())
-    return _affine(graph, layer.name, inputs, 1 / deviation, -array(layer.mean) / deviation, output.shape[-1])
+    return _affine(
+        graph, layer.name, inputs, 1 / deviation, -array(layer.mean) / deviation, output.shape[-1], len(output.shape)
+    )
 
 
 def _relu(graph, layer, inputs, output):
@@ -242,7 +246,10 @@ def _concatenate(graph, layer, inputs, output):
 
     A 1x1 depthwise convolution with ones does that; two ranges one after the other would be merged by the converter.
     """
-    fixed = {step.output: step.fixed for step in graph.steps} | dict.fromkeys(graph.inputs, "input")
+    fixed = dict.fromkeys(graph.inputs, "input")
+    for step in graph.steps:
+        inherits = step.kind in ("same", "concatenate")
+        fixed[step.output] = fixed[step.inputs[0]] if inherits else step.fixed
     if len({fixed.get(key) for key in inputs}) > 1:
         channels = [tensor.shape[-1] for tensor in layer.input]
         inputs = [

@@ -159,8 +159,13 @@ def read_normalization(content):
             for unit in root.vector(3)[0].vector(2)[0].vector(4):
                 if unit.byte(0) == 1:
                     options = unit.table(1)
-                    return options.floats(0)[0], options.floats(1)[0]
+                    return tuple(_one(options.floats(slot)) for slot in (0, 1))
     return None
+
+
+def _one(values):
+    """A number, or an array where channels differ."""
+    return values[0] if len(set(values)) == 1 else np.array(values, np.float32)
 
 
 class _Table:

@@ -59,6 +59,9 @@ def test_help_lists_every_flag_without_tensorflow():
         ("--learnin_rate=1", "Unknown command line flag 'learnin_rate'. Did you mean: learning_rate ?"),
         ("--epochs=ten", "flag --epochs=ten"),
         ("--dataset=./nowhere", "no such folder; give one that holds a folder per class"),
+        ("--control", "--control: it trains on in float from a finished run; give --init=runs/NAME"),
+        ("--quantize=int8", "expected a finished run to start from; give --init=runs/NAME"),
+        ("--init=nowhere", "nowhere: no run is there"),
         ("digits", "flags begin with --"),
     ],
 )

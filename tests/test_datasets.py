@@ -186,6 +186,7 @@ def test_mixed_kinds_train(tmp_path):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
+        (lambda root: make_folder(root, n=2), "class number 0 has 2 training pictures; expected at least 3"),
         (lambda root: make_folder(root, ("cat",)), "found 1 class folder(s) ['cat']; expected at least two"),
         (lambda root: (make_folder(root), (root / "emu").mkdir()), "no readable picture of class emu"),
         (lambda root: root.mkdir(exist_ok=True), "found 0 class folder(s)"),

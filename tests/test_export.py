@@ -171,7 +171,9 @@ def test_what_cannot_be_exported(run_dir, tmp_path):
     unfinished = tmp_path / "unfinished"
     shutil.copytree(run_dir, unfinished, ignore=shutil.ignore_patterns("export", "qat"))
     result = export(unfinished, "--formats=float32,int8-qat")
-    assert result.returncode == 3 and "no int8-aware run" in result.stderr and "--qat_epochs=3" in result.stderr
+    assert (
+        result.returncode == 3 and "no finished int8-aware run" in result.stderr and "--qat_epochs=3" in result.stderr
+    )
     assert (unfinished / "export" / "resnet8-float32.tflite").exists()
     (unfinished / "history.csv").write_text("epoch\n")
     result = export(unfinished)

@@ -115,6 +115,13 @@ def joined(join):
     return keras.Model(inputs, join([a, b]))
 
 
+def pooled():
+    """The first block of ENet: the input's own range must not become that of the convolution beside it."""
+    inputs = keras.Input((8, 8, 6))
+    wide = layers.Rescaling(3.0)(layers.Conv2D(5, 3, strides=2, padding="same")(inputs))
+    return keras.Model(inputs, layers.Concatenate()([wide, layers.MaxPooling2D()(inputs)]))
+
+
 OPERATORS = {
     "convolution": lambda: single(layers.Conv2D(7, 3, padding="same")),
     "strides": lambda: single(layers.Conv2D(7, 3, strides=2, padding="same", use_bias=False)),
@@ -152,6 +159,8 @@ OPERATORS = {
         layers.Normalization(mean=[0.1, 0.2, 0.3, 0, 0, 0], variance=[0.5, 1, 2, 1, 1, 1]), layers.Conv2D(4, 3)
     ),
     "dropout": lambda: single(layers.Conv2D(4, 3), layers.Dropout(0.5), layers.SpatialDropout2D(0.5)),
+    "concatenated with its pooled input": lambda: pooled(),
+    "sequential": lambda: keras.Sequential([layers.Input((8, 8, 6)), layers.Conv2D(4, 3), layers.ReLU()]),
     "nested": lambda: single(layers.Conv2D(4, 3), keras.Sequential([layers.Input((6, 6, 4)), layers.Conv2D(3, 1)])),
 }
 
@@ -262,6 +271,7 @@ def shared():
         (lambda: single(layers.ReLU(3.0, name="r")), 4, "layer r: TFLite has ReLU with a maximum of 6 or none"),
         (lambda: single(layers.Conv2D(4, 3, activation="softplus", name="s")), 4, "activation softplus has no int8"),
         (shared, 4, "layer tied is called twice"),
+        (lambda: single(layers.Flatten(), layers.BatchNormalization(name="n")), 4, "layer n: a norm .* of vectors"),
         (lambda: single(layers.Conv2D(4, 3)), 0, "calibration: no pictures"),
     ],
 )

@@ -80,6 +80,10 @@ class ShapesTest(tf.test.TestCase):
     def test_any_size(self):
         self.assertEqual(self.features(18, (None, None, 3), stem="imagenet")["C5"], (None, None, 512))
 
+    def test_any_size_runs_where_the_last_block_subsamples(self):
+        model = ResNet(50, (None, None, 3), 5, stem="imagenet", version=2, stride_block="last", width=0.125)
+        self.assertEqual(model(np.zeros((1, 64, 96, 3), "float32")).shape, (1, 5))
+
     def test_no_top(self):
         self.assertEqual(ResNet(18, include_top=False).output.shape[1:], (7, 7, 512))
 

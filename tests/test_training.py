@@ -1,8 +1,10 @@
 """Runs as people start them: real processes, killed, interrupted and continued."""
 
 import csv
+import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from tensorflow.core.util import event_pb2
 from tensorflow.python.lib.io import tf_record
 
@@ -153,6 +156,38 @@ def test_other_flags_are_refused_with_the_difference(whole):
     assert "--learning_rate=0.3 (it has 0.1)" in output
 
 
+def test_killed_between_the_last_step_and_the_validation(whole, tmp_path):
+    # The state that a save on an epoch's last step leaves: all steps are done, the epoch is not in the history yet.
+    run_dir = tmp_path / "run"
+    finish(run_dir)
+    path = run_dir / "checkpoints" / "latest.npz"
+    with np.load(path) as saved:
+        arrays = dict(saved)
+    progress = json.loads(str(arrays["progress"]))
+    row = progress["history"].pop()
+    progress["partial"] = {"steps": 35, "loss": row["loss"], "accuracy": row["accuracy"], "step_seconds": 0.05}
+    np.savez(path, **{**arrays, "progress": np.array(json.dumps(progress))})
+    (run_dir / "history.csv").unlink()
+    finish(run_dir)
+    assert (run_dir / "history.csv").read_text().count("\n") == 4
+    assert_same_state(state(whole[0]), state(run_dir))
+
+
+def test_a_changed_data_set_is_noticed(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(12):
+            Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(tmp_path / "data" / name / f"{i}.png")
+    recipe = (f"--dataset={tmp_path}/data/", "--image_size=16", "--depth=8", "--batch_size=4", "--epochs=1")
+    finish(tmp_path / "run", recipe=recipe)
+    shutil.copy(tmp_path / "data" / "cat" / "0.png", tmp_path / "data" / "cat" / "more.png")
+    command = [sys.executable, "-m", "keras_resnet.evaluation", str(tmp_path / "run")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "its data set has changed: it began with {'train': 20" in result.stderr
+
+
 def test_foreign_folder_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     output = finish(tmp_path, status=2)
@@ -164,7 +199,8 @@ def test_foreign_folder_is_refused_and_left_alone(tmp_path):
 def test_broken_checkpoint(whole, tmp_path):
     run_dir = tmp_path / "run"
     (run_dir / "checkpoints").mkdir(parents=True)
-    (run_dir / "recipe.json").write_bytes((whole[0] / "recipe.json").read_bytes())
+    for name in ("recipe.json", "contract.json"):
+        (run_dir / name).write_bytes((whole[0] / name).read_bytes())
     (run_dir / "checkpoints" / "latest.npz").write_bytes(b"PK\x03\x04 nonsense")
     assert "no readable checkpoint" in finish(run_dir, status=2)
 
