@@ -8,7 +8,7 @@ import numpy as np
 
 import keras_resnet
 from export import comparison, conversion, golden, metadata
-from keras_resnet import files, metrics, recipes, runs, training
+from keras_resnet import checkpoints, files, metrics, recipes, runs, training
 from keras_resnet.preprocessing import normalize
 from raspberry_pi.classifier import Classifier
 
@@ -34,13 +34,13 @@ class Export:
     def __init__(self, run_dir, options):
         self.run_, self.options = runs.Run(run_dir), options
         self.recipe = runs.load_recipe(self.run_)
-        if not self.run_.model.exists() or not training.is_finished(self.run_, self.recipe):
+        if not runs.is_finished(self.run_):
             raise ExportError(f"{run_dir}: this run is not finished; the same train.py command continues it")
         self.folder = run_dir / "export"
         self.models = {"float": self._load(self.run_)}
         self._add_quantized()
         self.data = training.load_data(self.recipe, self.run_)
-        self.pictures = self._calibration()
+        self.pictures = self.data.calibration(options.calibration, self.recipe.seed)
 
     def run(self):
         """Makes and compares all files. Returns the exit status: 0; 1, int8-qat lost too much; 3, a format failed."""
@@ -59,9 +59,9 @@ class Export:
 
     def _load(self, run):
         model = training.load_model(run.model)
-        for weight in model.weights:
-            if not np.isfinite(np.asarray(weight)).all():
-                raise ExportError(f"{run.model}: weight {weight.path} is not finite; train the run again")
+        broken = checkpoints.broken_weight(model)
+        if broken:
+            raise ExportError(f"{run.model}: weight {broken} is not finite; train the run again")
         return model
 
     def _add_quantized(self):
@@ -72,17 +72,8 @@ class Export:
         if self.options.qat_epochs:
             recipe = recipes.continued(self.recipe, str(self.run_.path), "int8")
             training.train(dataclasses.replace(recipe, epochs=self.options.qat_epochs), run.path)
-        if run.model.exists() and training.is_finished(run, runs.load_recipe(run)):
+        if runs.is_finished(run):
             self.models["int8-qat"] = self._load(run)
-
-    def _calibration(self):
-        """Training pictures without augmentation, in the order that the run's seed draws."""
-        count = min(self.options.calibration, len(self.data.train))
-        batches = self.data.training(min(64, count), self.recipe.seed, epoch=0).as_numpy_iterator()
-        pictures = []
-        while sum(map(len, pictures)) < count and (batch := next(batches, None)) is not None:
-            pictures.append(batch[0])
-        return np.concatenate(pictures)[:count]
 
     def _write(self, name):
         if name == "int8-qat" and name not in self.models:

@@ -41,9 +41,9 @@ def save(path, model, optimizer, progress):
         np.savez(file, progress=np.array(json.dumps(dataclasses.asdict(progress))), **arrays)
 
 
-def finite(model):
-    """Whether all weights of a model are numbers."""
-    return all(np.isfinite(value(variable)).all() for variable in model.weights)
+def broken_weight(model):
+    """The path of the first weight of a model that is not finite, or None."""
+    return next((v.path for v in model.weights if not np.isfinite(value(v)).all()), None)
 
 
 def restore(path, model, optimizer):

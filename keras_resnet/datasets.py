@@ -193,6 +193,16 @@ class Data:
         batches = batches.enumerate(first_step).map(finish, tf.data.AUTOTUNE, deterministic=True)
         return batches.prefetch(4)
 
+    def calibration(self, count, seed):
+        """Returns `count` training pictures, or as many as there are, that set a quantized network's ranges.
+
+        They come in the training's own order, so that all classes are there, and without augmentation, as pictures
+        will come: float32 (n, height, width, channels).
+        """
+        batch_size = min(64, count, len(self.train))
+        batches = self.training(batch_size, seed, epoch=0).take(-(-count // batch_size))
+        return np.concatenate([images for images, _ in batches.as_numpy_iterator()])[:count]
+
 
 def load_dataset(name="cifar10", data_dir=None, image_size=0, crop_fraction=1.0, max_bad_fraction=0.01):
     """Loads an image-classification data set.

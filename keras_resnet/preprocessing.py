@@ -64,9 +64,14 @@ class ImageContract:
         saved.pop("rules")
         return cls(**{**saved, "labels": tuple(saved["labels"])})
 
+    @property
+    def covered(self):
+        """Size (height, width) that a resized picture just covers, and out of whose centre the crop is taken."""
+        return round(self.height / self.crop_fraction), round(self.width / self.crop_fraction)
+
     def resized(self, height, width):
         """Size (height, width) of a picture before the crop; in integers, so that every port agrees."""
-        to_height, to_width = round(self.height / self.crop_fraction), round(self.width / self.crop_fraction)
+        to_height, to_width = self.covered
         if width * to_height >= height * to_width:
             return to_height, max(to_width, (width * to_height + height // 2) // height)
         return max(to_height, (height * to_width + width // 2) // width), to_width
@@ -102,7 +107,7 @@ class ImageContract:
         image = decode_exactly(encoded, self.channels)
         shape = tf.shape(image)
         # The integer rule of `resized`, branch for branch.
-        to_height, to_width = round(self.height / self.crop_fraction), round(self.width / self.crop_fraction)
+        to_height, to_width = self.covered
         height, width = shape[0], shape[1]
         if_wide = width * to_height >= height * to_width
         new_height = tf.where(if_wide, to_height, tf.maximum(to_height, (height * to_width + width // 2) // width))

@@ -6,12 +6,11 @@ The graph is translated into TFLite's steps (`translation`), steps that TFLite r
 """
 
 import keras
-import numpy as np
 from keras import layers
 
-from keras_resnet import ranges
+from keras_resnet import checkpoints, ranges
 from keras_resnet.fake_quantization import FakeQuantize
-from keras_resnet.translation import Graph, array
+from keras_resnet.translation import Graph
 
 INPUT_RANGE = (-1.0, 127 / 128)  # scale 1/128, zero point 0: the contract's pixels are exact
 
@@ -75,9 +74,9 @@ def quantize_aware(model, calibration, *, weight_bits=8, activation_bits=8, sear
     """
     if search not in ranges.SEARCHES:
         raise ValueError(f"search={search!r}: choose {', '.join(ranges.SEARCHES)}")
-    for weight in model.weights:
-        if not np.isfinite(array(weight)).all():
-            raise ValueError(f"weight {weight.path} is not finite; the model is broken, quantize an earlier checkpoint")
+    broken = checkpoints.broken_weight(model)
+    if broken:
+        raise ValueError(f"weight {broken} is not finite; the model is broken, quantize an earlier checkpoint")
     model = model._functional if isinstance(model, keras.Sequential) else model
     graph = Graph(model, weight_bits)
     _fuse(graph)

@@ -118,6 +118,13 @@ def load_recipe(run):
     return Recipe(**files.read_json(run.recipe)["recipe"])
 
 
+def is_finished(run):
+    """Whether a run has its model, and its history holds all the epochs of its recipe."""
+    if not (run.recipe.exists() and run.model.exists() and run.history.exists()):
+        return False
+    return len(run.history.read_text().splitlines()) == load_recipe(run).epochs + 1
+
+
 @contextlib.contextmanager
 def locked(run):
     """Keeps two processes from training in one folder. A folder that is still empty at the end is taken away.

@@ -19,7 +19,7 @@ from keras_resnet.history import write_history
 from keras_resnet.preprocessing import ImageContract
 from keras_resnet.resnet import ResNet
 
-CALIBRATION_BATCHES = 8  # of 64 pictures each
+CALIBRATION_PICTURES = 512
 
 
 def train(recipe, run_dir, save_seconds=300):
@@ -42,16 +42,11 @@ def train(recipe, run_dir, save_seconds=300):
     run = runs.Run(run_dir)
     runs.check(run, recipe)
     with runs.locked(run), callbacks.signals() as received:
-        if run.model.exists() and is_finished(run, recipe):
+        if runs.is_finished(run):
             return False
         trainer = Trainer(recipe, run, received, save_seconds)
         trainer.fit()
         return True
-
-
-def is_finished(run, recipe):
-    """Whether a run's history holds all its epochs."""
-    return run.history.exists() and len(run.history.read_text().splitlines()) == recipe.epochs + 1
 
 
 def build_model(recipe, data):
@@ -63,9 +58,8 @@ def build_model(recipe, data):
         return model
     from keras_resnet.quantization import quantize_aware
 
-    # In the training's own order, so that all classes are there; without augmentation, as pictures will come.
-    batches = data.training(64, recipe.seed, epoch=0).take(CALIBRATION_BATCHES)
-    return quantize_aware(model, batches.as_numpy_iterator(), weight_bits=recipe.weight_bits)
+    pictures = data.calibration(CALIBRATION_PICTURES, recipe.seed)
+    return quantize_aware(model, pictures, weight_bits=recipe.weight_bits)
 
 
 def continued_model(init, contract):
@@ -75,7 +69,7 @@ def continued_model(init, contract):
         RunError: it is not finished, or was trained on pictures of another contract.
     """
     run = runs.Run(pathlib.Path(init))
-    if not is_finished(run, runs.load_recipe(run)):
+    if not runs.is_finished(run):
         raise runs.RunError(f"--init={init}: this run is not finished; its own train.py command continues it")
     if ImageContract.load(run.contract) != contract:
         raise runs.RunError(f"--init={init}: it was trained on other pictures or labels; give its own --dataset")
@@ -139,7 +133,7 @@ class Trainer:
             self.progress = checkpoints.restore(run.checkpoint, self.twin, self.optimizer)
 
     def save(self):
-        if not checkpoints.finite(self.twin):  # a step with a finite loss can still ruin the weights
+        if checkpoints.broken_weight(self.twin):  # a step with a finite loss can still ruin the weights
             raise self._diverged()
         checkpoints.save(self.run.checkpoint, self.twin, self.optimizer, self.progress)
 
