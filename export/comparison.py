@@ -173,23 +173,28 @@ def markdown(rows):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def picture(rows, float_accuracy, title):
-    """Accuracy against size, and against latency of one thread."""
-    from keras_resnet.figures import BLUE, GRAY, pyplot
+MARKERS = "osD^vP*X"
 
-    figure, both = pyplot.subplots(1, 2, figsize=(11, 4.5), sharey=True, layout="constrained")
+
+def picture(rows, float_accuracy, title):
+    """Accuracy against size, and against latency of one thread; bars are the 95 % interval of the difference."""
+    from keras_resnet.figures import GRAY, PALETTE, pyplot
+
+    figure, both = pyplot.subplots(1, 2, figsize=(11.5, 4.5), sharey=True, layout="constrained")
     sides = (("size of the file [kB]", lambda r: r.bytes / 1000),)
     sides += (("latency, 1 thread, median [ms]", lambda r: r.latency["1 thread"]["median"]),)
     for axes, (label, x) in zip(both, sides, strict=True):
         axes.axhline(100 * float_accuracy, color=GRAY, linestyle="--", label="Keras, float32")
-        axes.plot([x(r) for r in rows], [100 * r.accuracy for r in rows], "o", color=BLUE)
-        for i, row in enumerate(rows):
-            place = (6, 8 if i % 2 else -14)
-            axes.annotate(row.format, (x(row), 100 * row.accuracy), place, textcoords="offset points", fontsize=9)
-        axes.set(xlabel=label, xlim=(0, 1.25 * max(map(x, rows))))
+        for row, marker, color in zip(rows, MARKERS, PALETTE, strict=False):
+            place = (x(row), 100 * row.accuracy)
+            axes.errorbar(*place, 100 * row.interval, fmt=marker, color=color, capsize=3, label=row.format)
+        axes.set(xlabel=label, xlim=(0, 1.1 * max(map(x, rows))))
         axes.grid(alpha=0.3)
+    low, high = both[0].get_ylim()
+    both[0].set_ylim(min(low, 100 * float_accuracy - 0.5), max(high, 100 * float_accuracy + 0.5))
     both[0].set_ylabel("top-1 accuracy [%]")
-    both[0].legend(loc="lower right")
+    handles = both[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside right center")
     figure.suptitle(title)
     return figure
 

@@ -7,9 +7,10 @@ import sys
 import numpy as np
 
 import keras_resnet
-from export import comparison, conversion, golden, metadata
+from export import comparison, conversion, golden, layers, metadata
 from keras_resnet import checkpoints, files, metrics, recipes, runs, training
 from keras_resnet.preprocessing import normalize
+from keras_resnet.quantization import quantize_aware
 from raspberry_pi.classifier import Classifier
 
 LICENSE = "Apache-2.0"
@@ -53,6 +54,8 @@ class Export:
                 failed[name] = str(error)
                 print(f"{name:9} failed: {error}", file=sys.stderr)
         lost = self._compare(paths) if paths else 0.0
+        if self.options.layers:
+            self._report_layers()
         if failed:
             return 3
         return int(lost > self.options.tolerance)
@@ -116,6 +119,15 @@ class Export:
         print(comparison.table(rows))
         print(f"comparison: {self.folder}/comparison.json, .md, .png")
         return max((-100 * row.difference for row in rows if row.format == "int8-qat"), default=0.0)
+
+    def _report_layers(self):
+        """Prints and writes the layer report: of the int8-aware model, else of the float one with calibrated ranges."""
+        kind = "int8-qat" if "int8-qat" in self.models else "int8-ptq"
+        model = self.models.get("int8-qat") or quantize_aware(self.models["float"], self.pictures)
+        rows = layers.measure(model, self.pictures)
+        title = f"{self.models['float'].name} · {kind} · {self.data.name} ({len(self.pictures)} training pictures)"
+        layers.write(self.folder, rows, title)
+        print(f"\n{title}\n{layers.table(rows)}\nlayers: {self.folder}/layers.json, .png")
 
 
 def _predict(model, images):

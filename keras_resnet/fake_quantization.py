@@ -18,7 +18,7 @@ class FakeQuantize(layers.Layer):
     stays: it is then equal on all replicas, and a restart needs nothing but the weights.
 
     Args:
-        bits: of a step's number.
+        bits: of a step's number; None rounds nothing.
         fixed: the range (low, high) that TFLite demands; None where `ranges.calibrate` finds one.
     """
 
@@ -41,6 +41,8 @@ class FakeQuantize(layers.Layer):
         if self.observe is not None:
             self.observe(inputs)
             return inputs
+        if self.bits is None:
+            return inputs
         return keras.quantizers.fake_quant_with_min_max_vars(inputs, self.low, self.high, num_bits=self.bits)
 
     def compute_output_shape(self, shape):
@@ -51,7 +53,12 @@ class FakeQuantize(layers.Layer):
 
 
 def fake_quantize_kernel(kernel, bits, per_channel=True):
-    """Rounds a kernel (…, channels) symmetrically to 2^bits - 1 steps, each channel by its own largest value."""
+    """Rounds a kernel (…, channels) symmetrically to 2^bits - 1 steps, each channel by its own largest value.
+
+    None for bits rounds nothing.
+    """
+    if bits is None:
+        return kernel
     axes = tuple(range(len(kernel.shape) - 1)) if per_channel else None
     largest = ops.maximum(ops.max(ops.abs(ops.stop_gradient(kernel)), axis=axes), 1e-6)
     return keras.quantizers.fake_quant_with_min_max_vars(

@@ -9,6 +9,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#E69F00", "#009E73", "#999999"
+PALETTE = (BLUE, ORANGE, GREEN, "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442")
 MOST_CLASSES = 30  # whose names a confusion matrix can still show
 
 

@@ -1,6 +1,6 @@
 """Ten steps on one or two logical CPU devices; a process of its own, since devices are fixed once TensorFlow has begun.
 
-python tests/mirrored_steps.py one_device|mirrored PRECISION OUT.npz
+python tests/mirrored_steps.py one_device|mirrored PRECISION|int8 OUT.npz
 """
 
 import sys
@@ -12,9 +12,11 @@ if __name__ == "__main__":
     import numpy as np
 
     from keras_resnet import ResNet, distribution, normalization, optimization, recipes
+    from keras_resnet.quantization import quantize_aware
     from keras_resnet.training import cross_entropy
 
     strategy, precision, out = sys.argv[1:]
+    int8, precision = precision == "int8", "float32" if precision == "int8" else precision
     distribution.split_cpu(2)
     hardware = distribution.choose(strategy, precision, batch_size=32)
     recipe = recipes.Recipe(learning_rate=0.01, batch_size=32, schedule="steps", decay_at="0.9")
@@ -24,6 +26,8 @@ if __name__ == "__main__":
     images, labels = rng.normal(0, 0.5, (320, 16, 16, 3)).astype("float32"), rng.integers(0, 10, 320)
     keras.utils.set_random_seed(0)
     model = ResNet(8, (16, 16, 3), 10)
+    if int8:
+        model = quantize_aware(model, images[:64])
     with hardware.strategy.scope():
         # Stock norms on one device: the fused kernel rounds differently in mixed precision, which is not the question.
         kind = "synchronized" if hardware.replicas > 1 else "stock"

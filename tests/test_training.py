@@ -18,6 +18,9 @@ from tensorflow.core.util import event_pb2
 from tensorflow.python.lib.io import tf_record
 
 from keras_resnet import files
+from keras_resnet.datasets import load_dataset
+from keras_resnet.preprocessing import normalize
+from keras_resnet.training import load_model
 
 ROOT = pathlib.Path(__file__).parents[1]
 SMALL = ("--dataset=digits", "--epochs=3", "--width=0.5", "--batch_size=32", "--seed=7", "--augmentation=crop_flip")
@@ -235,6 +238,40 @@ def test_replicas_continue_bit_for_bit(tmp_path):
     assert 3 < saved_steps(run_dir) < saved_steps(tmp_path / "whole")
     finish(run_dir, *flags)
     assert_same_state(state(tmp_path / "whole"), state(run_dir))
+
+
+@pytest.mark.slow
+def test_int8_aware_run_is_a_run_like_any_other(whole, tmp_path):
+    flags = ("--quantize=int8", f"--init={whole[0]}", "--save_seconds=0")
+    output = finish(tmp_path / "whole", *flags, "--split=validation", recipe=())
+    steps = saved_steps(tmp_path / "whole")
+    process = start(tmp_path / "cut", *flags, recipe=())
+    wait_until(lambda: saved_steps(tmp_path / "cut") > steps // 3 + 2, process)
+    process.kill()
+    process.wait()
+    assert steps // 3 < saved_steps(tmp_path / "cut") < steps
+    finish(tmp_path / "cut", *flags, recipe=())
+    assert_same_state(state(tmp_path / "whole"), state(tmp_path / "cut"))
+    assert "top-1 accuracy" in output
+    report = files.read_json(tmp_path / "whole" / "report.json")
+    quantized = load_model(tmp_path / "whole" / "model.keras")
+    assert any(layer.name.endswith("_range") for layer in quantized.layers)
+    data = load_dataset("digits")
+    hits = quantized.predict(normalize(data.validation.images), verbose=0).argmax(-1) == data.validation.labels
+    assert report["validation"]["top1_accuracy"] == pytest.approx(hits.mean(), abs=1e-6)
+    assert {e.step for e in events(tmp_path / "whole" / "tensorboard" / "validation")} >= {steps // 3, steps}
+
+
+def test_int8_and_control_keep_the_recipe_of_their_origin(whole, tmp_path):
+    for flag, quantize in (("--quantize=int8", "int8"), ("--control", "none")):
+        process = start(tmp_path / quantize, flag, f"--init={whole[0]}", recipe=())
+        wait_until((tmp_path / quantize / "recipe.json").exists, process)
+        process.kill()
+        process.wait()
+        recipe = files.read_json(tmp_path / quantize / "recipe.json")["recipe"]
+        assert (recipe["quantize"], recipe["init"]) == (quantize, str(whole[0]))
+        assert (recipe["width"], recipe["seed"], recipe["augmentation"]) == (0.5, 7, "crop_flip")
+        assert (recipe["epochs"], recipe["learning_rate"]) == (3, pytest.approx(0.001))
 
 
 def events(folder):
