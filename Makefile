@@ -7,7 +7,9 @@ BIN := .venv/bin
 demo: .venv/installed
 	rm -rf runs/demo
 	$(BIN)/python train.py --dataset=digits --run_dir=runs/demo
-	@$(BIN)/python -c 'import json; r = json.load(open("runs/demo/report.json")); print("demo: float %.3f" % r["validation"]["top1_accuracy"])'
+	$(BIN)/python -m export runs/demo --qat_epochs=4 --formats=float32,int8-ptq,int8-qat --tolerance=1
+	$(BIN)/python raspberry_pi/classify.py runs/demo/export/resnet8-int8-qat.tflite docs/digit_3.png
+	@$(BIN)/python -m export.demo runs/demo
 
 test: .venv/installed lint
 	$(BIN)/python -m pytest -m "not slow" --durations=10

@@ -101,21 +101,25 @@ def compare(paths, references, images, labels, threads=1):
     return rows
 
 
-def measure_latency(paths, images):
-    """Milliseconds of one picture, median and 90th percentile, for one and two threads; all formats take turns."""
+def measure_latency(paths, images, runs=LATENCY_RUNS):
+    """Milliseconds of one picture, median and 90th percentile, for one and two threads; all formats take turns.
+
+    The first tenth of the runs warms up and is not counted.
+    """
     readers = {(name, n): Classifier(path, n) for name, path in paths.items() for n in (1, 2)}
     times = {key: [] for key in readers}
-    for turn in range(LATENCY_RUNS):
+    for turn in range(runs):
         image = images[turn % len(images)]
         for key, reader in readers.items():
             began = time.perf_counter()
             reader.run(image)
             times[key].append(1000 * (time.perf_counter() - began))
     result = collections.defaultdict(dict)
-    for (name, n), seconds in times.items():
+    for (name, n), taken in times.items():
+        counted = taken[runs // 10 :]
         result[name][f"{n} thread{'s' * (n > 1)}"] = {
-            "median": statistics.median(seconds[10:]),
-            "p90": float(np.percentile(seconds[10:], 90)),
+            "median": statistics.median(counted),
+            "p90": float(np.percentile(counted, 90)),
         }
     return dict(result)
 

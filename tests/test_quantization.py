@@ -7,7 +7,8 @@ import tensorflow as tf
 from keras import layers
 from tflite_files import File, convert
 
-from keras_resnet import ResNet, ranges
+from keras_resnet import ResNet, load_pretrained, ranges
+from keras_resnet.datasets import load_dataset
 from keras_resnet.quantization import quantize_aware
 from keras_resnet.training import load_model, save_model
 
@@ -190,6 +191,17 @@ def test_concatenated_fixed_ranges_are_kept_apart():
     inputs = pixels((8, 8, 6), 64, 2)
     difference = np.abs(file(as_int8(inputs)) - file.steps(quantized(scaled(inputs))))
     assert np.mean(difference <= 1) >= 0.999
+
+
+def test_trained_network_answers_as_its_simulation():
+    model, _ = load_pretrained("digits-resnet8")
+    data = load_dataset("digits")
+    images = np.concatenate([split.images for split in (data.train, data.validation, data.test)])
+    quantized = quantize_aware(model, scaled(data.train.images[:256]))
+    file = File(convert(quantized))
+    answers, expected = file(as_int8(images)), quantized.predict(scaled(images), verbose=0)
+    assert np.ptp(file.steps(expected), axis=-1).min() > 20  # where logits lie closer, a step decides
+    assert np.mean(answers.argmax(-1) == expected.argmax(-1)) >= 0.99
 
 
 @pytest.mark.parametrize("search", ranges.SEARCHES)
