@@ -1,6 +1,6 @@
 """Claim: our int8 ResNet-8 is no larger and no slower than MLPerf Tiny's reference of the same topology.
 
-    python benchmarks/mlperf_tiny.py OURS.tflite pretrainedResnet_quant.tflite
+    python -m benchmarks.mlperf_tiny OURS.tflite pretrainedResnet_quant.tflite
 
 The reference is https://github.com/mlcommons/tiny, benchmark/training/image_classification/trained_models. Bytes are
 the bare model's, without metadata, contract and labels. Both run in turns in one process; what counts is the median.
@@ -21,6 +21,8 @@ def bare_bytes(path):
 
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes()))
     used = {entry.buffer for entry in model.metadata or [] if entry.name == b"TFLITE_METADATA"}
+    if not used:
+        return path.stat().st_size
     model.metadata = [entry for entry in model.metadata or [] if entry.buffer not in used]
     model.buffers = [buffer for i, buffer in enumerate(model.buffers) if i not in used]  # it is the last one
     return len(flatbuffer_utils.convert_object_to_bytearray(model))

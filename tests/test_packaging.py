@@ -1,11 +1,14 @@
 """The wheel, as somebody who has no clone meets it; the benchmarks, shortened."""
 
+import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import sysconfig
 
 import pytest
+from PIL import Image
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -57,3 +60,26 @@ def test_benchmark_of_the_pipeline_prints_a_ratio():
     command = [sys.executable, str(ROOT / "benchmarks" / "input_pipeline.py"), "--dataset=digits", "--rounds=1"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert "images/s" in lines[0] and lines[1].rstrip().endswith("x")
+
+
+@pytest.mark.slow
+def test_benchmark_of_fewer_bits_and_of_mlperf_tiny(tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(ROOT / "keras_resnet" / "models" / "digits-resnet8", run)
+    command = [sys.executable, "-m", "benchmarks.weight_bits", str(run), "--epochs=1", "--bits=8,4"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    rows = json.loads((run / "weight_bits.json").read_text())["rows"]
+    assert [(row["bits"], row["kind"]) for row in rows] == [(8, "PTQ"), (8, "QAT"), (4, "PTQ"), (4, "QAT")]
+    for row in rows:
+        assert row["agreement"] >= 0.99 and row["accuracy"] > 0.9
+        assert f"{row['bytes']:,} bytes" in output
+    assert rows[2]["bytes"] < 0.65 * rows[0]["bytes"]  # two weights in a byte
+    with Image.open(run / "weight_bits.png") as picture:
+        assert picture.width > 600
+    command = [sys.executable, "-m", "export", str(run), "--formats=int8-ptq"]
+    subprocess.run(command, capture_output=True, check=True, cwd=ROOT)
+    path = run / "export" / "resnet8-int8-ptq.tflite"
+    command = [sys.executable, "-m", "benchmarks.mlperf_tiny", str(path), str(path)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.splitlines()
+    size = int(lines[0].split()[1].replace(",", ""))
+    assert 0.98 * rows[0]["bytes"] < size < path.stat().st_size - 500
