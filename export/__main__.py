@@ -1,20 +1,23 @@
 """`python -m export runs/NAME`: `.tflite` files of a trained run, and the proof that they answer as it does.
 
 `int8-qat` comes from the quantization-aware run in `runs/NAME/qat`; `--qat_epochs=N` trains it (or continues it).
+`int8-tfmot`, its peer, is made where it is asked for: it takes another training and `pip install -e ".[tfmot]"`.
 """
 
 import dataclasses
 import pathlib
+import signal
 import sys
 
 from absl import app, flags
 
-FORMATS = ("float32", "float16", "dynamic", "int8-ptq", "int8-qat", "int16x8")
+FORMATS = ("float32", "float16", "dynamic", "int8-ptq", "int8-qat", "int16x8", "int8-tfmot")
+DEFAULT = tuple(name for name in FORMATS if name != "int8-tfmot")
 FLAGS = flags.FLAGS
 
 
 def define_flags():
-    flags.DEFINE_list("formats", list(FORMATS), f"What to make, of {', '.join(FORMATS)}.")
+    flags.DEFINE_list("formats", list(DEFAULT), f"What to make, of {', '.join(FORMATS)}.")
     flags.DEFINE_integer("qat_epochs", 0, "Train int8-aware for so many epochs first, in the run's qat/ folder.", 0)
     flags.DEFINE_enum(
         "io", "uint8", ["uint8", "int8", "float32"], "Input and output of int8 files; int8 for microcontrollers."
@@ -42,6 +45,8 @@ def main(argv):
         _fail(f'{error}; type pip install -e ".[export]"')
     from keras_resnet import callbacks
 
+    # An orderly end: the process of int8-tfmot and half-written files go, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         status = Export(pathlib.Path(argv[1]), options()).run()
     except callbacks.Interrupted as error:
@@ -72,6 +77,13 @@ def options():
     return Options(**{name: FLAGS[name].value for name in names})
 
 
+def _parse(argv):
+    try:
+        return FLAGS(argv)
+    except flags.Error as error:
+        _fail(f"{error}; --help lists all flags")
+
+
 def _fail(error):
     print(f"export: {error}", file=sys.stderr)
     sys.exit(2)
@@ -79,4 +91,4 @@ def _fail(error):
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    app.run(main, flags_parser=_parse)

@@ -1,12 +1,20 @@
 """From a Keras model to the bytes of a `.tflite`, one small function a format. Batch size 1, static shapes."""
 
 import contextlib
+import dataclasses
+import importlib.util
 import io as text_io
+import pathlib
+import subprocess
+import sys
+import tempfile
 import warnings
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from keras_resnet import files
 
 IO_TYPES = {"uint8": tf.uint8, "int8": tf.int8, "float32": tf.float32}
 
@@ -96,6 +104,33 @@ def convert(name, model, pictures, io="uint8"):
     content = FORMATS[name](model, pictures, io)
     if name.startswith("int8") and io != "float32":
         _check_input(name, content, io)
+    return content
+
+
+def by_tfmot(recipe, io):
+    """int8 throughout, learned by tensorflow-model-optimization: `tfmot.make` in a process of its own.
+
+    Args:
+        recipe: `Recipe` of an int8-aware training; `init` is the float run.
+        io: as in `convert`.
+
+    Returns:
+        The file's bytes.
+
+    Raises:
+        ConversionError: it is not installed, or refused the network.
+    """
+    if importlib.util.find_spec("tensorflow_model_optimization") is None:
+        raise ConversionError('tensorflow-model-optimization is not installed; type pip install -e ".[tfmot]"')
+    with tempfile.TemporaryDirectory() as folder:
+        files.write_json(pathlib.Path(folder, "recipe.json"), {"recipe": dataclasses.asdict(recipe)})
+        process = subprocess.run([sys.executable, "-m", "export.tfmot", folder, io], stderr=subprocess.PIPE, text=True)
+        if process.returncode:
+            reason = process.stderr.strip().splitlines()[-1:] if process.returncode > 0 else []
+            raise ConversionError(*(reason or [f"its process ended with status {process.returncode}"]))
+        content = pathlib.Path(folder, "model.tflite").read_bytes()
+    if io != "float32":
+        _check_input("int8-tfmot", content, io)
     return content
 
 

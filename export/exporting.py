@@ -8,8 +8,8 @@ import numpy as np
 
 import keras_resnet
 from export import comparison, conversion, golden, layers, metadata
-from keras_resnet import checkpoints, files, metrics, recipes, runs, training
-from keras_resnet.preprocessing import normalize
+from keras_resnet import callbacks, checkpoints, files, metrics, recipes, runs, training
+from keras_resnet.preprocessing import ImageContract, normalize
 from keras_resnet.quantization import quantize_aware
 from raspberry_pi.classifier import Classifier
 
@@ -38,8 +38,8 @@ class Export:
         if not runs.is_finished(self.run_):
             raise ExportError(f"{run_dir}: this run is not finished; the same train.py command continues it")
         self.folder = run_dir / "export"
+        self.qat = runs.Run(run_dir / "qat")
         self.models = {"float": self._load(self.run_)}
-        self._add_quantized()
         self.data = training.load_data(self.recipe, self.run_)
         self.pictures = self.data.calibration(options.calibration, self.recipe.seed)
 
@@ -49,10 +49,10 @@ class Export:
         for name in self.options.formats:
             try:
                 paths[name] = self._write(name)
-                print(f"{name:9} {paths[name].stat().st_size:12,} bytes  {paths[name]}", flush=True)
-            except ValueError as error:
+                print(f"{name:10} {paths[name].stat().st_size:12,} bytes  {paths[name]}", flush=True)
+            except (ValueError, callbacks.Diverged) as error:
                 failed[name] = str(error)
-                print(f"{name:9} failed: {error}", file=sys.stderr)
+                print(f"{name:10} failed: {error}", file=sys.stderr)
         lost = self._compare(paths) if paths else 0.0
         if self.options.layers:
             self._report_layers()
@@ -65,25 +65,42 @@ class Export:
         broken = checkpoints.broken_weight(model)
         if broken:
             raise ExportError(f"{run.model}: weight {broken} is not finite; train the run again")
+        contract = ImageContract.load(run.contract)
+        expected = (None, *contract.shape), (None, len(contract.labels))
+        if (model.input_shape, model.output_shape) != expected:
+            raise ExportError(
+                f"{run.model}: this model makes {model.output_shape} of {model.input_shape}, the run's contract.json "
+                f"wants {expected[1]} of {expected[0]}; it is not this run's model, train the run again"
+            )
         return model
 
-    def _add_quantized(self):
+    def _quantized(self):
         """Finds or trains the int8-aware model that `int8-qat` is made of."""
-        if "int8-qat" not in self.options.formats:
-            return
-        run = runs.Run(self.run_.path / "qat")
+        recipe = recipes.continued(self.recipe, str(self.run_.path), "int8")
         if self.options.qat_epochs:
-            recipe = recipes.continued(self.recipe, str(self.run_.path), "int8")
-            training.train(dataclasses.replace(recipe, epochs=self.options.qat_epochs), run.path)
-        if runs.is_finished(run):
-            self.models["int8-qat"] = self._load(run)
+            training.train(dataclasses.replace(recipe, epochs=self.options.qat_epochs), self.qat.path)
+        if not runs.is_finished(self.qat):
+            raise ExportError(f"no finished int8-aware run in {self.qat.path}; add --qat_epochs={recipe.epochs}")
+        return self._load(self.qat)
+
+    def _by_tfmot(self):
+        """Trained as the int8-aware run is, if there is one, so that the two can be compared."""
+        recipe = recipes.continued(self.recipe, "", "int8")
+        if runs.is_finished(self.qat):
+            recipe = runs.load_recipe(self.qat)
+        epochs = self.options.qat_epochs or recipe.epochs
+        recipe = dataclasses.replace(recipe, init=str(self.run_.path), epochs=epochs)
+        return conversion.by_tfmot(recipe, self.options.io)
+
+    def _content(self, name):
+        if name == "int8-tfmot":
+            return self._by_tfmot()
+        if name == "int8-qat":
+            self.models[name] = self._quantized()
+        return conversion.convert(name, self.models.get(name, self.models["float"]), self.pictures, self.options.io)
 
     def _write(self, name):
-        if name == "int8-qat" and name not in self.models:
-            epochs = recipes.continued(self.recipe, "", "int8").epochs
-            raise ExportError(f"no finished int8-aware run in {self.run_.path / 'qat'}; add --qat_epochs={epochs}")
-        model = self.models.get(name, self.models["float"])
-        content = conversion.convert(name, model, self.pictures, self.options.io)
+        content = self._content(name)
         card = metadata.Card(
             name=f"{self.models['float'].name} ({name})",
             description=f"{len(self.data.contract.labels)} classes of {self.data.name}",

@@ -106,6 +106,13 @@ def main(argv):
         _fail(error)
 
 
+def _parse(argv):
+    try:
+        return FLAGS(argv)
+    except flags.Error as error:
+        _fail(f"{error}; --help lists all flags")
+
+
 def _fail(error):
     print(f"train: {error}", file=sys.stderr)
     sys.exit(2)
@@ -114,7 +121,7 @@ def _fail(error):
 def run():
     """The console script."""
     define_flags()
-    app.run(main)
+    app.run(main, flags_parser=_parse)
 
 
 if __name__ == "__main__":

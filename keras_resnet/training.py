@@ -234,9 +234,17 @@ class Trainer:
 
 
 def load_model(path):
-    """Loads a model of a run, quantized or not."""
+    """Loads a model of a run, quantized or not.
+
+    Raises:
+        RunError: the file holds no Keras model that can be loaded.
+    """
     importlib.import_module("keras_resnet.fake_quantization")  # registers its layers
-    return keras.models.load_model(path)
+    try:
+        return keras.models.load_model(path)
+    except Exception as error:  # of many kinds; the first line says what is wrong
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        raise runs.RunError(f"{path}: no Keras model of a run ({reason}); train the run again") from error
 
 
 def save_model(model, path):

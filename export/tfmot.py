@@ -1,0 +1,171 @@
+"""`int8-tfmot`: int8-aware training by tensorflow-model-optimization, the peer that our own is held against.
+
+It knows only Keras 2, and makes `tf.keras` that for the whole process: so it works in a process of its own
+(`conversion.by_tfmot` starts `python -m export.tfmot FOLDER IO`), on a twin of the model made of tf_keras layers. Data,
+order, augmentation, optimizer, epochs, first ranges and the choice of the best epoch are those of our own int8-aware
+training. What is its own: norms go on learning, and ranges follow the largest values of each batch.
+"""
+
+import inspect
+import pathlib
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras
+
+from export.conversion import IO_TYPES
+from keras_resnet import files, optimization, ranges, runs, training
+from keras_resnet.quantization import INPUT_RANGE
+
+FOR_TRAINING_ALONE = ("_initializer", "_regularizer", "_constraint")
+
+
+def make(recipe, io):
+    """Trains int8-aware and converts.
+
+    Args:
+        recipe: `Recipe` of an int8-aware training; `init` is the float run.
+        io: type of input and output: `uint8`, `int8` or `float32`.
+
+    Returns:
+        The bytes of a `.tflite`.
+
+    Raises:
+        ValueError: a layer has no twin, tensorflow-model-optimization refuses it, or the training diverged.
+    """
+    run = runs.Run(pathlib.Path(recipe.init))
+    data = training.load_data(recipe, run)
+    pictures = data.calibration(training.CALIBRATION_PICTURES, recipe.seed)
+    quantized = quantize(twin(training.load_model(run.model)), pictures)
+    train(quantized, recipe, data)
+    return convert(quantized, io)
+
+
+def twin(model):
+    """Builds a flat Keras 3 functional model again, of tf_keras layers with the same names and weights.
+
+    Raises:
+        ValueError: tf_keras has no such layer.
+    """
+    inputs = tf_keras.Input(model.input_shape[1:], name=model.inputs[0].name)
+    tensors, made = {id(model.inputs[0]): inputs}, {}
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            layer = node.operation
+            if node.is_input:
+                continue
+            if layer not in made:
+                made[layer] = _layer(layer)
+            arguments = [tensors[id(tensor)] for tensor in node.input_tensors]
+            tensors[id(node.output_tensors[0])] = made[layer](arguments if len(arguments) > 1 else arguments[0])
+    for layer, copy in made.items():
+        copy.set_weights([keras.ops.convert_to_numpy(weight) for weight in layer.weights])
+    return tf_keras.Model(inputs, tensors[id(model.outputs[0])], name=model.name)
+
+
+def _layer(layer):
+    """A tf_keras layer of a Keras 3 layer's settings, as far as tf_keras knows them."""
+    kind = getattr(tf_keras.layers, type(layer).__name__, None)
+    if kind is None or isinstance(layer, keras.Model):
+        raise ValueError(f"layer {layer.name} of type {type(layer).__name__} has no twin in tf_keras")
+    known = {"name", *(name for base in kind.__mro__ for name in inspect.signature(base.__init__).parameters)}
+    config = {k: v for k, v in layer.get_config().items() if k in known and not k.endswith(FOR_TRAINING_ALONE)}
+    return kind.from_config({**config, "dtype": "float32"})
+
+
+def quantize(model, pictures):
+    """Makes a tf_keras model learn under int8 arithmetic, its first ranges found as `quantize_aware` finds them.
+
+    By itself tensorflow-model-optimization begins at ±6 and forgets that by a thousandth a step: a short training would
+    end with ranges that are still mostly ±6.
+    """
+    try:
+        quantized = tfmot.quantization.keras.quantize_model(model)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"tensorflow-model-optimization refuses it: {str(error).split('. ')[0]}") from error
+    seen = {layer.name: ranges.Observer() for layer in model.layers}
+    outputs = tf_keras.Model(model.inputs, {layer.name: layer.output for layer in model.layers})
+    for i in range(0, len(pictures), 64):
+        for name, values in outputs(pictures[i : i + 64]).items():
+            seen[name](values)
+    for layer in quantized.layers:
+        variables = {v.name.split("/")[-1].split(":")[0]: v for v in layer.weights}
+        for what in ("output", "post_activation", layer.name):
+            if f"{what}_min" in variables:
+                observer = seen.get(layer.name.removeprefix("quant_"))
+                low, high = ranges.nudged(*ranges.mse(observer, 8), 8) if observer else INPUT_RANGE
+                variables[f"{what}_min"].assign(low)
+                variables[f"{what}_max"].assign(high)
+    return quantized
+
+
+class SGD(tf_keras.optimizers.SGD):
+    """`optimization.SGD` for tf_keras."""
+
+    def __init__(self, schedule, momentum, l2):
+        super().__init__(schedule, momentum, nesterov=momentum > 0)
+        self.l2 = l2
+
+    def update_step(self, gradient, variable):
+        super().update_step(gradient + self.l2 * variable if optimization.decays(variable) else gradient, variable)
+
+
+class Schedule(tf_keras.optimizers.schedules.LearningRateSchedule):
+    """`optimization.Schedule` for tf_keras."""
+
+    def __init__(self, *arguments):
+        self.rate = optimization.Schedule(*arguments)
+
+    def __call__(self, step):
+        return self.rate(step)
+
+
+def train(model, recipe, data):
+    """Trains as `training.Trainer` does, on one device, and leaves the weights that were best on validation."""
+    steps = len(data.train) // recipe.batch_size
+    schedule = Schedule(recipe.schedule, recipe.learning_rate, recipe.epochs * steps, recipe.warmup, recipe.decay_parts)
+    optimizer = SGD(schedule, recipe.momentum, recipe.weight_decay)
+    model.compile(optimizer, training.cross_entropy(recipe.label_smoothing), metrics=["accuracy"])
+    validation = data.evaluation("validation")
+    best, weights = (-1.0, 0.0), None
+    for epoch in range(recipe.epochs):
+        batches = data.training(recipe.batch_size, recipe.seed, epoch, 0, recipe.augmentation)
+        scores = model.fit(batches, verbose=0).history
+        loss, accuracy = model.evaluate(validation, verbose=0)
+        print(
+            f"int8-tfmot  epoch {epoch + 1:3d}/{recipe.epochs}  loss {scores['loss'][0]:.4f}  "
+            f"val_loss {loss:.4f}  val_accuracy {accuracy:.4f}",
+            flush=True,
+        )
+        if not np.isfinite(loss):
+            raise ValueError(f"the loss is not finite in epoch {epoch + 1} (learning rate {recipe.learning_rate:.4g})")
+        if (accuracy, -loss) > best:
+            best, weights = (accuracy, -loss), model.get_weights()
+    model.set_weights(weights)
+
+
+def convert(model, io):
+    """The bytes of a batch-1 `.tflite`."""
+    inputs = tf_keras.Input(batch_shape=(1, *model.input_shape[1:]), name="image")
+    converter = tf.lite.TFLiteConverter.from_keras_model(tf_keras.Model(inputs, model(inputs), name=model.name))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.inference_input_type = converter.inference_output_type = IO_TYPES[io]
+    return converter.convert()
+
+
+def main(folder, io):
+    """Reads `recipe.json` of a folder and leaves `model.tflite` there."""
+    recipe = runs.load_recipe(runs.Run(folder))
+    try:
+        content = make(recipe, io)
+    except Exception as error:  # of many kinds; the first line says what is wrong
+        sys.exit((str(error).strip() or type(error).__name__).splitlines()[0])
+    with files.atomic(folder / "model.tflite") as temporary:
+        pathlib.Path(temporary).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]), sys.argv[2])
