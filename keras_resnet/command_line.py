@@ -81,7 +81,7 @@ def default_run_dir(name, recipe):
 
 def main(argv):
     if len(argv) > 1:
-        sys.exit(f"{argv[1]}: flags begin with --; see {argv[0]} --help")
+        _fail(f"{argv[1]}: flags begin with --; see {argv[0]} --help")
     try:
         name, recipe = recipe_from_flags()
     except ValueError as error:

@@ -242,9 +242,9 @@ def load_model(path):
     importlib.import_module("keras_resnet.fake_quantization")  # registers its layers
     try:
         return keras.models.load_model(path)
-    except Exception as error:  # of many kinds; the first line says what is wrong
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        raise runs.RunError(f"{path}: no Keras model of a run ({reason}); train the run again") from error
+    except Exception as error:  # of many kinds; the last line says what is wrong
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1][:200]
+        raise runs.RunError(f"{path}: no model of a run ({reason}); train the run again") from error
 
 
 def save_model(model, path):

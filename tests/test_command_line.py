@@ -67,7 +67,7 @@ def test_help_lists_every_flag_without_tensorflow():
 )
 def test_bad_flags_fail_before_tensorflow(flag, says):
     result = run(flag)
-    assert result.returncode
+    assert result.returncode == 2
     assert says in result.stderr
     assert "loaded: False" in result.stdout
     assert "Traceback" not in result.stderr

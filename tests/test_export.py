@@ -3,18 +3,23 @@
 import base64
 import io
 import json
+import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from keras import layers
 from PIL import Image
 
 from export import conversion, golden, metadata
+from export.exporting import Export
 from keras_resnet import files, recipes, training
 from keras_resnet.datasets import load_dataset
 from keras_resnet.preprocessing import ImageContract, normalize
@@ -179,6 +184,89 @@ def test_what_cannot_be_exported(run_dir, tmp_path):
     result = export(unfinished)
     assert result.returncode == 2 and "this run is not finished" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A finished run that can be spoiled: the shipped one."""
+    return shutil.copytree(ROOT / "keras_resnet" / "models" / "digits-resnet8", tmp_path / "run")
+
+
+class Doubled(layers.Layer):
+    def call(self, inputs):
+        return 2 * inputs
+
+
+def classifier_of(*middle, shape=(32, 32, 3)):
+    """An untrained classifier into ten classes."""
+    ends = layers.GlobalAveragePooling2D(), layers.Dense(10)
+    return keras.Sequential([layers.Input(shape), *middle, *ends], name="small")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda path: path.write_bytes(b"no model"), "model.keras: no model of a run"),
+        (lambda path: path.write_bytes(path.read_bytes()[:100_000]), "model.keras: no model of a run"),
+        (lambda path: classifier_of(Doubled()).save(path), "Could not locate class 'Doubled'"),
+        (
+            lambda path: classifier_of(layers.Conv2D(4, 3), shape=(8, 8, 3)).save(path),
+            "this model makes (None, 10) of (None, 8, 8, 3), the run's contract.json wants (None, 10) of (None, 32, 3",
+        ),
+        (lambda path: path.unlink(), "this run is not finished"),
+    ],
+    ids=["garbage", "cut off", "unknown layer", "foreign", "missing"],
+)
+def test_a_foreign_model_is_refused(finished, spoil, says):
+    spoil(finished / "model.keras")
+    with pytest.raises(ValueError, match=re.escape(says)) as error:
+        Export(finished, None)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_that_are_no_numbers_are_refused(finished):
+    model = classifier_of(layers.Conv2D(4, 3, name="broken"))
+    model.layers[0].bias.assign(np.full(4, np.nan))
+    model.save(finished / "model.keras")
+    result = export(finished)
+    assert result.returncode == 2
+    assert re.fullmatch(r"export: .*: weight broken/bias is not finite; train the run again\n", result.stderr)
+    assert not (finished / "export").exists()
+
+
+def test_an_unsupported_layer_fails_its_format_alone(finished):
+    classifier_of(layers.Conv2D(4, 3), layers.PReLU(name="learned")).save(finished / "model.keras")
+    result = export(finished, "--formats=int8-qat,float32", "--qat_epochs=1")
+    assert result.returncode == 3
+    assert "int8-qat   failed: layer learned of type PReLU can't be quantized; replace it by" in result.stderr
+    assert [path.name for path in finished.rglob("*.tflite")] == ["small-float32.tflite"]
+    assert not (finished / "qat").exists()
+
+
+def test_no_calibration_pictures(finished):
+    result = export(finished, "--calibration=0")
+    assert result.returncode == 2
+    assert result.stderr.startswith("export: flag --calibration=0: 0 is not a positive integer")
+    model = training.load_model(finished / "model.keras")
+    with pytest.raises(conversion.ConversionError, match="int8-ptq: no calibration pictures; give at least one"):
+        conversion.convert("int8-ptq", model, np.zeros((0, 32, 32, 3), np.float32))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="SKIPPED: making a full disk (a tmpfs of 200 kB) needs root")
+def test_full_disk_leaves_nothing_half_written(finished):
+    disk = finished / "export"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("SKIPPED: this machine can't mount a tmpfs")
+    try:
+        result = export(finished, "--formats=dynamic,float32")  # the first one fits
+        assert result.returncode == 2
+        assert "No space left on device" in result.stderr and "resnet8-float32.tflite" in result.stderr
+        assert "Traceback" not in result.stderr
+        assert [path.name for path in disk.iterdir()] == ["resnet8-dynamic.tflite"]
+        assert len(Classifier(disk / "resnet8-dynamic.tflite").contract.labels) == 10
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_lost_accuracy_is_an_exit_status(run_dir):
