@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import io as text_io
+import os
 import pathlib
 import subprocess
 import sys
@@ -124,10 +125,12 @@ def by_tfmot(recipe, io):
         raise ConversionError('tensorflow-model-optimization is not installed; type pip install -e ".[tfmot]"')
     with tempfile.TemporaryDirectory() as folder:
         files.write_json(pathlib.Path(folder, "recipe.json"), {"recipe": dataclasses.asdict(recipe)})
-        process = subprocess.run([sys.executable, "-m", "export.tfmot", folder, io], stderr=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "export.tfmot", folder, io]
+        environment = {**os.environ, "TMPDIR": folder}  # what TensorFlow writes goes with the folder, whatever happens
+        process = subprocess.run(command, stderr=subprocess.PIPE, text=True, env=environment)
         if process.returncode:
-            reason = process.stderr.strip().splitlines()[-1:] if process.returncode > 0 else []
-            raise ConversionError(*(reason or [f"its process ended with status {process.returncode}"]))
+            killed = f"its process was killed by signal {-process.returncode}"
+            raise ConversionError(process.stderr.strip().splitlines()[-1] if process.returncode > 0 else killed)
         content = pathlib.Path(folder, "model.tflite").read_bytes()
     if io != "float32":
         _check_input("int8-tfmot", content, io)
