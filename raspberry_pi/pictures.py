@@ -104,7 +104,7 @@ def _opencv_frames(device):
         import cv2
     except ImportError as error:
         raise CameraError(
-            "a camera needs picamera2 (sudo apt install python3-picamera2) or OpenCV (pip install opencv-python-headless)"
+            "a camera needs picamera2 (apt install python3-picamera2) or OpenCV (pip install opencv-python-headless)"
         ) from error
     camera = cv2.VideoCapture(int(device) if device.isdigit() else device)
     try:

@@ -92,10 +92,10 @@ class Server(http.server.ThreadingHTTPServer):
 class Handler(http.server.BaseHTTPRequestHandler):
     timeout = SILENCE
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         self.respond({"/": self.page, "/about": self.about, "/camera": self.camera})
 
-    def do_POST(self):  # noqa: N802
+    def do_POST(self):
         self.respond({"/classify": self.classify})
 
     def respond(self, answers):
