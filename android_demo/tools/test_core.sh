@@ -14,7 +14,7 @@ compile() { # output, class path, sources
         -jvm-target 1.8 -Xjdk-release=1.8 -cp "$2" -d "$1" "$3"
 }
 
-compile "$build/core" "$libraries" core/src/main/kotlin
+compile "$build/core" "$(echo "$build"/libs/kotlin-stdlib-[0-9]*.jar)" core/src/main/kotlin
 compile "$build/core_test" "$build/core:$libraries" core/src/test/kotlin
 tests=$(cd core/src/test/kotlin && find . -name '*Test.kt' | sed 's|^\./||; s|\.kt$||; s|/|.|g' | sort)
 # shellcheck disable=SC2086 # one word a test class

@@ -2,19 +2,10 @@ package io.github.keras_resnet.core
 
 import java.nio.ByteBuffer
 
-/** One golden picture: a PNG file, the input's bytes and the output's bytes that Python saw. */
-class GoldenPicture(val png: ByteArray, val input: ByteArray, val output: ByteArray)
-
-/** The golden set beside a model, `NAME.golden.json`. */
-class Golden(val pictures: List<GoldenPicture>) {
-    companion object {
-        /** @throws ModelError the text is no golden set, or one of another model. */
-        fun read(json: String, model: Model): Golden = TODO()
-    }
-}
-
 /**
- * @property text for the screen: `16/16 identical`, or how many, and how far off the rest is.
+ * What a self-check saw.
+ *
+ * @property text for the screen: `16/16 identical`, or how many and how far off the rest is.
  */
 class SelfCheckResult(val identical: Int, val total: Int, val text: String) {
     val passed: Boolean get() = identical == total
@@ -31,5 +22,31 @@ object SelfCheck {
         golden: Golden,
         decode: (ByteArray, Picture) -> Unit,
         run: (ByteBuffer) -> ByteArray,
-    ): SelfCheckResult = TODO()
+    ): SelfCheckResult {
+        val picture = Picture()
+        var wrongInputs = 0
+        var wrongOutputs = 0
+        var identical = 0
+        var furthest = 0.0
+        for (expected in golden.pictures) {
+            decode(expected.png, picture)
+            val input = pipeline.input(picture)
+            val sameInput = expected.input.indices.all { input.get(it) == expected.input[it] }
+            val output = run(input)
+            val sameOutput = output.contentEquals(expected.output)
+            if (!sameInput) wrongInputs++
+            if (!sameOutput) wrongOutputs++
+            if (sameInput && sameOutput) identical++
+            val probabilities = pipeline.probabilities(output)
+            pipeline.probabilities(expected.output).forEachIndexed { i, probability ->
+                furthest = maxOf(furthest, Math.abs(probability - probabilities[i]))
+            }
+        }
+        val total = golden.pictures.size
+        val text = StringBuilder("$identical/$total identical")
+        if (wrongInputs > 0) text.append("; $wrongInputs inputs differ")
+        if (wrongOutputs > 0) text.append("; $wrongOutputs outputs differ")
+        if (identical < total) text.append("; probabilities within %.6f".format(java.util.Locale.ROOT, furthest))
+        return SelfCheckResult(identical, total, text.toString())
+    }
 }
