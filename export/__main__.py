@@ -23,6 +23,7 @@ def define_flags():
     flags.DEFINE_float("tolerance", 0.5, "Points of accuracy that int8-qat may lose before the exit status is 1.", 0)
     flags.DEFINE_integer("threads", 1, "Of LiteRT, for the answers.", 1)
     flags.DEFINE_integer("calibration", 512, "Training pictures that set the ranges of int8-ptq and int16x8.", 1)
+    flags.DEFINE_bool("android", False, "Copy the best int8 file and its golden set into the Android app's assets.")
     flags.DEFINE_bool("c_array", False, "Write model_data.cc of each int8 file too, for microcontrollers.")
 
 
@@ -62,6 +63,7 @@ class Options:
     tolerance: float
     threads: int
     calibration: int
+    android: bool
     c_array: bool
 
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 import keras_resnet
-from export import comparison, conversion, golden, metadata
+from export import android, comparison, conversion, golden, metadata
 from keras_resnet import checkpoints, files, metrics, recipes, runs, training
 from keras_resnet.preprocessing import normalize
 from raspberry_pi.classifier import Classifier
@@ -55,6 +55,8 @@ class Export:
         lost = self._compare(paths) if paths else 0.0
         if failed:
             return 3
+        if self.options.android:
+            print(f"android: {android.bundle(paths, self.run_.path.resolve().name)}")
         return int(lost > self.options.tolerance)
 
     def _load(self, run):
