@@ -11,7 +11,7 @@ compile() { # output, class path, sources
     rm -rf "$1"
     # JDK 8's methods alone: ByteBuffer.position of later ones is another method, which old phones lack.
     java -cp "$libraries" org.jetbrains.kotlin.cli.jvm.K2JVMCompiler -no-stdlib -no-reflect -Werror \
-        -jvm-target 1.8 -Xjdk-release=1.8 -cp "$2" -d "$1" "$3"
+        -jvm-target 1.8 -Xjdk-release=1.8 -Xfriend-paths="$build/core" -cp "$2" -d "$1" "$3"
 }
 
 compile "$build/core" "$(echo "$build"/libs/kotlin-stdlib-[0-9]*.jar)" core/src/main/kotlin

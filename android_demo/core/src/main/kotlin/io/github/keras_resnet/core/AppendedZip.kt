@@ -21,6 +21,10 @@ internal fun readAppendedFiles(content: ByteBuffer): Map<String, String> {
     return try {
         generateSequence { zip.nextEntry }.associate { it.name to String(zip.readBytes()) }
     } catch (error: IOException) {
-        throw ModelError("The zip inside the model is broken (${error.message}).")
+        throw broken(error)
+    } catch (error: IllegalArgumentException) { // a name that is no UTF-8
+        throw broken(error)
     }
 }
+
+private fun broken(error: Exception) = ModelError("The zip inside the model is broken (${error.message}).")

@@ -54,7 +54,7 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         val tensors = graph.tables(0)
         val input = tensor(tensors[graph.ints(1)[0]])
         val output = tensor(tensors[graph.ints(2)[0]])
-        if (input.shape.size != 4 || input.shape[3] !in listOf(1, 3) || output.shape.size != 2) {
+        if (!isBatchOfOne(input.shape, 4) || !isBatchOfOne(output.shape, 2) || input.shape[3] !in CHANNELS) {
             throw ModelError(
                 "$name is no image classifier: its input has shape ${input.shape} and its output ${output.shape}; " +
                     "expected [1, height, width, 1 or 3] and [1, classes].",
@@ -62,7 +62,20 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         }
         val metadata = metadata(model)
         val contract = contract(input.shape, output.shape[1], metadata)
+        if (!isUsable(contract, input)) {
+            throw ModelError(
+                "$name says of its pictures: mean ${contract.mean.toList()}, std ${contract.std.toList()}, crop " +
+                    "${contract.cropFraction}, scale ${input.scale}; expected one number or ${contract.channels}, " +
+                    "no std or scale of 0, and a crop of more than 0 and at most 1.",
+            )
+        }
         return Model(metadata?.text(0) ?: name, contract, input, output, warnings)
+    }
+
+    private fun isUsable(contract: Contract, input: Tensor): Boolean {
+        val sizes = listOf(1, contract.channels)
+        return contract.mean.size in sizes && contract.std.size in sizes && contract.std.all { it != 0f } &&
+            input.scale > 0 && contract.cropFraction > 0 && contract.cropFraction <= 1
     }
 
     private fun tensor(table: FlatTable): Tensor {
@@ -72,6 +85,10 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         val scale = quantization?.floats(2)?.firstOrNull() ?: 1f
         return Tensor(table.ints(0), type, scale, quantization?.longs(3)?.firstOrNull()?.toInt() ?: 0)
     }
+
+    private fun isBatchOfOne(shape: List<Int>, rank: Int) =
+        shape.size == rank && shape[0] == 1 && shape.all { it > 0 } &&
+            shape.fold(1.0) { product, n -> product * n } <= MOST_NUMBERS
 
     /** The root of the standard's `ModelMetadata`. */
     private fun metadata(model: FlatTable): FlatTable? {
@@ -126,7 +143,9 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
     }
 
     private companion object {
-        const val TFL3 = 0x334c4654
+        const val TFL3 = 0x334c4654 // "TFL3"
+        const val MOST_NUMBERS = 1 shl 26 // more in one tensor is a broken file
+        val CHANNELS = listOf(1, 3)
         const val NORMALIZATION = 1 // of the schema's union ProcessUnitOptions
         val TYPES = mapOf(0 to DataType.FLOAT32, 3 to DataType.UINT8, 9 to DataType.INT8)
     }
