@@ -1,4 +1,4 @@
-"""A model for the Android app: its file, which carries labels and contract, and its golden set, into the app's assets."""
+"""A model for the Android app: its file, which carries labels and contract, and its golden set, among the assets."""
 
 import pathlib
 
