@@ -14,7 +14,8 @@ class Golden(val pictures: List<GoldenPicture>) {
         /** @throws ModelError the text is no golden set, or not of this model. */
         fun read(json: String, model: Model): Golden {
             val saved = parseJson(json) as? Map<*, *>
-            val entries = saved?.get("pictures") as? List<*> ?: throw ModelError("No golden set: it has no pictures.")
+            val entries = (saved?.get("pictures") as? List<*>).orEmpty()
+            if (entries.isEmpty()) throw ModelError("No golden set: it has no pictures.")
             val pictures = entries.map { entry ->
                 val fields = entry as? Map<*, *>
                 val numbers = (fields?.get("output") as? List<*>).orEmpty().filterIsInstance<Double>()

@@ -1,6 +1,8 @@
 package io.github.keras_resnet.core
 
 import java.nio.ByteBuffer
+import java.util.Locale
+import kotlin.math.abs
 
 /**
  * What a self-check saw.
@@ -39,14 +41,15 @@ object SelfCheck {
             if (sameInput && sameOutput) identical++
             val probabilities = pipeline.probabilities(output)
             pipeline.probabilities(expected.output).forEachIndexed { i, probability ->
-                furthest = maxOf(furthest, Math.abs(probability - probabilities[i]))
+                furthest = maxOf(furthest, abs(probability - probabilities[i]))
             }
         }
         val total = golden.pictures.size
-        val text = StringBuilder("$identical/$total identical")
-        if (wrongInputs > 0) text.append("; $wrongInputs inputs differ")
-        if (wrongOutputs > 0) text.append("; $wrongOutputs outputs differ")
-        if (identical < total) text.append("; probabilities within %.6f".format(java.util.Locale.ROOT, furthest))
-        return SelfCheckResult(identical, total, text.toString())
+        var text = "$identical/$total identical"
+        if (identical < total) {
+            val distance = String.format(Locale.ROOT, "%.6f", furthest)
+            text += "; different inputs: $wrongInputs, outputs: $wrongOutputs; probabilities within $distance"
+        }
+        return SelfCheckResult(identical, total, text)
     }
 }

@@ -41,26 +41,26 @@ class SelfCheckTest {
     @Test
     fun `one altered byte of an input is found`() {
         val result = check(Bundled.all[0]) { GoldenPicture(it.png, altered(it.input, 1000), it.output) }
-        assertEquals("15/16 identical; 1 inputs differ; probabilities within 0.000000", result.text)
+        assertEquals("15/16 identical; different inputs: 1, outputs: 0; probabilities within 0.000000", result.text)
         assertFalse(result.passed)
     }
 
     @Test
     fun `one altered byte of an output is found`() {
         val result = check(Bundled.all[0]) { GoldenPicture(it.png, it.input, altered(it.output, 3)) }
-        assertTrue(result.text, result.text.startsWith("15/16 identical; 1 outputs differ; probabilities within 0."))
+        assertTrue(result.text, result.text.startsWith("15/16 identical; different inputs: 0, outputs: 1; probabilities"))
     }
 
     @Test
     fun `one altered pixel of a picture is found`() {
         val result = check(Bundled.all[0]) { GoldenPicture(withOtherPixel(it.png), it.input, it.output) }
-        assertTrue(result.text, result.text.startsWith("15/16 identical; 1 inputs differ"))
+        assertTrue(result.text, result.text.startsWith("15/16 identical; different inputs: 1, "))
     }
 
     @Test
     fun `text that is no golden set of this model is refused`() {
         val (first, second) = Bundled.all
-        for (text in listOf("", "[]", "{}", "{\"pictures\": [{}]}", first.goldenText.dropLast(9), "{\"pictures\": [7]}")) {
+        for (text in listOf("", "[]", "{}", "{\"pictures\": []}", "{\"pictures\": [{}]}", first.goldenText.dropLast(9), "{\"pictures\": [7]}")) {
             assertThrows(ModelError::class.java) { Golden.read(text, first.model) }
         }
         val foreign = Tensor(listOf(1, 11), second.model.output.type, 1f, 0)
