@@ -25,7 +25,7 @@ rm -rf "$folder"
 mkdir -p "$folder"
 echo "fetching the packages of $pom"
 mvn -q -B -f "$pom" dependency:copy-dependencies -DoutputDirectory="$folder" >"$folder/log" 2>&1 || {
-    tail -n 3 "$folder/log" >&2
+    grep -m 1 ERROR "$folder/log" | cut -c 1-300 >&2
     skip "Maven could not fetch the packages of $pom"
 }
 cp "$pom" "$folder/fetched.xml"
