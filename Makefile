@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-all lint bench clean
+.PHONY: demo test test-slow test-all lint bench android-test apk clean
 
 demo: .venv/installed
 	rm -rf runs/demo
@@ -28,6 +28,12 @@ bench: .venv/installed
 	$(BIN)/pip install --quiet --editable ".[bench]"
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/input_pipeline.py
+
+android-test:
+	android_demo/tools/test_core.sh
+
+apk:
+	android_demo/tools/apk.sh
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or later is needed, this is {sys.version.split()[0]}; try: make PYTHON=python3.12")'

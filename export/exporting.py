@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 import keras_resnet
-from export import comparison, conversion, golden, layers, metadata
+from export import android, comparison, conversion, golden, layers, metadata
 from keras_resnet import callbacks, checkpoints, files, metrics, recipes, runs, training
 from keras_resnet.preprocessing import ImageContract, normalize
 from keras_resnet.quantization import quantize_aware
@@ -58,6 +58,8 @@ class Export:
             self._report_layers()
         if failed:
             return 3
+        if self.options.android:
+            print(f"android: {android.bundle(paths, self.run_.path.resolve().name)}")
         return int(lost > self.options.tolerance)
 
     def _load(self, run):

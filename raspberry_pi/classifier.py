@@ -8,6 +8,7 @@ import dataclasses
 import json
 import struct
 import sys
+import time
 import zipfile
 
 import numpy as np
@@ -27,6 +28,10 @@ class Contract:
     mean: float = 128.0
     std: float = 128.0
     output: str = "logits"
+
+    @property
+    def shape(self):
+        return self.height, self.width, self.channels
 
     def resized(self, height, width):
         """Size of a picture before the crop: as large as just covers it, in integers, so that every port agrees."""
@@ -51,16 +56,25 @@ class Contract:
         return np.asarray(image, np.uint8).reshape(self.height, self.width, self.channels)
 
 
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What a picture shows: (label, probability) pairs, the likeliest first, and the milliseconds that it took."""
+
+    top: list
+    preprocessing_ms: float
+    inference_ms: float
+
+
 class Classifier:
     """A `.tflite` classifier, ready to run.
 
     Args:
         path: of the file.
         threads: of LiteRT.
-        labels: class names, for a file that carries none.
+        labels: class names in the order of the output, instead of those in the file.
 
     Raises:
-        ValueError: it is no `.tflite`, or no image classifier.
+        ValueError: it is no `.tflite`, no image classifier, or the labels are not as many as its classes.
     """
 
     def __init__(self, path, threads=1, labels=None):
@@ -71,9 +85,12 @@ class Classifier:
             raise ValueError(f"{path}: no .tflite that LiteRT can run ({str(error).splitlines()[0]})") from error
         self.input, self.output = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
         shape = tuple(int(n) for n in self.input["shape"])
-        if len(shape) != 4 or shape[3] not in (1, 3) or len(self.output["shape"]) != 2:
-            raise ValueError(f"{path}: its input has shape {shape}; expected one picture (1, height, width, 1 or 3)")
-        self.contract = read_contract(path, shape[1:], int(self.output["shape"][1]), labels)
+        made = tuple(int(n) for n in self.output["shape"])
+        if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3) or len(made) != 2:
+            raise ValueError(
+                f"{path}: it makes {made} of {shape}; expected (1, classes) of one picture (1, height, width, 1 or 3)"
+            )
+        self.contract = read_contract(path, shape[1:], made[1], labels, ends_in_softmax(self.interpreter))
 
     def quantize(self, pixels):
         """Turns uint8 pixels (height, width, channels) into the input tensor's type, exactly where the scale allows."""
@@ -87,7 +104,11 @@ class Classifier:
 
     def run(self, pixels):
         """Runs the network on uint8 pixels (height, width, channels); returns the output tensor (classes,) as it is."""
-        self.interpreter.set_tensor(self.input["index"], self.quantize(pixels)[None])
+        return self.invoke(self.quantize(pixels))
+
+    def invoke(self, tensor):
+        """Runs the network on what `quantize` made; returns the output tensor (classes,) as it is."""
+        self.interpreter.set_tensor(self.input["index"], tensor[None])
         self.interpreter.invoke()
         return self.interpreter.get_tensor(self.output["index"])[0]
 
@@ -106,30 +127,89 @@ class Classifier:
         exponentials = np.exp(values - values.max())
         return exponentials / exponentials.sum()
 
+    def prepare(self, image, began=None):
+        """The network's input (height, width, channels) of a `PIL.Image.Image`, and the milliseconds that it took.
+
+        `began`, of `time.perf_counter`, is given where reading the picture shall count.
+        """
+        began = time.perf_counter() if began is None else began
+        tensor = self.quantize(self.contract.pixels(image))
+        return tensor, 1000 * (time.perf_counter() - began)
+
+    def answer(self, prepared, top=5):
+        """The `Answer` to what `prepare` returned."""
+        tensor, preprocessing_ms = prepared
+        began = time.perf_counter()
+        output = self.invoke(tensor)
+        inference_ms = 1000 * (time.perf_counter() - began)
+        probabilities = self.probabilities(output)
+        # Stable: equal int8 logits are common, and every machine shall name them in the same order.
+        likeliest = np.argsort(-probabilities, kind="stable")[:top]
+        pairs = [(self.contract.labels[i], float(probabilities[i])) for i in likeliest]
+        return Answer(pairs, preprocessing_ms, inference_ms)
+
     def classify(self, image, top=5):
         """Names what a `PIL.Image.Image` shows: a list of (label, probability), the likeliest first."""
-        probabilities = self.probabilities(self.run(self.contract.pixels(image)))
-        return [(self.contract.labels[i], float(probabilities[i])) for i in np.argsort(-probabilities)[:top]]
+        return self.answer(self.prepare(image), top).top
 
 
-def read_contract(path, shape, classes, labels=None):
-    """The contract inside a `.tflite`; standard metadata where ours is missing; else what is given, said aloud."""
+def read_contract(path, shape, classes, labels=None, probabilities=False):
+    """The contract inside a `.tflite`; standard metadata where ours is missing; else the usual defaults, said aloud.
+
+    Args:
+        path: of the file.
+        shape: (height, width, channels) of its input.
+        classes: how many it tells apart.
+        labels: class names that replace those in the file.
+        probabilities: the network ends with a softmax; asked only where the file has no contract of ours.
+    """
     files = read_files(path)
     if "contract.json" in files:
-        saved = json.loads(files["contract.json"])
+        contract = _saved_contract(path, files["contract.json"])
+        if (contract.height, contract.width, contract.channels) != shape:
+            raise ValueError(f"{path}: the contract inside says {contract.shape}, the network takes {shape}")
+    else:
+        contract = _standard_contract(path, shape, classes, files, labels)
+        contract = dataclasses.replace(contract, output="probabilities" if probabilities else "logits")
+    if labels:
+        contract = dataclasses.replace(contract, labels=tuple(labels))
+    if len(contract.labels) != classes:
+        raise ValueError(f"{path}: it tells {classes} classes apart, got {len(contract.labels)} labels")
+    return contract
+
+
+def _saved_contract(path, text):
+    try:
+        saved = json.loads(text)
         known = {f.name for f in dataclasses.fields(Contract)}
         return Contract(**{**{k: v for k, v in saved.items() if k in known}, "labels": tuple(saved["labels"])})
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: the contract.json inside is damaged ({error}); export the model again") from error
+
+
+def _standard_contract(path, shape, classes, files, labels):
     with open(path, "rb") as file:
-        mean, std = read_normalization(file.read()) or (None, None)
-    texts = [text for name, text in files.items() if name.endswith(".txt")]
-    labels = labels or (texts[0].split("\n")[:classes] if texts else None)
-    if mean is None:
+        scale = read_normalization(file.read())
+    if scale is None:
         print(f"{path}: it says nothing of its scale; taking x = pixel / 127.5 - 1", file=sys.stderr)
-        mean = std = 127.5
-    if labels is None or len(labels) != classes:
-        print(f"{path}: it has no {classes} labels; numbers stand for classes", file=sys.stderr)
-        labels = [str(i) for i in range(classes)]
-    return Contract(*shape, tuple(labels), mean=mean, std=std)
+        scale = (127.5, 127.5)
+    texts = [text for name, text in files.items() if name.endswith(".txt")]
+    inside = tuple(texts[0].splitlines()) if texts else ()
+    if not labels and len(inside) != classes:
+        print(f"{path}: it has no {classes} labels; numbers stand for classes (--labels names them)", file=sys.stderr)
+        inside = tuple(str(i) for i in range(classes))
+    return Contract(*shape, inside, mean=scale[0], std=scale[1])
+
+
+def ends_in_softmax(interpreter):
+    """Whether a network's last operator, changes of type aside, is a softmax."""
+    made_by = {
+        int(i): op for op in interpreter._get_ops_details() if op["op_name"] != "DELEGATE" for i in op["outputs"]
+    }
+    op = made_by.get(interpreter.get_output_details()[0]["index"])
+    while op and op["op_name"] in ("QUANTIZE", "DEQUANTIZE"):
+        op = made_by.get(int(op["inputs"][0]))
+    return bool(op) and op["op_name"] == "SOFTMAX"
 
 
 def read_files(path):

@@ -1,0 +1,186 @@
+package io.github.keras_resnet.demo
+
+import android.Manifest
+import android.app.Activity
+import android.content.ActivityNotFoundException
+import android.content.Intent
+import android.content.pm.PackageManager
+import android.graphics.Bitmap
+import android.media.Image
+import android.net.Uri
+import android.os.Build
+import android.os.Bundle
+import android.view.View
+import android.widget.AdapterView
+import android.widget.ArrayAdapter
+import android.widget.ImageView
+import android.widget.Spinner
+import android.widget.TextView
+import io.github.keras_resnet.core.Answer
+
+/** The one screen: the camera or a picture, the answers, the times, the choices. */
+class MainActivity : Activity(), Screen, CameraView.Listener {
+    private val camera by lazy { view<CameraView>(R.id.camera) }
+    private val pictureView by lazy { view<ImageView>(R.id.picture) }
+    private val bars by lazy { view<BarsView>(R.id.bars) }
+    private val modelChoice by lazy { view<Spinner>(R.id.models) }
+    private val processorChoice by lazy { view<Spinner>(R.id.processors) }
+
+    private lateinit var recognizer: Recognizer
+    private lateinit var models: List<String>
+    private val processors = Processor.all()
+    private var picture: Uri? = null // shown instead of the camera
+    private var hasAsked = false // for the camera; a refusal is not asked about again and again
+    private var isResumed = false
+
+    override fun onCreate(state: Bundle?) {
+        super.onCreate(state)
+        setContentView(R.layout.main)
+        recognizer = Recognizer(this, this)
+        models = ModelStore(assets).names()
+        fill(modelChoice, models)
+        fill(processorChoice, processors.map { it.name(resources) })
+        view<View>(R.id.camera_button).setOnClickListener { returnToCamera() }
+        view<View>(R.id.picture_button).setOnClickListener { pick() }
+        view<View>(R.id.check_button).setOnClickListener { recognizer.check() }
+        hasAsked = state?.getBoolean(ASKED) ?: false
+        picture = if (state == null) shared(intent) else uri(state.getString(PICTURE))
+        if (models.isEmpty()) showStatus(getString(R.string.no_models))
+    }
+
+    /** A spinner tells its first choice too, once it is laid out; so a model is opened without more. */
+    private fun fill(spinner: Spinner, names: List<String>) {
+        spinner.adapter = ArrayAdapter(this, android.R.layout.simple_spinner_item, names).apply {
+            setDropDownViewResource(android.R.layout.simple_spinner_dropdown_item)
+        }
+        spinner.onItemSelectedListener = object : AdapterView.OnItemSelectedListener {
+            override fun onItemSelected(parent: AdapterView<*>, view: View?, position: Int, id: Long) = open()
+
+            override fun onNothingSelected(parent: AdapterView<*>) = Unit
+        }
+    }
+
+    private fun open() {
+        val name = models.getOrNull(modelChoice.selectedItemPosition) ?: return
+        recognizer.open(name, processors[processorChoice.selectedItemPosition])
+        picture?.let(recognizer::classify)
+    }
+
+    override fun onResume() {
+        super.onResume()
+        isResumed = true
+        showSource()
+    }
+
+    override fun onPause() {
+        isResumed = false
+        camera.stop()
+        super.onPause()
+    }
+
+    override fun onDestroy() {
+        recognizer.close()
+        super.onDestroy()
+    }
+
+    override fun onSaveInstanceState(state: Bundle) {
+        super.onSaveInstanceState(state)
+        state.putString(PICTURE, picture?.toString())
+        state.putBoolean(ASKED, hasAsked)
+    }
+
+    /** Shows the picture, or else runs the camera. */
+    private fun showSource() {
+        camera.visibility = if (picture == null) View.VISIBLE else View.GONE
+        pictureView.visibility = if (picture == null) View.GONE else View.VISIBLE
+        if (picture != null) {
+            camera.stop()
+        } else if (checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED) {
+            camera.start(recognizer.handler, this)
+        } else if (hasAsked) {
+            showMessage(getString(R.string.permission_denied))
+        } else {
+            hasAsked = true
+            requestPermissions(arrayOf(Manifest.permission.CAMERA), CAMERA_REQUEST)
+        }
+    }
+
+    private fun returnToCamera() {
+        picture = null
+        hasAsked = false
+        clear()
+        showSource()
+    }
+
+    private fun clear() {
+        showMessage(null)
+        bars.clear()
+        view<TextView>(R.id.times).text = ""
+    }
+
+    override fun onRequestPermissionsResult(request: Int, permissions: Array<out String>, results: IntArray) {
+        if (isResumed) showSource() // else onResume does
+    }
+
+    private fun pick() {
+        val intent = Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("image/*")
+        try {
+            startActivityForResult(intent, PICTURE_REQUEST)
+        } catch (_: ActivityNotFoundException) {
+            showMessage(getString(R.string.no_picker))
+        }
+    }
+
+    override fun onActivityResult(request: Int, result: Int, data: Intent?) {
+        val uri = data?.data
+        if (request != PICTURE_REQUEST || result != RESULT_OK || uri == null) return
+        picture = uri
+        clear()
+        recognizer.classify(uri)
+        if (isResumed) showSource()
+    }
+
+    override fun onFrame(image: Image, degrees: Int) = recognizer.classify(image, degrees)
+
+    override fun onCameraMissing(sentence: String) = showMessage(sentence)
+
+    override fun showAnswers(answers: List<Answer>, times: String, isLive: Boolean) {
+        if (isLive != (picture == null)) return // a late frame, after a picture was picked
+        bars.show(answers, isLive)
+        view<TextView>(R.id.times).text = times
+    }
+
+    override fun showPicture(bitmap: Bitmap) = pictureView.setImageBitmap(bitmap)
+
+    override fun showStatus(text: String) = show(R.id.status, text)
+
+    override fun showMessage(text: String?) = show(R.id.message, text)
+
+    override fun showCheck(text: String?) = show(R.id.check, text)
+
+    private fun <T : View> view(id: Int): T = findViewById<T>(id)!!
+
+    private fun show(line: Int, text: String?) {
+        val view = view<TextView>(line)
+        view.text = text
+        view.visibility = if (text == null) View.GONE else View.VISIBLE
+    }
+
+    private companion object {
+        const val CAMERA_REQUEST = 1
+        const val PICTURE_REQUEST = 2
+        const val PICTURE = "picture"
+        const val ASKED = "asked"
+
+        fun uri(text: String?): Uri? = text?.let(Uri::parse)
+
+        /** The picture that another app shares, or null. */
+        @Suppress("DEPRECATION") // what follows it begins with Android 13
+        fun shared(intent: Intent): Uri? = when {
+            intent.action != Intent.ACTION_SEND -> null
+            Build.VERSION.SDK_INT >= Build.VERSION_CODES.TIRAMISU ->
+                intent.getParcelableExtra(Intent.EXTRA_STREAM, Uri::class.java)
+            else -> intent.getParcelableExtra(Intent.EXTRA_STREAM)
+        }
+    }
+}

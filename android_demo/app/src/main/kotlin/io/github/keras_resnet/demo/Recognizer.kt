@@ -1,0 +1,207 @@
+package io.github.keras_resnet.demo
+
+import android.content.Context
+import android.graphics.Bitmap
+import android.media.Image
+import android.net.Uri
+import android.os.Handler
+import android.os.HandlerThread
+import android.os.Looper
+import io.github.keras_resnet.core.Answer
+import io.github.keras_resnet.core.Golden
+import io.github.keras_resnet.core.Latency
+import io.github.keras_resnet.core.Model
+import io.github.keras_resnet.core.ModelError
+import io.github.keras_resnet.core.Picture
+import io.github.keras_resnet.core.Pipeline
+import io.github.keras_resnet.core.Plane
+import io.github.keras_resnet.core.SelfCheck
+import java.io.Closeable
+import java.io.IOException
+
+/** Where a `Recognizer` says what it found; always on the main thread. */
+interface Screen {
+    /** @param times a line of milliseconds, and frames/s for the camera's. */
+    fun showAnswers(answers: List<Answer>, times: String, isLive: Boolean)
+
+    /** What runs, on what, and what had to be taken instead. */
+    fun showStatus(text: String)
+
+    fun showPicture(bitmap: Bitmap)
+
+    /** What is wrong; null when nothing is. */
+    fun showMessage(text: String?)
+
+    fun showCheck(text: String?)
+}
+
+/** The model and everything that takes time, on a thread of its own. */
+class Recognizer(context: Context, private val screen: Screen) : Closeable {
+    private val context = context.applicationContext
+    private val resources = context.resources
+    private val store = ModelStore(this.context.assets)
+    private val main = Handler(Looper.getMainLooper())
+    private val thread = HandlerThread("recognizer").apply { start() }
+
+    /** The thread's, for frames. */
+    val handler = Handler(thread.looper)
+
+    @Volatile private var isClosed = false
+
+    // From here on, of the thread alone.
+    private var loaded: Loaded? = null
+    private val picture = Picture()
+    private val preparing = Latency()
+    private val inferring = Latency()
+    private val intervals = Latency()
+    private var lastFrame = 0L
+
+    private class Loaded(val name: String, val model: Model, val engine: Engine) {
+        val pipeline = Pipeline(model)
+    }
+
+    /** Opens a model of the assets in place of the one before. */
+    fun open(name: String, processor: Processor) {
+        say { showStatus(resources.getString(R.string.opening)) }
+        handler.post {
+            release()
+            attempt(R.string.broken_model, name) {
+                val content = store.content(name)
+                val model = Model.read(content, name)
+                val engine = Engine(content, model, processor, resources)
+                loaded = Loaded(name, model, engine)
+                val status = (listOf(title(model, engine)) + listOfNotNull(engine.fallback) + model.warnings)
+                say {
+                    showStatus(status.joinToString("\n"))
+                    showCheck(null)
+                }
+            }
+        }
+    }
+
+    private fun title(model: Model, engine: Engine) = resources.getString(
+        R.string.opened,
+        model.name,
+        model.contract.height,
+        model.contract.width,
+        engine.processor.name(resources),
+    )
+
+    /** Classifies a frame of the camera; on the thread of `handler`. */
+    fun classify(image: Image, degrees: Int) {
+        val loaded = loaded ?: return
+        val planes = image.planes.map { Plane(it.buffer, it.rowStride, it.pixelStride) }
+        classify(loaded, isLive = true) {
+            it.setYuv(planes[0], planes[1], planes[2], image.width, image.height, Picture.orientation(degrees))
+        }
+    }
+
+    /** Classifies a picture of another app. */
+    fun classify(uri: Uri) {
+        handler.post {
+            try {
+                val file = PictureFile.read(context.contentResolver, uri)
+                val words = resources.getString(R.string.picture_shrunk, file.width, file.height).takeIf { file.isShrunk }
+                clearTimes()
+                loaded?.let { classify(it, isLive = false, file::copyTo) }
+                val preview = file.preview()
+                say {
+                    showPicture(preview)
+                    showMessage(words)
+                }
+            } catch (_: NotAPicture) {
+                say { showMessage(resources.getString(R.string.not_a_picture)) }
+            } catch (error: IOException) {
+                say { showMessage(resources.getString(R.string.picture_failed, error.message)) }
+            } catch (error: SecurityException) {
+                say { showMessage(resources.getString(R.string.picture_failed, error.message)) }
+            }
+        }
+    }
+
+    private fun classify(loaded: Loaded, isLive: Boolean, fill: (Picture) -> Unit) {
+        try {
+            val begin = System.nanoTime()
+            fill(picture)
+            val input = loaded.pipeline.input(picture)
+            val prepared = System.nanoTime()
+            val output = loaded.engine.run(input)
+            val end = System.nanoTime()
+            preparing.add((prepared - begin) / 1e6)
+            inferring.add((end - prepared) / 1e6)
+            if (isLive && lastFrame != 0L) intervals.add((end - lastFrame) / 1e6)
+            lastFrame = if (isLive) end else 0L
+            val answers = loaded.pipeline.answers(output, BarsView.COUNT)
+            val times = times(isLive)
+            say { showAnswers(answers, times, isLive) }
+        } catch (error: RuntimeException) { // LiteRT's kinds
+            release()
+            say { showMessage(resources.getString(R.string.inference_failed, error.message)) }
+        }
+    }
+
+    private fun times(isLive: Boolean): String =
+        if (isLive && intervals.count > 0) {
+            resources.getString(R.string.times_live, preparing.median, inferring.median, 1000 / intervals.median)
+        } else {
+            resources.getString(R.string.times, preparing.median, inferring.median)
+        }
+
+    /** Replays the golden pictures with the open model on its processor. */
+    fun check() {
+        handler.post {
+            val loaded = loaded ?: return@post
+            say { showCheck(resources.getString(R.string.checking)) }
+            attempt(R.string.check_failed) {
+                val text = store.golden(loaded.name)?.let { check(loaded, it) }
+                say { showCheck(text ?: resources.getString(R.string.no_golden, loaded.name)) }
+            }
+        }
+    }
+
+    private fun check(loaded: Loaded, golden: String): String {
+        val decode = { png: ByteArray, to: Picture -> PictureFile(png).copyTo(to) }
+        val result = SelfCheck.run(loaded.pipeline, Golden.read(golden, loaded.model), decode, loaded.engine::run)
+        return resources.getString(R.string.check_result, loaded.engine.processor.name(resources), result.text)
+    }
+
+    /** Runs what can fail, and shows `sentence` with the reason. */
+    private fun attempt(sentence: Int, vararg words: String, action: () -> Unit) {
+        val reason = try {
+            return action()
+        } catch (error: ModelError) {
+            error.message
+        } catch (error: EngineError) {
+            error.message
+        } catch (error: IOException) {
+            "${error.message}"
+        } catch (error: RuntimeException) {
+            "${error.message}"
+        }
+        val text = resources.getString(sentence, *words, reason)
+        say { if (sentence == R.string.check_failed) showCheck(text) else showStatus(text) }
+    }
+
+    private fun clearTimes() {
+        listOf(preparing, inferring, intervals).forEach(Latency::clear)
+        lastFrame = 0L
+    }
+
+    private fun release() {
+        loaded?.engine?.close()
+        loaded = null
+        clearTimes()
+    }
+
+    private fun say(words: Screen.() -> Unit) {
+        main.post { if (!isClosed) screen.words() }
+    }
+
+    /** Lets go of model and thread, after what is under way; nothing is said any more. */
+    override fun close() {
+        isClosed = true
+        handler.removeCallbacksAndMessages(null)
+        handler.post(::release)
+        thread.quitSafely()
+    }
+}

@@ -1,0 +1,47 @@
+package io.github.keras_resnet.core
+
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
+import kotlin.io.encoding.Base64
+import kotlin.io.encoding.ExperimentalEncodingApi
+
+/** One golden picture: a PNG file, and the bytes (native order) that entered and left the interpreter in Python. */
+class GoldenPicture(val png: ByteArray, val input: ByteArray, val output: ByteArray)
+
+/** The golden set beside a model, `NAME.golden.json`. */
+class Golden(val pictures: List<GoldenPicture>) {
+    companion object {
+        /** @throws ModelError the text is no golden set, or not of this model. */
+        fun read(json: String, model: Model): Golden {
+            val saved = parseJson(json) as? Map<*, *>
+            val entries = (saved?.get("pictures") as? List<*>).orEmpty()
+            if (entries.isEmpty()) throw ModelError("No golden set: it has no pictures.")
+            val pictures = entries.map { entry ->
+                val fields = entry as? Map<*, *>
+                val numbers = (fields?.get("output") as? List<*>).orEmpty().filterIsInstance<Double>()
+                GoldenPicture(decoded(fields?.get("png")), decoded(fields?.get("input")), bytes(numbers, model.output))
+            }
+            val input = model.input.bytes
+            if (pictures.any { it.input.size != input || it.output.size != model.output.bytes }) {
+                throw ModelError("This golden set is of another model than ${model.name}.")
+            }
+            return Golden(pictures)
+        }
+
+        @OptIn(ExperimentalEncodingApi::class) // Java's own is missing before Android 8
+        private fun decoded(text: Any?): ByteArray =
+            try {
+                Base64.decode(text as? String ?: "")
+            } catch (error: IllegalArgumentException) {
+                throw ModelError("No golden set: ${error.message}.")
+            }
+
+        private fun bytes(numbers: List<Double>, tensor: Tensor): ByteArray {
+            val buffer = ByteBuffer.allocate(numbers.size * tensor.type.bytes).order(ByteOrder.nativeOrder())
+            for (number in numbers) {
+                if (tensor.type == DataType.FLOAT32) buffer.putFloat(number.toFloat()) else buffer.put(number.toInt().toByte())
+            }
+            return buffer.array()
+        }
+    }
+}

@@ -1,0 +1,24 @@
+package io.github.keras_resnet.core
+
+import java.nio.ByteBuffer
+
+/** A label and its probability in [0, 1]. */
+class Answer(val label: String, val probability: Double)
+
+/** From a picture to the bytes that enter the interpreter, and from the bytes that leave it to answers. */
+class Pipeline(val model: Model) {
+    private val preparation = Preparation(model.contract)
+    private val quantization = Quantization(model.contract, model.input, model.output)
+
+    /** Prepares a picture. The buffer (direct, native order, position 0) is the same one in every call. */
+    fun input(picture: Picture): ByteBuffer = quantization.toInput(preparation.prepare(picture))
+
+    /** Probabilities of an output tensor's bytes (native order). */
+    fun probabilities(output: ByteArray): DoubleArray = quantization.toProbabilities(output)
+
+    /** The likeliest `k` labels, the likeliest first. */
+    fun answers(output: ByteArray, k: Int = 5): List<Answer> {
+        val probabilities = probabilities(output)
+        return topK(probabilities, k).map { Answer(model.contract.labels[it], probabilities[it]) }
+    }
+}

@@ -1,0 +1,150 @@
+package io.github.keras_resnet.core
+
+import java.io.ByteArrayOutputStream
+import java.nio.ByteBuffer
+import java.util.Random
+import java.util.zip.ZipEntry
+import java.util.zip.ZipOutputStream
+import org.junit.Assert.assertArrayEquals
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertThrows
+import org.junit.Assert.assertTrue
+import org.junit.Test
+
+class ModelTest {
+    private val digits = Bundled.all.single { it.name == "digits-resnet8" }
+    private val texts = readAppendedFiles(ByteBuffer.wrap(digits.content).order(java.nio.ByteOrder.LITTLE_ENDIAN))
+    private val network = digits.content.copyOf(zipStart(digits.content))
+
+    @Test
+    fun `contract and tensors of our own files`() {
+        val model = digits.model
+        assertTrue(model.name, model.name.startsWith("resnet8 (int8-"))
+        assertEquals(emptyList<String>(), model.warnings)
+        assertEquals(List(10) { "$it" }, model.contract.labels)
+        assertEquals(listOf(32, 32, 3), model.contract.run { listOf(height, width, channels) })
+        assertEquals(listOf(1, 32, 32, 3), model.input.shape)
+        assertEquals(DataType.UINT8, model.input.type)
+        assertEquals(1 / 128f, model.input.scale, 0f)
+        assertEquals(128, model.input.zeroPoint)
+        assertEquals(listOf(1, 10), model.output.shape)
+        assertTrue(model.output.scale > 0.01f && model.output.zeroPoint in 1..254)
+        assertEquals("airplane", Bundled.all.single { it.name == "cifar10-jpeg-resnet20" }.model.contract.labels[0])
+    }
+
+    @Test
+    fun `the buffer may begin anywhere in a larger one and is left as it was`() {
+        val padded = ByteBuffer.wrap(ByteArray(13) + digits.content)
+        padded.position(13)
+        assertEquals(10, Model.read(padded, "m").contract.labels.size)
+        assertEquals(13, padded.position())
+    }
+
+    @Test
+    fun `without our contract the standard's labels and scale count`() {
+        val model = read(network + zip("labels.txt" to texts.getValue("labels.txt")))
+        assertEquals(List(10) { "$it" }, model.contract.labels)
+        assertArrayEquals(floatArrayOf(128f), model.contract.mean, 0f)
+        assertArrayEquals(floatArrayOf(128f), model.contract.std, 0f)
+        assertEquals(1.0, model.contract.cropFraction, 0.0)
+        assertEquals(emptyList<String>(), model.warnings)
+    }
+
+    @Test
+    fun `what is in neither is said`() {
+        val withoutLabels = read(network)
+        assertArrayEquals(floatArrayOf(128f), withoutLabels.contract.mean, 0f)
+        assertEquals(listOf("m has no 10 labels; numbers stand for classes."), withoutLabels.warnings)
+
+        val bare = read(replaced(network, "TFLITE_METADATA", "OTHER__METADATA"))
+        assertEquals("m", bare.name)
+        assertArrayEquals(floatArrayOf(127.5f), bare.contract.std, 0f)
+        assertEquals(List(10) { "$it" }, bare.contract.labels)
+        assertEquals("m says nothing of its scale; taking x = pixel / 127.5 - 1.", bare.warnings[0])
+        assertEquals(2, bare.warnings.size)
+    }
+
+    @Test
+    fun `a contract may name scale, crop and probabilities`() {
+        val json = """{"height": 32, "width": 32, "channels": 3, "labels": ["\u00e4", "b", "c", "d", "e", "f", "g", "h",
+            "i", "j\n"], "crop_fraction": 0.875, "mean": [1, 2.5, -3e1], "std": 64, "output": "probabilities"}"""
+        val contract = read(network + zip("contract.json" to json)).contract
+        assertEquals("ä", contract.labels[0])
+        assertEquals("j\n", contract.labels[9])
+        assertEquals(0.875, contract.cropFraction, 0.0)
+        assertArrayEquals(floatArrayOf(1f, 2.5f, -30f), contract.mean, 0f)
+        assertArrayEquals(floatArrayOf(64f), contract.std, 0f)
+        assertEquals(false, contract.isLogits)
+    }
+
+    @Test
+    fun `a contract of another network is refused`() {
+        val json = texts.getValue("contract.json").replace("\"height\": 32", "\"height\": 64")
+        val error = assertThrows(ModelError::class.java) { read(network + zip("contract.json" to json)) }
+        assertEquals(
+            "The contract in m is of a picture [64, 32, 3] with 10 labels; its network expects [32, 32, 3] and 10 labels.",
+            error.message,
+        )
+    }
+
+    @Test
+    fun `a contract that can't be kept is refused`() {
+        for (wrong in listOf("\"crop_fraction\": 0", "\"mean\": [1, 2]", "\"std\": [1, 0, 1]", "\"std\": []")) {
+            val json = texts.getValue("contract.json").replace("\"crop_fraction\": 1.0", wrong)
+            assertTrue(json, wrong in json)
+            assertThrows(json, ModelError::class.java) { read(network + zip("contract.json" to json)) }
+        }
+    }
+
+    @Test
+    fun `what is no model is refused with a sentence`() {
+        for (content in listOf("", "TFL3", "no model at all", "\u0000\u0000\u0000\u0000TFL3")) {
+            val error = assertThrows(ModelError::class.java) { read(content.toByteArray()) }
+            assertTrue(error.message, error.message!!.matches(Regex("m (is no .tflite|holds no network).*")))
+        }
+    }
+
+    @Test
+    fun `a broken file never ends in another error`() {
+        val random = Random(0)
+        var refused = 0
+        for (turn in 0 until 3000) {
+            val content = if (turn % 2 == 0) digits.content.clone() else network.copyOf(random.nextInt(network.size))
+            // Most of what is read lies at both ends.
+            repeat(20) {
+                val place = random.nextInt(minOf(4000, content.size + 1))
+                val i = if (random.nextBoolean()) place else content.size - 1 - place
+                if (i in content.indices) content[i] = random.nextInt(256).toByte()
+            }
+            try {
+                Pipeline(read(content))
+            } catch (error: ModelError) {
+                refused++
+            }
+        }
+        assertTrue("$refused", refused in 1500..2999)
+    }
+
+    private fun read(content: ByteArray) = Model.read(ByteBuffer.wrap(content), "m")
+
+    private fun zipStart(content: ByteArray) =
+        content.indices.first { i -> "PK\u0003\u0004".indices.all { content[i + it] == "PK\u0003\u0004"[it].code.toByte() } }
+
+    /** A zip whose offsets count from its own first byte, deflated. */
+    private fun zip(vararg files: Pair<String, String>): ByteArray {
+        val bytes = ByteArrayOutputStream()
+        ZipOutputStream(bytes).use { zip ->
+            for ((name, text) in files) {
+                zip.putNextEntry(ZipEntry(name))
+                zip.write(text.toByteArray())
+            }
+        }
+        return bytes.toByteArray()
+    }
+
+    private fun replaced(content: ByteArray, old: String, new: String): ByteArray {
+        val text = String(content, Charsets.ISO_8859_1)
+        assertEquals(1, text.split(old).size - 1)
+        return text.replace(old, new).toByteArray(Charsets.ISO_8859_1)
+    }
+}
