@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-all lint bench android-test apk clean
+.PHONY: demo test test-slow test-all lint bench arm-test android-test apk clean
 
 demo: .venv/installed
 	rm -rf runs/demo
@@ -14,8 +14,7 @@ demo: .venv/installed
 test: .venv/installed lint
 	$(BIN)/python -m pytest -m "not slow" --durations=10
 
-test-all: .venv/installed lint
-	$(BIN)/python -m pytest --durations=20
+test-all: test test-slow arm-test android-test apk
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow --durations=10
@@ -28,6 +27,9 @@ bench: .venv/installed
 	$(BIN)/pip install --quiet --editable ".[bench]"
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/input_pipeline.py
+
+arm-test: .venv/installed
+	PYTHON=$(BIN)/python raspberry_pi/arm_test.sh
 
 android-test:
 	android_demo/tools/test_core.sh
