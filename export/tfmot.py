@@ -50,6 +50,7 @@ def twin(model):
     Raises:
         ValueError: tf_keras has no such layer.
     """
+    model = model._functional if isinstance(model, keras.Sequential) else model
     inputs = tf_keras.Input(model.input_shape[1:], name=model.inputs[0].name)
     tensors, made = {id(model.inputs[0]): inputs}, {}
     for depth in sorted(model._nodes_by_depth, reverse=True):
@@ -133,7 +134,7 @@ def train(model, recipe, data):
     best, weights = (-1.0, 0.0), None
     for epoch in range(recipe.epochs):
         batches = data.training(recipe.batch_size, recipe.seed, epoch, 0, recipe.augmentation)
-        scores = model.fit(batches, verbose=0).history
+        scores = model.fit(batches, verbose=int(sys.stdout.isatty())).history
         loss, accuracy = model.evaluate(validation, verbose=0)
         print(
             f"int8-tfmot  epoch {epoch + 1:3d}/{recipe.epochs}  loss {scores['loss'][0]:.4f}  "
