@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-all lint bench arm-test android-test apk clean
+.PHONY: demo test test-slow test-all lint bench arm-test browser android-test apk clean
 
 demo: .venv/installed
 	rm -rf runs/demo
@@ -14,7 +14,7 @@ demo: .venv/installed
 test: .venv/installed lint
 	$(BIN)/python -m pytest -m "not slow" --durations=10
 
-test-all: test test-slow arm-test android-test apk
+test-all: browser test test-slow arm-test android-test apk
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow --durations=10
@@ -30,6 +30,10 @@ bench: .venv/installed
 
 arm-test: .venv/installed
 	PYTHON=$(BIN)/python raspberry_pi/arm_test.sh
+
+# Chromium, for tests/test_serve.py, where Debian's can be installed.
+browser:
+	@command -v chromium >/dev/null || (apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 install --no-install-recommends chromium) >/dev/null || echo "browser: SKIPPED, chromium can't be installed here" >&2
 
 android-test:
 	android_demo/tools/test_core.sh

@@ -68,7 +68,7 @@ class Server(http.server.ThreadingHTTPServer):
     """Holds what requests share; one at a time has the network, the camera and a decoded picture."""
 
     daemon_threads = True
-    request_queue_size = 64  # five, the library's own, refuses a page that several people open at once
+    request_queue_size = 128  # with the usual 5, clients that come at once are reset
 
     def __init__(self, address, reader, frames, chosen):
         super().__init__(address, Handler)

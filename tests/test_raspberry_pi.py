@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 import time
 
@@ -105,9 +106,7 @@ def test_bad_input(folder, models, pictures, arguments, sentence):
 
 
 def test_without_the_libraries(folder, models, pictures):
-    # -I and -S: not even the installed packages.
-    code = f"import sys; sys.path.insert(0, '.'); sys.argv = ['classify.py', '{models / INT8}', '{pictures}']; import classify; classify.main()"  # noqa: E501
-    result = run(folder, "-I", "-S", "-c", code)
+    result = run(folder, "-S", "classify.py", models / INT8, pictures)  # -S: no installed package is in sight
     assert result.returncode == 2 and "type pip install -r requirements.txt" in result.stderr
 
 
@@ -192,11 +191,11 @@ def test_benchmark_prints_one_line_to_paste(folder, models, tmp_path):
 
 
 def test_both_ways_to_import_give_the_same_reader(folder, models, pictures):
-    code = "import sys; from {} import Classifier; from PIL import Image; print(Classifier(sys.argv[1]).classify(Image.open(sys.argv[2])))"  # noqa: E501
+    code = "import sys; from PIL.Image import open; from {} import Classifier; _, m, p = sys.argv; "
+    code += "print(Classifier(m).classify(open(p)))"
     arguments = (models / INT8, pictures / "04.png")
-    copied = run(folder, "-c", code.format("classifier"), *arguments).stdout
-    packaged = run(ROOT, "-c", code.format("raspberry_pi.classifier"), *arguments).stdout
-    assert copied == packaged == f"{expected(*arguments)}\n"
+    for place, module in ((folder, "classifier"), (ROOT, "raspberry_pi.classifier")):
+        assert run(place, "-c", code.format(module), *arguments).stdout == f"{expected(*arguments)}\n"
 
 
 def softmax_file(path, quantized):
@@ -244,8 +243,6 @@ def test_damaged_contract(models, tmp_path):
 
 @pytest.mark.slow
 def test_requirements_can_be_had_for_a_pi(tmp_path):
-    import subprocess
-
     command = [
         sys.executable,
         "-m",
