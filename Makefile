@@ -12,7 +12,7 @@ demo: .venv/installed
 test: .venv/installed lint
 	$(BIN)/python -m pytest -m "not slow" --durations=10
 
-test-all: .venv/installed lint
+test-all: .venv/installed lint android-test apk
 	$(BIN)/python -m pytest --durations=20
 
 test-slow: .venv/installed
@@ -32,6 +32,7 @@ android-test:
 
 apk:
 	android_demo/tools/apk.sh
+	android_demo/tools/test_app.sh
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or later is needed, this is {sys.version.split()[0]}; try: make PYTHON=python3.12")'
