@@ -40,6 +40,7 @@ android-test:
 
 apk:
 	android_demo/tools/apk.sh
+	android_demo/tools/test_app.sh
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or later is needed, this is {sys.version.split()[0]}; try: make PYTHON=python3.12")'

@@ -13,13 +13,14 @@ skip() {
 check() { # what is said, command: passes or ends everything
     said=$1
     shift
-    if "$@" >"$build/check.log" 2>&1; then
-        echo "ok      $said"
-    else
-        echo "FAILED  $said"
-        head -n 40 "$build/check.log"
-        exit 1
-    fi
+    set +e # a shell forgets `set -e` inside an `if`
+    (set -e; "$@") >"$build/check.log" 2>&1
+    status=$?
+    set -e
+    if [ $status = 0 ]; then echo "ok      $said"; return; fi
+    echo "FAILED  $said"
+    head -n 40 "$build/check.log"
+    exit 1
 }
 
 build=$(mkdir -p ../build/android && cd ../build/android && pwd)
@@ -37,7 +38,7 @@ install_tools() {
 }
 
 fetch() { # pom, folder
-    tools/fetch.sh "tools/$1" "$build/$2" || { status=$?; [ $status = 77 ] && skip "see above"; exit $status; }
+    tools/fetch.sh "tools/$1" "$build/$2" || { [ $? = 77 ] && skip "see above"; exit 1; }
 }
 
 install_tools
@@ -49,7 +50,7 @@ android=$(echo "$build"/sdk/android-all-*.jar)
 stdlib=$(echo "$build"/libs/kotlin-stdlib-*.jar)
 work=$build/apk
 rm -rf "$work" "$apk"
-mkdir -p "$work/aar" "$work/classes" "$work/dex" "$work/root"
+mkdir -p "$work/aar" "$work/classes" "$work/root/lib"
 
 kotlin() { # output, class path, sources
     java -cp "$compiler" org.jetbrains.kotlin.cli.jvm.K2JVMCompiler -no-stdlib -no-reflect -Werror \
@@ -61,8 +62,7 @@ unpack_litert() {
         name=$(basename "$aar" .aar)
         unzip -q -p "$aar" classes.jar >"$work/aar/$name.jar"
         for abi in arm64-v8a armeabi-v7a x86_64; do
-            mkdir -p "$work/root/lib/$abi"
-            unzip -q -o -j "$aar" "jni/$abi/*" -d "$work/root/lib/$abi" 2>/dev/null || true # most hold none
+            unzip -q -o -j "$aar" "jni/$abi/*" -d "$work/root/lib/$abi" || [ $? = 11 ] # it holds none
         done
     done
 }
@@ -102,8 +102,8 @@ sign() {
 stored() { # every model and library of the APK uncompressed
     unzip -v "$apk" >"$work/list"
     for pattern in 'lib/.*\.so$' 'assets/models/.*\.tflite$'; do
-        grep -q "$pattern" "$work/list" || { echo "nothing like $pattern"; return 1; }
-        ! grep "$pattern" "$work/list" | grep -v Stored || return 1
+        [ "$(grep -c "$pattern" "$work/list")" -gt 0 ]
+        [ "$(grep "$pattern" "$work/list" | grep -c -v Stored)" = 0 ]
     done
 }
 
@@ -117,13 +117,13 @@ has() { # text, command: its output holds the text
 badging() { has "$1" aapt2 dump badging "$apk"; }
 
 versions_agree() { # what is compiled with here is what Gradle would take
-    for version in kotlin junit; do
-        grep -q "<version>$(sed -n "s/^$version = \"\(.*\)\"/\1/p" gradle/libs.versions.toml)</version>" tools/pom.xml ||
-            { echo "$version: gradle/libs.versions.toml and tools/pom.xml differ"; return 1; }
+    for name in kotlin junit; do
+        version=$(sed -n "s/^$name = \"\(.*\)\"/\1/p" gradle/libs.versions.toml)
+        grep "<version>$version</version>" tools/pom.xml
     done
 }
 
-check "versions of Kotlin and JUnit agree with Gradle's" versions_agree
+check "Kotlin and JUnit are Gradle's versions" versions_agree
 check "core compiles, without any android.*" kotlin "$work/classes" "$stdlib" core/src/main/kotlin
 check "LiteRT's classes and native libraries are unpacked" unpack_litert
 check "resources and manifest link" manifest

@@ -26,7 +26,8 @@ class CameraChoice(val id: String, val size: Size, private val sensorDegrees: In
             val previews = streams.getOutputSizes(SurfaceHolder::class.java).orEmpty().toSet()
             val sizes = streams.getOutputSizes(ImageFormat.YUV_420_888).orEmpty().filter { it in previews }
             val isFront = about[CameraCharacteristics.LENS_FACING] == CameraCharacteristics.LENS_FACING_FRONT
-            return size(sizes)?.let { CameraChoice(id, it, about[CameraCharacteristics.SENSOR_ORIENTATION] ?: 0, isFront) }
+            val sensorDegrees = about[CameraCharacteristics.SENSOR_ORIENTATION] ?: 0
+            return size(sizes)?.let { CameraChoice(id, it, sensorDegrees, isFront) }
         }
 
         /** The smallest size that is large enough, else the largest. */

@@ -113,7 +113,7 @@ class CameraStream(
         isClosed = true
         device?.close()
         device = null
-        // On the frames' thread, so that no frame is taken from under its reader.
+        // On the frames' thread: no frame is worked on in freed memory. If that has ended, the finalizer closes.
         reader?.let { frames.post(it::close) }
         reader = null
     }

@@ -12,7 +12,9 @@ import android.view.SurfaceHolder
 import android.view.SurfaceView
 
 /** The camera's live picture. It runs between `start` and `stop`, whenever its surface is there. */
-class CameraView(context: Context, attributes: AttributeSet?) : SurfaceView(context, attributes), SurfaceHolder.Callback {
+class CameraView(context: Context, attributes: AttributeSet?) :
+    SurfaceView(context, attributes), SurfaceHolder.Callback {
+
     interface Listener {
         /** A frame, on the frames' thread, and the degrees clockwise that turn it upright. It is closed afterwards. */
         fun onFrame(image: Image, degrees: Int)
@@ -22,7 +24,8 @@ class CameraView(context: Context, attributes: AttributeSet?) : SurfaceView(cont
     }
 
     private val manager: CameraManager? = context.getSystemService(CameraManager::class.java)
-    private var thread: HandlerThread? = null
+    private var isStarted = false
+    private var round = 0 // of start and stop; what a former one still says is not heard
     private var choice: CameraChoice? = null
     private var stream: CameraStream? = null
     private lateinit var frames: Handler
@@ -34,22 +37,22 @@ class CameraView(context: Context, attributes: AttributeSet?) : SurfaceView(cont
 
     /** Looks for a camera and runs it. The permission must have been given. */
     fun start(frames: Handler, listener: Listener) {
-        if (thread != null) return
+        if (isStarted) return
+        isStarted = true
         this.frames = frames
         this.listener = listener
-        val thread = HandlerThread("camera").apply { start() }
-        this.thread = thread
-        Handler(thread.looper).post {
+        val round = ++round
+        cameraThread.post {
             val found = find()
-            post { if (this.thread === thread) use(found) }
+            post { if (round == this.round) use(found) }
         }
     }
 
     fun stop() {
+        isStarted = false
+        round++
         closeStream()
         choice = null
-        thread?.quitSafely() // what was posted before, closing above all, is still done
-        thread = null
     }
 
     private fun find(): Result<CameraChoice?> = try {
@@ -70,14 +73,15 @@ class CameraView(context: Context, attributes: AttributeSet?) : SurfaceView(cont
 
     private fun openStream() {
         val choice = choice ?: return
-        val thread = thread ?: return
         val manager = manager ?: return
+        val frame = holder.surfaceFrame
         if (stream != null || !holder.surface.isValid) return
-        // The surface has its new size only some frames after it was asked for.
-        if (holder.surfaceFrame.width() != choice.size.width || holder.surfaceFrame.height() != choice.size.height) return
+        // The surface has its new size only some time after it was asked for.
+        if (frame.width() != choice.size.width || frame.height() != choice.size.height) return
         val onFrame = { image: Image -> listener.onFrame(image, choice.degrees(displayDegrees())) }
-        stream = CameraStream(manager, choice, holder.surface, Handler(thread.looper), frames, onFrame) { reason ->
-            post { if (this.thread === thread) fail(reason) }
+        val round = round
+        stream = CameraStream(manager, choice, holder.surface, cameraThread, frames, onFrame) { reason ->
+            post { if (round == this.round) fail(reason) }
         }
     }
 
@@ -118,5 +122,10 @@ class CameraView(context: Context, attributes: AttributeSet?) : SurfaceView(cont
         } else {
             setMeasuredDimension(height * frameWidth / frameHeight, height)
         }
+    }
+
+    private companion object {
+        /** It never ends: a camera that opens after its view has gone must still find who closes it. */
+        val cameraThread by lazy { Handler(HandlerThread("camera").apply { start() }.looper) }
     }
 }

@@ -21,7 +21,7 @@ class EngineError(message: String, cause: Throwable) : Exception(message, cause)
  * @param content a direct buffer with the whole `.tflite`.
  * @throws EngineError the model can't be run, not even on the CPU.
  */
-class Engine(content: ByteBuffer, model: Model, chosen: Processor, resources: Resources) : Closeable {
+class Engine(content: ByteBuffer, private val model: Model, chosen: Processor, resources: Resources) : Closeable {
     private var delegate: Delegate? = null
     private val interpreter: Interpreter
     private val output = ByteBuffer.allocateDirect(model.output.bytes).order(ByteOrder.nativeOrder())
@@ -29,12 +29,12 @@ class Engine(content: ByteBuffer, model: Model, chosen: Processor, resources: Re
     /** What it runs on: what was chosen, or the CPU. */
     val processor: Processor
 
-    /** A sentence that says why it is not what was chosen, or null. */
-    val fallback: String?
+    /** A sentence that says why it is not what was chosen, or what of it is not known; or null. */
+    val note: String?
 
     init {
         var used = chosen
-        var sentence: String? = null
+        var sentence = if (chosen.accelerator == Accelerator.CPU) null else partly(chosen, resources)
         interpreter = try {
             interpreter(content, chosen, resources)
         } catch (error: Throwable) {
@@ -49,7 +49,7 @@ class Engine(content: ByteBuffer, model: Model, chosen: Processor, resources: Re
             }
         }
         processor = used
-        fallback = sentence
+        note = sentence
     }
 
     /** Runs the network; the output tensor's bytes are the caller's. */
@@ -70,7 +70,16 @@ class Engine(content: ByteBuffer, model: Model, chosen: Processor, resources: Re
     private fun interpreter(content: ByteBuffer, processor: Processor, resources: Resources): Interpreter {
         val options = Interpreter.Options().setNumThreads(processor.threads)
         delegate = delegate(processor.accelerator, resources)?.also(options::addDelegate)
-        return Interpreter(content, options)
+        output.rewind()
+        val interpreter = Interpreter(content, options)
+        try {
+            // The first run prepares what later ones use, and shows whether an accelerator does what it promised.
+            interpreter.run(ByteBuffer.allocateDirect(model.input.bytes), output)
+        } catch (error: Throwable) {
+            interpreter.close()
+            throw error
+        }
+        return interpreter
     }
 
     private fun closeDelegate() {
@@ -93,6 +102,9 @@ private fun delegate(accelerator: Accelerator, resources: Resources): Delegate? 
         NnApiDelegate()
     }
 }
+
+private fun partly(chosen: Processor, resources: Resources) =
+    resources.getString(R.string.partly, chosen.name(resources))
 
 /** LiteRT throws several kinds; a phone without its native library, a LinkageError. */
 private fun isExpected(error: Throwable) = error is RuntimeException || error is LinkageError

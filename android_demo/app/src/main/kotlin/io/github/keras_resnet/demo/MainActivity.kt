@@ -62,6 +62,7 @@ class MainActivity : Activity(), Screen, CameraView.Listener {
 
     private fun open() {
         val name = models.getOrNull(modelChoice.selectedItemPosition) ?: return
+        clear()
         recognizer.open(name, processors[processorChoice.selectedItemPosition])
         picture?.let(recognizer::classify)
     }
@@ -108,12 +109,12 @@ class MainActivity : Activity(), Screen, CameraView.Listener {
     private fun returnToCamera() {
         picture = null
         hasAsked = false
+        showMessage(null)
         clear()
         showSource()
     }
 
     private fun clear() {
-        showMessage(null)
         bars.clear()
         view<TextView>(R.id.times).text = ""
     }
@@ -135,6 +136,7 @@ class MainActivity : Activity(), Screen, CameraView.Listener {
         val uri = data?.data
         if (request != PICTURE_REQUEST || result != RESULT_OK || uri == null) return
         picture = uri
+        showMessage(null)
         clear()
         recognizer.classify(uri)
         if (isResumed) showSource()

@@ -47,6 +47,7 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
     val handler = Handler(thread.looper)
 
     @Volatile private var isClosed = false
+    @Volatile private var wanted = 0 // number of the last model that was asked for; no other's answers are shown
 
     // From here on, of the thread alone.
     private var loaded: Loaded? = null
@@ -56,25 +57,25 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
     private val intervals = Latency()
     private var lastFrame = 0L
 
-    private class Loaded(val name: String, val model: Model, val engine: Engine) {
+    private class Loaded(val number: Int, val name: String, val model: Model, val engine: Engine) {
         val pipeline = Pipeline(model)
     }
 
-    /** Opens a model of the assets in place of the one before. */
+    /** Opens a model of the assets in place of the one before; on the main thread. */
     fun open(name: String, processor: Processor) {
-        say { showStatus(resources.getString(R.string.opening)) }
+        val number = ++wanted
+        screen.showStatus(resources.getString(R.string.opening))
+        screen.showCheck(null)
         handler.post {
+            if (number != wanted) return@post // the next one is asked for already
             release()
             attempt(R.string.broken_model, name) {
                 val content = store.content(name)
                 val model = Model.read(content, name)
                 val engine = Engine(content, model, processor, resources)
-                loaded = Loaded(name, model, engine)
-                val status = (listOf(title(model, engine)) + listOfNotNull(engine.fallback) + model.warnings)
-                say {
-                    showStatus(status.joinToString("\n"))
-                    showCheck(null)
-                }
+                loaded = Loaded(number, name, model, engine)
+                val status = listOf(title(model, engine)) + listOfNotNull(engine.note) + model.warnings
+                say { showStatus(status.joinToString("\n")) }
             }
         }
     }
@@ -101,13 +102,13 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
         handler.post {
             try {
                 val file = PictureFile.read(context.contentResolver, uri)
-                val words = resources.getString(R.string.picture_shrunk, file.width, file.height).takeIf { file.isShrunk }
+                val words = resources.getString(R.string.picture_shrunk, file.width, file.height)
                 clearTimes()
                 loaded?.let { classify(it, isLive = false, file::copyTo) }
                 val preview = file.preview()
                 say {
                     showPicture(preview)
-                    showMessage(words)
+                    showMessage(words.takeIf { file.isShrunk })
                 }
             } catch (_: NotAPicture) {
                 say { showMessage(resources.getString(R.string.not_a_picture)) }
@@ -133,7 +134,7 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
             lastFrame = if (isLive) end else 0L
             val answers = loaded.pipeline.answers(output, BarsView.COUNT)
             val times = times(isLive)
-            say { showAnswers(answers, times, isLive) }
+            say { if (loaded.number == wanted) showAnswers(answers, times, isLive) }
         } catch (error: RuntimeException) { // LiteRT's kinds
             release()
             say { showMessage(resources.getString(R.string.inference_failed, error.message)) }
@@ -150,7 +151,7 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
     /** Replays the golden pictures with the open model on its processor. */
     fun check() {
         handler.post {
-            val loaded = loaded ?: return@post
+            val loaded = loaded ?: return@post say { showCheck(resources.getString(R.string.nothing_to_check)) }
             say { showCheck(resources.getString(R.string.checking)) }
             attempt(R.string.check_failed) {
                 val text = store.golden(loaded.name)?.let { check(loaded, it) }
@@ -162,7 +163,8 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
     private fun check(loaded: Loaded, golden: String): String {
         val decode = { png: ByteArray, to: Picture -> PictureFile(png).copyTo(to) }
         val result = SelfCheck.run(loaded.pipeline, Golden.read(golden, loaded.model), decode, loaded.engine::run)
-        return resources.getString(R.string.check_result, loaded.engine.processor.name(resources), result.text)
+        val text = resources.getString(R.string.check_result, loaded.engine.processor.name(resources), result.text)
+        return if (result.passed) text else "$text\n${resources.getString(R.string.check_hint)}"
     }
 
     /** Runs what can fail, and shows `sentence` with the reason. */
