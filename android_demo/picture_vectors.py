@@ -8,11 +8,16 @@ A line a picture: name, width, height, the file and its upright RGB pixels in ba
 import base64
 import io
 import pathlib
+import sys
 
 import numpy as np
 from PIL import Image, ImageOps
 
-TARGET = pathlib.Path(__file__).parent / "app/src/jvmTest/resources/pictures.txt"
+HERE = pathlib.Path(__file__).parent
+TARGET = HERE / "app/src/jvmTest/resources/pictures.txt"
+sys.path.insert(0, str(HERE.parent))
+from raspberry_pi.classifier import Contract  # noqa: E402
+
 HEIGHT, WIDTH = 29, 37
 
 
@@ -61,12 +66,11 @@ def files():
 def main():
     lines = []
     for name, content in files().items():
-        image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
-        if image.mode == "P" and "transparency" in image.info:
-            image = image.convert("RGBA")
-        image = image.convert("RGB")
-        parts = [base64.b64encode(part).decode() for part in (content, image.tobytes())]
-        lines.append(" ".join([name, str(image.width), str(image.height), *parts]))
+        image = Image.open(io.BytesIO(content))
+        width, height = ImageOps.exif_transpose(image).size
+        pixels = Contract(height, width, 3, ()).pixels(image)  # of its own size: nothing is resized
+        parts = [base64.b64encode(part).decode() for part in (content, pixels.tobytes())]
+        lines.append(" ".join([name, str(width), str(height), *parts]))
     TARGET.write_text("\n".join(lines) + "\n")
     print(f"{TARGET}: {len(lines)} pictures")
 

@@ -19,8 +19,10 @@ def bare_bytes(path):
     """Size of a `.tflite` without the metadata in it and the files behind it."""
     from tensorflow.lite.tools import flatbuffer_utils
 
+    from export import metadata
+
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes()))
-    used = {entry.buffer for entry in model.metadata or [] if entry.name == b"TFLITE_METADATA"}
+    used = {entry.buffer for entry in model.metadata or [] if entry.name == metadata.NAME}
     if not used:
         return path.stat().st_size
     model.metadata = [entry for entry in model.metadata or [] if entry.buffer not in used]

@@ -12,8 +12,6 @@ import argparse
 import dataclasses
 import pathlib
 
-import numpy as np
-
 import keras_resnet  # noqa: F401 (sets the environment before TensorFlow is loaded)
 from keras_resnet import environment
 
@@ -41,7 +39,9 @@ def main():
         run = runs.Run(arguments.run / f"qat-{bits}bit")
         training.train(dataclasses.replace(continued, weight_bits=bits), run.path)
         kinds = {"PTQ": quantize_aware(model, pictures, weight_bits=bits), "QAT": training.load_model(run.model)}
-        rows += [{"bits": bits, "kind": kind, **measure(quantized, data)} for kind, quantized in kinds.items()]
+        for kind, quantized in kinds.items():
+            path = run.path / f"{kind}.tflite"
+            rows.append({"bits": bits, "kind": kind, **measure(quantized, data, path)})
         for row in rows[-2:]:
             print(
                 f"{row['kind']}, {bits}-bit weights: {100 * row['accuracy']:.2f} %, "
@@ -60,33 +60,23 @@ def main():
     draw(result, title, arguments.run / "weight_bits.png")
 
 
-def measure(quantized, data):
-    """Converts a quantized model and runs it over the validation pictures, beside its simulation."""
-    from export import comparison, conversion
+def measure(quantized, data, path):
+    """Converts a quantized model to a file and runs it over the validation pictures, beside its simulation."""
+    from export import comparison, conversion, metadata
+    from keras_resnet import files
     from keras_resnet.preprocessing import normalize
+    from raspberry_pi.classifier import Classifier
 
     images, labels = comparison.pixels_of(data, "validation")
     content = conversion.convert("int8-qat", quantized, images[:1])
-    answers = np.array([*run_file(content, images)])
+    files.write_bytes(path, metadata.embed(content, data.contract, metadata.Card(quantized.name)))
+    answers = comparison.run(Classifier(path), images, path.stem).argmax(-1)
     expected = quantized.predict(normalize(images), verbose=0).argmax(-1)
     return {
         "accuracy": float((answers == labels).mean()),
         "agreement": float((answers == expected).mean()),
         "bytes": len(content),
     }
-
-
-def run_file(content, images):
-    """Yields the class that a `.tflite` names for each uint8 picture."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=content, num_threads=1)
-    interpreter.allocate_tensors()
-    (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
-    for image in images:
-        interpreter.set_tensor(given["index"], image[None])
-        interpreter.invoke()
-        yield interpreter.get_tensor(made["index"])[0].argmax()
 
 
 def draw(result, title, path):

@@ -9,7 +9,9 @@ import pathlib
 import signal
 import sys
 
-from absl import app, flags
+from absl import flags
+
+from keras_resnet import programs
 
 FORMATS = ("float32", "float16", "dynamic", "int8-ptq", "int8-qat", "int16x8", "int8-tfmot")
 DEFAULT = tuple(name for name in FORMATS if name != "int8-tfmot")
@@ -79,18 +81,10 @@ def options():
     return Options(**{name: FLAGS[name].value for name in names})
 
 
-def _parse(argv):
-    try:
-        return FLAGS(argv)
-    except flags.Error as error:
-        _fail(f"{error}; --help lists all flags")
-
-
 def _fail(error):
-    print(f"export: {error}", file=sys.stderr)
-    sys.exit(2)
+    programs.fail("export", error)
 
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main, flags_parser=_parse)
+    programs.start("export", main)

@@ -25,6 +25,5 @@ def bundle(paths, name, assets=ASSETS):
     source = next(paths[name] for name in PREFERRED if name in paths)
     target = assets / f"{name}.tflite"
     for suffix in (".golden.json", ".tflite"):
-        with files.atomic(target.with_suffix(suffix)) as temporary:
-            pathlib.Path(temporary).write_bytes(source.with_suffix(suffix).read_bytes())
+        files.write_bytes(target.with_suffix(suffix), source.with_suffix(suffix).read_bytes())
     return target

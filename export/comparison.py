@@ -18,6 +18,7 @@ from keras_resnet import files
 from raspberry_pi.classifier import Classifier
 
 LATENCY_RUNS = 100
+MARKERS = "osD^vP*X"
 # Loads one file, runs it once and prints the process's peak memory in kB (getrusage would count its parent's too).
 MEMORY = """
 import re, sys
@@ -74,12 +75,7 @@ def compare(paths, references, images, labels, threads=1):
     rows = []
     for name, path in paths.items():
         reader = Classifier(path, threads)
-        logits = np.stack(
-            [
-                reader.dequantize(reader.run(image))
-                for image in tqdm.tqdm(images, name, unit=" images", leave=False, disable=not sys.stderr.isatty())
-            ]
-        )
+        logits = run(reader, images, name)
         reference = references.get(name, references["float"])
         differences = (logits.argmax(-1) == labels).astype(float) - correct
         details = reader.interpreter.get_tensor_details()
@@ -99,6 +95,12 @@ def compare(paths, references, images, labels, threads=1):
             )
         )
     return rows
+
+
+def run(reader, images, name):
+    """Logits (n, classes) of a file for uint8 pictures (n, height, width, channels), with a bar called `name`."""
+    bar = tqdm.tqdm(images, name, unit=" images", leave=False, disable=not sys.stderr.isatty())
+    return np.stack([reader.dequantize(reader.run(image)) for image in bar])
 
 
 def measure_latency(paths, images, runs=LATENCY_RUNS):
@@ -175,9 +177,6 @@ def markdown(rows):
     """The comparison as a Markdown table."""
     lines = [HEADER, ["---"] * len(HEADER), *map(cells, rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-MARKERS = "osD^vP*X"
 
 
 def picture(rows, float_accuracy, title):

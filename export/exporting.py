@@ -1,19 +1,15 @@
 """One export: the models, the files of each format, the golden pictures, the comparison."""
 
 import dataclasses
-import pathlib
 import sys
 
 import numpy as np
 
-import keras_resnet
 from export import android, comparison, conversion, golden, layers, metadata
 from keras_resnet import callbacks, checkpoints, files, metrics, recipes, runs, training
 from keras_resnet.preprocessing import ImageContract, normalize
 from keras_resnet.quantization import quantize_aware
 from raspberry_pi.classifier import Classifier
-
-LICENSE = "Apache-2.0"
 
 
 class ExportError(ValueError):
@@ -78,18 +74,19 @@ class Export:
 
     def _quantized(self):
         """Finds or trains the int8-aware model that `int8-qat` is made of."""
-        recipe = recipes.continued(self.recipe, str(self.run_.path), "int8")
+        recipe = self._continued()
         if self.options.qat_epochs:
             training.train(dataclasses.replace(recipe, epochs=self.options.qat_epochs), self.qat.path)
         if not runs.is_finished(self.qat):
             raise ExportError(f"no finished int8-aware run in {self.qat.path}; add --qat_epochs={recipe.epochs}")
         return self._load(self.qat)
 
+    def _continued(self):
+        return recipes.continued(self.recipe, str(self.run_.path), "int8")
+
     def _by_tfmot(self):
         """Trained as the int8-aware run is, if there is one, so that the two can be compared."""
-        recipe = recipes.continued(self.recipe, "", "int8")
-        if runs.is_finished(self.qat):
-            recipe = runs.load_recipe(self.qat)
+        recipe = runs.load_recipe(self.qat) if runs.is_finished(self.qat) else self._continued()
         epochs = self.options.qat_epochs or recipe.epochs
         recipe = dataclasses.replace(recipe, init=str(self.run_.path), epochs=epochs)
         return conversion.by_tfmot(recipe, self.options.io)
@@ -106,13 +103,9 @@ class Export:
         card = metadata.Card(
             name=f"{self.models['float'].name} ({name})",
             description=f"{len(self.data.contract.labels)} classes of {self.data.name}",
-            version=keras_resnet.__version__,
-            author="made with keras_resnet",
-            license=LICENSE,
         )
         path = self.folder / f"{self.models['float'].name}-{name}.tflite"
-        with files.atomic(path) as temporary:
-            pathlib.Path(temporary).write_bytes(metadata.embed(content, self.data.contract, card))
+        files.write_bytes(path, metadata.embed(content, self.data.contract, card))
         if self.options.c_array and name.startswith("int8"):
             files.write_text(path.with_suffix(".model_data.cc"), conversion.c_array(content))
         return path

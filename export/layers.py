@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_resnet import files
 from keras_resnet.fake_quantization import FakeQuantize
+from keras_resnet.translation import nodes
 
 BATCH = 64
 
@@ -52,19 +53,16 @@ def _walk(model, batch):
     """Yields (layer, exact output, own error, accumulated error) of every rounded tensor, in the order of the graph."""
     exact = {id(tensor): batch for tensor in model.inputs}
     own, rounded = dict(exact), dict(exact)
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            if node.is_input:
-                continue
-            layer, key = node.operation, id(node.output_tensors[0])
-            for values in (own, rounded):
-                values[key] = _call(layer, node, values)
-            with _without_rounding(layer):
-                exact[key] = _call(layer, node, exact)
-            if isinstance(layer, FakeQuantize):
-                name = node.input_tensors[0]._keras_history.operation.name
-                yield name, exact[key], own[key] - exact[key], rounded[key] - exact[key]
-                own[key] = exact[key]  # the next layer starts from exact inputs again
+    for node in nodes(model):
+        layer, key = node.operation, id(node.output_tensors[0])
+        for values in (own, rounded):
+            values[key] = _call(layer, node, values)
+        with _without_rounding(layer):
+            exact[key] = _call(layer, node, exact)
+        if isinstance(layer, FakeQuantize):
+            name = node.input_tensors[0]._keras_history.operation.name
+            yield name, exact[key], own[key] - exact[key], rounded[key] - exact[key]
+            own[key] = exact[key]  # the next layer starts from exact inputs again
 
 
 def _call(layer, node, values):

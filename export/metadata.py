@@ -13,6 +13,8 @@ import zipfile
 import flatbuffers
 import numpy as np
 
+import keras_resnet
+
 NAME = b"TFLITE_METADATA"
 IMAGE_PROPERTIES, NORMALIZATION, AXIS_LABELS = 2, 1, 2  # numbers of the schema's unions and enumerations
 RGB, GRAYSCALE = 1, 2
@@ -23,10 +25,10 @@ class Card:
     """What the standard wants to know of a model besides its tensors."""
 
     name: str
-    description: str
-    version: str
-    author: str
-    license: str
+    description: str = ""
+    version: str = keras_resnet.__version__
+    author: str = "made with keras_resnet"
+    license: str = "Apache-2.0"
 
 
 def embed(content, contract, card):

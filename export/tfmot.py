@@ -19,6 +19,7 @@ import tf_keras
 from export.conversion import IO_TYPES
 from keras_resnet import files, optimization, ranges, runs, training
 from keras_resnet.quantization import INPUT_RANGE
+from keras_resnet.translation import nodes
 
 FOR_TRAINING_ALONE = ("_initializer", "_regularizer", "_constraint")
 
@@ -53,15 +54,12 @@ def twin(model):
     model = model._functional if isinstance(model, keras.Sequential) else model
     inputs = tf_keras.Input(model.input_shape[1:], name=model.inputs[0].name)
     tensors, made = {id(model.inputs[0]): inputs}, {}
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            layer = node.operation
-            if node.is_input:
-                continue
-            if layer not in made:
-                made[layer] = _layer(layer)
-            arguments = [tensors[id(tensor)] for tensor in node.input_tensors]
-            tensors[id(node.output_tensors[0])] = made[layer](arguments if len(arguments) > 1 else arguments[0])
+    for node in nodes(model):
+        layer = node.operation
+        if layer not in made:
+            made[layer] = _layer(layer)
+        arguments = [tensors[id(tensor)] for tensor in node.input_tensors]
+        tensors[id(node.output_tensors[0])] = made[layer](arguments if len(arguments) > 1 else arguments[0])
     for layer, copy in made.items():
         copy.set_weights([keras.ops.convert_to_numpy(weight) for weight in layer.weights])
     return tf_keras.Model(inputs, tensors[id(model.outputs[0])], name=model.name)
@@ -164,8 +162,7 @@ def main(folder, io):
         content = make(recipe, io)
     except Exception as error:  # of many kinds; the first line says what is wrong
         sys.exit((str(error).strip() or type(error).__name__).splitlines()[0])
-    with files.atomic(folder / "model.tflite") as temporary:
-        pathlib.Path(temporary).write_bytes(content)
+    files.write_bytes(folder / "model.tflite", content)
 
 
 if __name__ == "__main__":

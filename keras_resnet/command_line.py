@@ -5,9 +5,9 @@ import os
 import pathlib
 import sys
 
-from absl import app, flags
+from absl import flags
 
-from keras_resnet import environment, recipes, runs
+from keras_resnet import environment, programs, recipes, runs
 from keras_resnet.recipes import RECIPES, Recipe
 
 FLAGS = flags.FLAGS
@@ -106,22 +106,14 @@ def main(argv):
         _fail(error)
 
 
-def _parse(argv):
-    try:
-        return FLAGS(argv)
-    except flags.Error as error:
-        _fail(f"{error}; --help lists all flags")
-
-
 def _fail(error):
-    print(f"train: {error}", file=sys.stderr)
-    sys.exit(2)
+    programs.fail("train", error)
 
 
 def run():
     """The console script."""
     define_flags()
-    app.run(main, flags_parser=_parse)
+    programs.start("train", main)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import statistics
 import sys
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from keras_resnet import environment, files, metrics, runs
+from keras_resnet import environment, files, metrics, programs, runs
 from keras_resnet.history import read_history
 from keras_resnet.preprocessing import ImageContract
 
@@ -166,15 +166,16 @@ def _duration(seconds):
 
 def main(argv):
     if len(argv) != 2:
-        sys.exit(f"evaluation: expected one folder, got {argv[1:]}; type python -m keras_resnet.evaluation runs/NAME")
+        programs.fail(
+            "evaluation", f"expected one folder, got {argv[1:]}; type python -m keras_resnet.evaluation runs/NAME"
+        )
     environment.load_tensorflow()
     try:
         report(argv[1], flags.FLAGS.split)
     except (ValueError, OSError) as error:
-        print(f"evaluation: {error}", file=sys.stderr)
-        sys.exit(2)
+        programs.fail("evaluation", error)
 
 
 if __name__ == "__main__":
     flags.DEFINE_enum("split", "validation", ["validation", "test"], "Pictures to report on; ask for test once.")
-    app.run(main)
+    programs.start("evaluation", main)

@@ -29,10 +29,15 @@ def atomic(path):
             os.remove(temporary)
 
 
+def write_bytes(path, content):
+    """Writes bytes atomically."""
+    with atomic(path) as temporary:
+        pathlib.Path(temporary).write_bytes(content)
+
+
 def write_text(path, text):
     """Writes `text` atomically."""
-    with atomic(path) as temporary:
-        pathlib.Path(temporary).write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
 
 
 def write_json(path, value):

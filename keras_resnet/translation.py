@@ -47,6 +47,12 @@ class Step:
         self.ends = self.ends or self.name
 
 
+def nodes(model):
+    """Yields the nodes of a functional model in the order of computation, its inputs left out."""
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        yield from (node for node in model._nodes_by_depth[depth] if not node.is_input)
+
+
 class Graph:
     """A functional model, nested ones included, as steps."""
 
@@ -60,16 +66,13 @@ class Graph:
     def _walk(self, model, inputs):
         functional = model._functional if isinstance(model, keras.Sequential) else model
         tensors = dict(zip(map(id, functional.inputs), inputs, strict=True))
-        for depth in sorted(functional._nodes_by_depth, reverse=True):
-            for node in functional._nodes_by_depth[depth]:
-                if node.is_input:
-                    continue
-                keys = [tensors[id(t)] for t in node.input_tensors]
-                if isinstance(node.operation, keras.Model):
-                    made = self._walk(node.operation, keys)
-                else:
-                    made = [self._translate(node.operation, keys, node.output_tensors[0])]
-                tensors.update(zip(map(id, node.output_tensors), made, strict=True))
+        for node in nodes(functional):
+            keys = [tensors[id(t)] for t in node.input_tensors]
+            if isinstance(node.operation, keras.Model):
+                made = self._walk(node.operation, keys)
+            else:
+                made = [self._translate(node.operation, keys, node.output_tensors[0])]
+            tensors.update(zip(map(id, node.output_tensors), made, strict=True))
         return [tensors[id(t)] for t in functional.outputs]
 
     def _translate(self, layer, inputs, output):

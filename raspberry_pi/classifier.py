@@ -53,7 +53,7 @@ class Contract:
             image = image.resize((width, height), Image.Resampling.BILINEAR)
         top, left = (height - self.height) // 2, (width - self.width) // 2
         image = image.crop((left, top, left + self.width, top + self.height))
-        return np.asarray(image, np.uint8).reshape(self.height, self.width, self.channels)
+        return np.asarray(image, np.uint8).reshape(self.shape)
 
 
 @dataclasses.dataclass(frozen=True)

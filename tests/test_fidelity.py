@@ -68,7 +68,7 @@ def test_reader_agrees_with_evaluation(photographs, tmp_path):
 
     path = tmp_path / "resnet20.tflite"
     content = conversion.convert("float32", model, np.zeros((1, *contract.shape), np.float32))
-    path.write_bytes(metadata.embed(content, contract, metadata.Card("resnet20", "", "0", "", "")))
+    path.write_bytes(metadata.embed(content, contract, metadata.Card("resnet20")))
     reader = Classifier(path)
     read = [contract.labels.index(reader.classify(Image.open(photo), 1)[0][0]) for photo in photographs]
     agreement = np.mean(evaluated == read)

@@ -47,7 +47,7 @@ def write_files(folder, model, data):
     """Writes a model in every format, as an export does; returns the paths."""
     pictures = data.calibration(256, 0)
     models = {"int8-qat": quantize_aware(model, pictures)}
-    card = metadata.Card(model.name, "a test's", "1", "nobody", "Apache-2.0")
+    card = metadata.Card(model.name)
     paths = [folder / f"{name}.tflite" for name in FORMATS]
     for path in paths:
         content = conversion.convert(path.stem, models.get(path.stem, model), pictures)

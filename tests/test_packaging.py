@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -63,22 +62,20 @@ def test_benchmark_of_the_pipeline_prints_a_ratio():
 
 
 @pytest.mark.slow
-def test_benchmark_of_fewer_bits_and_of_mlperf_tiny(tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(ROOT / "keras_resnet" / "models" / "digits-resnet8", run)
-    command = [sys.executable, "-m", "benchmarks.weight_bits", str(run), "--epochs=1", "--bits=8,4"]
+def test_benchmark_of_fewer_bits_and_of_mlperf_tiny(finished):
+    command = [sys.executable, "-m", "benchmarks.weight_bits", str(finished), "--epochs=1", "--bits=8,4"]
     output = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    rows = json.loads((run / "weight_bits.json").read_text())["rows"]
+    rows = json.loads((finished / "weight_bits.json").read_text())["rows"]
     assert [(row["bits"], row["kind"]) for row in rows] == [(8, "PTQ"), (8, "QAT"), (4, "PTQ"), (4, "QAT")]
     for row in rows:
         assert row["agreement"] >= 0.99 and row["accuracy"] > 0.9
         assert f"{row['bytes']:,} bytes" in output
     assert rows[2]["bytes"] < 0.65 * rows[0]["bytes"]  # two weights in a byte
-    with Image.open(run / "weight_bits.png") as picture:
+    with Image.open(finished / "weight_bits.png") as picture:
         assert picture.width > 600
-    command = [sys.executable, "-m", "export", str(run), "--formats=int8-ptq"]
+    command = [sys.executable, "-m", "export", str(finished), "--formats=int8-ptq"]
     subprocess.run(command, capture_output=True, check=True, cwd=ROOT)
-    path = run / "export" / "resnet8-int8-ptq.tflite"
+    path = finished / "export" / "resnet8-int8-ptq.tflite"
     command = [sys.executable, "-m", "benchmarks.mlperf_tiny", str(path), str(path)]
     lines = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.splitlines()
     size = int(lines[0].split()[1].replace(",", ""))

@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -76,12 +75,6 @@ def printed(code):
     result = run("-c", code)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1])
-
-
-@pytest.fixture
-def finished(tmp_path):
-    """A finished run: the shipped one."""
-    return shutil.copytree(ROOT / "keras_resnet" / "models" / "digits-resnet8", tmp_path / "run")
 
 
 @needs_tfmot

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import pathlib
 import shutil
 import signal
@@ -58,6 +57,14 @@ def wait_until(condition, process, seconds=200):
         time.sleep(0.02)
 
 
+def kill(run_dir, condition, *flags, recipe=SMALL):
+    """Starts a run and kills it once `condition()` holds."""
+    process = start(run_dir, *flags, recipe=recipe)
+    wait_until(condition, process)
+    process.kill()
+    process.wait()
+
+
 def saved_steps(run_dir):
     """Optimizer steps of the newest checkpoint, 0 where there is none."""
     path = run_dir / "checkpoints" / "latest.npz"
@@ -110,11 +117,8 @@ def test_saved_model_is_the_best_and_loads_without_us(whole):
 def test_killed_within_an_epoch_ends_with_the_same_bits(whole, tmp_path):
     run_dir = tmp_path / "run"
     steps = saved_steps(whole[0])
-    process = start(run_dir, "--save_seconds=0")
     # 35 steps make an epoch: the second one is cut in two.
-    wait_until(lambda: saved_steps(run_dir) > steps // 3 + 2, process)
-    process.kill()
-    process.wait()
+    kill(run_dir, lambda: saved_steps(run_dir) > steps // 3 + 2, "--save_seconds=0")
     cut = saved_steps(run_dir)
     assert steps // 3 < cut < steps
     assert not list(run_dir.rglob(".*.keras"))
@@ -231,10 +235,7 @@ def test_replicas_continue_bit_for_bit(tmp_path):
     flags = ("--strategy=mirrored", "--logical_cpus=2", "--precision=mixed_bfloat16", "--epochs=1")
     finish(tmp_path / "whole", *flags)
     run_dir = tmp_path / "cut"
-    process = start(run_dir, *flags, "--save_seconds=0")
-    wait_until(lambda: saved_steps(run_dir) > 3, process)
-    process.kill()
-    process.wait()
+    kill(run_dir, lambda: saved_steps(run_dir) > 3, *flags, "--save_seconds=0")
     assert 3 < saved_steps(run_dir) < saved_steps(tmp_path / "whole")
     finish(run_dir, *flags)
     assert_same_state(state(tmp_path / "whole"), state(run_dir))
@@ -245,10 +246,7 @@ def test_int8_aware_run_is_a_run_like_any_other(whole, tmp_path):
     flags = ("--quantize=int8", f"--init={whole[0]}", "--save_seconds=0")
     output = finish(tmp_path / "whole", *flags, "--split=validation", recipe=())
     steps = saved_steps(tmp_path / "whole")
-    process = start(tmp_path / "cut", *flags, recipe=())
-    wait_until(lambda: saved_steps(tmp_path / "cut") > steps // 3 + 2, process)
-    process.kill()
-    process.wait()
+    kill(tmp_path / "cut", lambda: saved_steps(tmp_path / "cut") > steps // 3 + 2, *flags, recipe=())
     assert steps // 3 < saved_steps(tmp_path / "cut") < steps
     finish(tmp_path / "cut", *flags, recipe=())
     assert_same_state(state(tmp_path / "whole"), state(tmp_path / "cut"))
@@ -264,10 +262,7 @@ def test_int8_aware_run_is_a_run_like_any_other(whole, tmp_path):
 
 def test_int8_and_control_keep_the_recipe_of_their_origin(whole, tmp_path):
     for flag, quantize in (("--quantize=int8", "int8"), ("--control", "none")):
-        process = start(tmp_path / quantize, flag, f"--init={whole[0]}", recipe=())
-        wait_until((tmp_path / quantize / "recipe.json").exists, process)
-        process.kill()
-        process.wait()
+        kill(tmp_path / quantize, (tmp_path / quantize / "recipe.json").exists, flag, f"--init={whole[0]}", recipe=())
         recipe = files.read_json(tmp_path / quantize / "recipe.json")["recipe"]
         assert (recipe["quantize"], recipe["init"]) == (quantize, str(whole[0]))
         assert (recipe["width"], recipe["seed"], recipe["augmentation"]) == (0.5, 7, "crop_flip")
@@ -311,17 +306,10 @@ def test_run_needs_more_pictures_than_a_batch(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="SKIPPED: making a full disk (a tmpfs of 1 MB) needs root")
-def test_full_disk_leaves_nothing_half_written(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=450k", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("SKIPPED: this machine can't mount a tmpfs")
-    try:
-        output = finish(disk / "run", status=2)
-        assert "No space left" in output
-        for _ in disk.rglob("latest.npz"):  # one that fitted is whole
-            assert state(disk / "run")
-        assert not [p for p in disk.rglob(".*") if p.suffix in (".npz", ".keras")]
-    finally:
-        subprocess.run(["umount", disk], check=True)
+def test_full_disk_leaves_nothing_half_written(tmp_path, small_disk):
+    disk = small_disk(tmp_path / "disk", 450)
+    output = finish(disk / "run", status=2)
+    assert "No space left" in output
+    for _ in disk.rglob("latest.npz"):  # one that fitted is whole
+        assert state(disk / "run")
+    assert not [p for p in disk.rglob(".*") if p.suffix in (".npz", ".keras")]

@@ -45,17 +45,11 @@ install_tools
 fetch pom.xml libs
 fetch android.xml sdk
 
-compiler=$(printf '%s:' "$build"/libs/*.jar)
 android=$(echo "$build"/sdk/android-all-*.jar)
 stdlib=$(echo "$build"/libs/kotlin-stdlib-*.jar)
 work=$build/apk
 rm -rf "$work" "$apk"
 mkdir -p "$work/aar" "$work/classes" "$work/root/lib"
-
-kotlin() { # output, class path, sources
-    java -cp "$compiler" org.jetbrains.kotlin.cli.jvm.K2JVMCompiler -no-stdlib -no-reflect -Werror \
-        -jvm-target 1.8 -Xjdk-release=1.8 -cp "$2" -d "$1" "$3"
-}
 
 unpack_litert() {
     for aar in "$build"/sdk/*.aar; do
@@ -124,11 +118,11 @@ versions_agree() { # what is compiled with here is what Gradle would take
 }
 
 check "Kotlin and JUnit are Gradle's versions" versions_agree
-check "core compiles, without any android.*" kotlin "$work/classes" "$stdlib" core/src/main/kotlin
+check "core compiles, without any android.*" tools/kotlinc.sh "$work/classes" "$stdlib" core/src/main/kotlin
 check "LiteRT's classes and native libraries are unpacked" unpack_litert
 check "resources and manifest link" manifest
 check "app compiles against Android 15, warnings are errors" \
-    kotlin "$work/classes" "$work/classes:$android:$stdlib:$(printf '%s:' "$work"/aar/*.jar)" $app/kotlin
+    tools/kotlinc.sh "$work/classes" "$work/classes:$android:$stdlib:$(printf '%s:' "$work"/aar/*.jar)" $app/kotlin
 check "D8 makes the dex, for Android 7 on" dex
 check "the APK is packed and aligned" package
 check "signed" sign

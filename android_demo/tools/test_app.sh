@@ -47,8 +47,7 @@ python3 tools/jvm/future.py app/src/main/assets/models/digits-resnet8.tflite "$m
 (cd "$work/apk" && zip -q -r -0 ../broken.apk assets)
 
 find tools/jvm/androidx -name '*.java' -exec javac -nowarn --release 8 -cp "$android" -d "$work/classes" {} +
-java -cp "$tools" org.jetbrains.kotlin.cli.jvm.K2JVMCompiler -no-stdlib -no-reflect -Werror -jvm-target 1.8 \
-    -Xjdk-release=1.8 -cp "$app$android:$robolectric$tools" -d "$work/classes" app/src/jvmTest/kotlin
+tools/kotlinc.sh "$work/classes" "$app$android:$robolectric$tools" app/src/jvmTest/kotlin
 cp -r app/src/jvmTest/resources/. "$work/classes"
 
 run() { # APK, test classes
