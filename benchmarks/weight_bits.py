@@ -80,22 +80,24 @@ def measure(quantized, data, path):
 
 
 def draw(result, title, path):
-    """Accuracy against bits of the weights."""
+    """Accuracy that is lost against float, for each number of bits."""
     from keras_resnet import figures
 
     widths = list(dict.fromkeys(row["bits"] for row in result["rows"]))
     figure, axes = figures.pyplot.subplots(figsize=(7, 4), layout="constrained")
-    axes.axhline(100 * result["float"], color=figures.GRAY, linestyle="--", label="float32")
+    axes.axhline(0, color=figures.GRAY)
     sides = (("QAT", "QAT: learned under the rounding", figures.BLUE, -0.2),)
     sides += (("PTQ", "PTQ: rounded after training", figures.ORANGE, 0.2),)
     for kind, label, color, shift in sides:
-        heights = [100 * row["accuracy"] for row in result["rows"] if row["kind"] == kind]
+        heights = [100 * (result["float"] - row["accuracy"]) for row in result["rows"] if row["kind"] == kind]
         bars = axes.bar([p + shift for p in range(len(widths))], heights, 0.38, color=color, label=label)
-        axes.bar_label(bars, [f"{height:.1f}" for height in heights], fontsize=9)
+        axes.bar_label(bars, [f"{height:.2f}" for height in heights], fontsize=9)
     sizes = {row["bits"]: row["bytes"] for row in result["rows"]}
     axes.set_xticks(range(len(widths)), [f"{bits} bits\n{sizes[bits] / 1000:.0f} kB" for bits in widths])
-    axes.set(xlabel="weights (activations: 8 bits)", ylabel="top-1 accuracy [%]", title=title, ylim=(0, 108))
-    figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+    axes.set(xlabel="weights (activations: 8 bits)", ylabel="top-1 accuracy lost [points]")
+    axes.set_title(f"{title}\nfloat32: {100 * result['float']:.2f} %")
+    axes.margins(y=0.15)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     figures.save(figure, path)
 
 
