@@ -40,6 +40,32 @@ def crop_and_flip(images, seed, crop=True, flip=True, mirror_edges=False):
     return tf.gather(images, columns + offset, axis=2, batch_dims=1)
 
 
+def cutout(images, seed):
+    """Hides a square of each picture, a quarter of the shorter side wide, centred anywhere in it.
+
+    DeVries & Taylor 2017, https://arxiv.org/abs/1708.04552, with the smaller square of Page 2018 for short trainings.
+
+    Args:
+        images: uint8 tensor (batch, height, width, channels).
+        seed: int32 tensor (2,).
+
+    Returns:
+        uint8 tensor of the same shape; the squares are 128, which is zero after scaling.
+    """
+    batch, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
+    side = max(1, min(height, width) // 4)
+    # Other draws than those of `crop_and_flip` from the same seed.
+    seeds = tf.random.split(tf.random.fold_in(seed, 1), 2)
+
+    def hidden(size, seed):
+        first = tf.random.stateless_uniform((batch, 1), seed, 0, size, tf.int32) - side // 2
+        places = tf.range(size)[None]
+        return (places >= first) & (places < first + side)
+
+    square = hidden(height, seeds[0])[:, :, None] & hidden(width, seeds[1])[:, None, :]
+    return tf.where(square[..., None], tf.constant(128, tf.uint8), images)
+
+
 def random_resized_crop(encoded, contract, seed, area=(0.08, 1.0), aspect=(3 / 4, 4 / 3)):
     """Decodes only a random window of a picture and resizes it (Szegedy et al. 2014, https://arxiv.org/abs/1409.4842).
 

@@ -173,7 +173,7 @@ class Data:
             seed: the run's seed.
             epoch: number of the epoch; another epoch is another order and other crops.
             first_step: step within the epoch to begin at; what comes is what an uninterrupted epoch would bring.
-            augment: `none`, `flip`, `crop`, `crop_flip`, `shift`, `resized_crop`, `resized_crop_flip`.
+            augment: one of `recipes.AUGMENTATIONS`.
 
         Returns:
             `tf.data.Dataset` of (float32 pictures (batch, height, width, channels), int labels (batch,)).
@@ -188,6 +188,8 @@ class Data:
             images, labels = example
             if crop or flip:
                 images = augmentation.crop_and_flip(images, draw(seed, epoch, step), crop, flip, shift)
+            if "cutout" in augment:
+                images = augmentation.cutout(images, draw(seed, epoch, step))
             return _normalized(images, labels)
 
         batches = batches.enumerate(first_step).map(finish, tf.data.AUTOTUNE, deterministic=True)

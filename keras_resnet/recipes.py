@@ -9,6 +9,17 @@ import os
 
 from keras_resnet import depths
 
+AUGMENTATIONS = (
+    "none",
+    "flip",
+    "crop",
+    "crop_flip",
+    "crop_flip_cutout",
+    "shift",
+    "resized_crop",
+    "resized_crop_flip",
+)
+
 
 def option(default, help, choices=None):
     """A field of the recipe with the help text of its flag."""
@@ -30,8 +41,8 @@ class Recipe:
     augmentation: str = option(
         "crop_flip",
         "What training does to pictures: crop: pad and crop; shift: the same with mirrored edges, for drawings; "
-        "flip: mirror; resized_crop: random resized crop, for large pictures.",
-        ("none", "flip", "crop", "crop_flip", "shift", "resized_crop", "resized_crop_flip"),
+        "flip: mirror; cutout: hide a square; resized_crop: random resized crop, for large pictures.",
+        AUGMENTATIONS,
     )
     max_bad_fraction: float = option(0.01, "Unreadable pictures of a folder that are left out before training refuses.")
 

@@ -69,6 +69,28 @@ class CropAndFlipTest(tf.test.TestCase):
         self.assertNotAllEqual(first, augmentation.crop_and_flip(original, seed(2, 2)))
 
 
+class CutoutTest(tf.test.TestCase):
+    def test_hides_one_square_anywhere(self):
+        white = np.full((400, 32, 24, 3), 255, np.uint8)
+        hidden = augmentation.cutout(white, seed()).numpy() == 128
+        self.assertAllEqual(hidden[..., 0], hidden[..., 2])
+        rows, columns = hidden[..., 0].any(2), hidden[..., 0].any(1)
+        # The product of its rows and its columns: one rectangle, cut only by the picture's edges.
+        self.assertAllEqual(hidden[..., 0], rows[:, :, None] & columns[:, None, :])
+        for sides in (rows.sum(1), columns.sum(1)):
+            self.assertEqual(set(sides), {3, 4, 5, 6})
+        self.assertTrue(rows.any(0).all() and columns.any(0).all())
+        tops, lefts = rows.argmax(1), columns.argmax(1)
+        self.assertLess(abs(np.corrcoef(tops, lefts)[0, 1]), 0.2)
+
+    def test_seed_decides_and_the_rest_stays(self):
+        original = pictures(20)
+        first = augmentation.cutout(original, seed(1, 2)).numpy()
+        self.assertAllEqual(first, augmentation.cutout(original, seed(1, 2)))
+        self.assertNotAllEqual(first, augmentation.cutout(original, seed(1, 3)))
+        self.assertAllEqual(first[first != 128], original[first != 128])
+
+
 class RandomResizedCropTest(tf.test.TestCase):
     def gradient(self, kind):
         """A picture whose red and green tell the place of each pixel, encoded."""
