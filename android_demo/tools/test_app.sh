@@ -27,11 +27,9 @@ android=$(echo "$build"/sdk/android-all-*.jar)
 tools=$(printf '%s:' "$build"/libs/*.jar)
 app=$build/apk/classes:$(printf '%s:' "$build"/apk/aar/*.jar)
 robolectric=$(find "$build/robolectric" -name '*.jar' ! -name 'android-all-*' -printf '%p:')
-java_home=$(dirname "$(dirname "$(readlink -f "$(command -v javac)")")")
 
 # Android's library asks for Android's libraries by name; glibc's, which are loaded already, answer.
-gcc -shared -fPIC -O1 -Wall -Werror -I"$java_home/include" -I"$java_home/include/linux" \
-    -o "$native/libbionic.so" tools/jvm/bionic.c -ldl
+gcc -shared -fPIC -O1 -Wall -Werror -o "$native/libbionic.so" tools/jvm/bionic.c -ldl
 for name in libc libm libdl liblog; do
     gcc -shared -Wl,-soname,$name.so -Wl,--no-as-needed -o "$native/$name.so" -lm
 done

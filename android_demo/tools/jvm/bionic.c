@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
-#include <jni.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +18,6 @@ static FILE *real(FILE *file) {
 
 int *__errno(void) { return &errno; }
 size_t __strlen_chk(const char *text, size_t size) { (void)size; return strlen(text); }
-int __system_property_get(const char *name, char *value) { (void)name; *value = 0; return 0; }
 void android_set_abort_message(const char *text) { fprintf(stderr, "abort: %s\n", text); }
 
 int vfprintf(FILE *file, const char *format, va_list arguments) {
@@ -59,16 +57,10 @@ long sysconf(int name) {
     return next(name == 0x60 ? _SC_NPROCESSORS_CONF : name == 0x61 ? _SC_NPROCESSORS_ONLN : name);
 }
 
-/* XNNPACK with its defaults, which LiteRT's Java does not give to int8 networks. */
-typedef struct {
-    char content[256]; /* more than the options have */
-} Options;
-
-JNIEXPORT jlong JNICALL Java_io_github_keras_1resnet_demo_LiteRtTest_createXnnpack(JNIEnv *environment, jobject self) {
-    (void)environment, (void)self;
-    void *library = dlopen("libtensorflowlite_jni.so", RTLD_NOW);
-    Options (*defaults)(void) = dlsym(library, "TfLiteXNNPackDelegateOptionsDefault");
-    void *(*create)(const Options *) = dlsym(library, "TfLiteXNNPackDelegateCreate");
-    Options options = defaults();
-    return (jlong)create(&options);
+/* A phone with Android 15. LiteRT asks before it looks for XNNPACK by name, in itself: Android's RTLD_DEFAULT sees the
+ * library that asks, glibc's only global ones. */
+int __system_property_get(const char *name, char *value) {
+    dlopen("libtensorflowlite_jni.so", RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
+    strcpy(value, strcmp(name, "ro.build.version.sdk") ? "" : "35");
+    return (int)strlen(value);
 }
