@@ -21,7 +21,7 @@ def main():
     parser.add_argument("run", type=pathlib.Path, help="a finished float run's folder")
     parser.add_argument("--bits", default="8,4")
     parser.add_argument("--epochs", type=int, help="of QAT; a tenth of the float training's by default")
-    parser.add_argument("--learning_rate", type=float, help="of QAT; a hundredth of the float training's by default")
+    parser.add_argument("--learning_rate", type=float, help="of QAT; by default a 200th of the float training's")
     arguments = parser.parse_args()
     environment.load_tensorflow()
     from keras_resnet import files, recipes, runs, training

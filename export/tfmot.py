@@ -2,8 +2,8 @@
 
 It knows only Keras 2, and makes `tf.keras` that for the whole process: so it works in a process of its own
 (`conversion.by_tfmot` starts `python -m export.tfmot FOLDER IO`), on a twin of the model made of tf_keras layers. Data,
-order, augmentation, optimizer, epochs, first ranges and the choice of the best epoch are those of our own int8-aware
-training. What is its own: norms go on learning, and ranges follow the largest values of each batch.
+order, augmentation, teacher, optimizer, epochs, first ranges and the choice of the best epoch are those of our own
+int8-aware training. What is its own: norms go on learning, and ranges follow the largest values of each batch.
 """
 
 import inspect
@@ -17,7 +17,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 
 from export.conversion import IO_TYPES
-from keras_resnet import files, optimization, ranges, runs, training
+from keras_resnet import files, metrics, optimization, ranges, runs, training
 from keras_resnet.quantization import INPUT_RANGE
 from keras_resnet.translation import nodes
 
@@ -40,8 +40,9 @@ def make(recipe, io):
     run = runs.Run(pathlib.Path(recipe.init))
     data = training.load_data(recipe, run)
     pictures = data.calibration(training.CALIBRATION_PICTURES, recipe.seed)
-    quantized = quantize(twin(training.load_model(run.model)), pictures)
-    train(quantized, recipe, data)
+    model = twin(training.load_model(run.model))
+    quantized = quantize(model, pictures)
+    train(quantized, model, recipe, data)
     return convert(quantized, io)
 
 
@@ -122,25 +123,29 @@ class Schedule(tf_keras.optimizers.schedules.LearningRateSchedule):
         return self.rate(step)
 
 
-def train(model, recipe, data):
+def train(model, teacher, recipe, data):
     """Trains as `training.Trainer` does, on one device, and leaves the weights that were best on validation."""
+
+    def taught(images, labels):
+        return images, tf.nn.softmax(teacher(images, training=False))
+
     steps = len(data.train) // recipe.batch_size
     schedule = Schedule(recipe.schedule, recipe.learning_rate, recipe.epochs * steps, recipe.warmup, recipe.decay_parts)
     optimizer = SGD(schedule, recipe.momentum, recipe.weight_decay)
-    model.compile(optimizer, training.cross_entropy(recipe.label_smoothing), metrics=["accuracy"])
+    model.compile(optimizer, training.cross_entropy(recipe.label_smoothing))
     validation = data.evaluation("validation")
+    labels = np.concatenate([labels for _, labels in validation.as_numpy_iterator()])
     best, weights = (-1.0, 0.0), None
-    for epoch in range(recipe.epochs):
-        batches = data.training(recipe.batch_size, recipe.seed, epoch, 0, recipe.augmentation)
-        scores = model.fit(batches, verbose=int(sys.stdout.isatty())).history
-        loss, accuracy = model.evaluate(validation, verbose=0)
-        print(
-            f"int8-tfmot  epoch {epoch + 1:3d}/{recipe.epochs}  loss {scores['loss'][0]:.4f}  "
-            f"val_loss {loss:.4f}  val_accuracy {accuracy:.4f}",
-            flush=True,
-        )
+    for epoch in range(recipe.epochs + 1):
+        if epoch:  # what it starts with may be the best there will be
+            batches = data.training(recipe.batch_size, recipe.seed, epoch - 1, 0, recipe.augmentation)
+            model.fit(batches.map(taught).prefetch(2), verbose=int(sys.stdout.isatty()))
+        logits = model.predict(validation, verbose=0)
+        loss, accuracy = metrics.losses(logits, labels).mean(), (logits.argmax(-1) == labels).mean()
+        scores = f"val_loss {loss:.4f}  val_accuracy {accuracy:.4f}"
+        print(f"int8-tfmot  epoch {epoch:3d}/{recipe.epochs}  {scores}", flush=True)
         if not np.isfinite(loss):
-            raise ValueError(f"the loss is not finite in epoch {epoch + 1} (learning rate {recipe.learning_rate:.4g})")
+            raise ValueError(f"the loss is not finite in epoch {epoch} (learning rate {recipe.learning_rate:.4g})")
         if (accuracy, -loss) > best:
             best, weights = (accuracy, -loss), model.get_weights()
     model.set_weights(weights)

@@ -16,7 +16,7 @@ class Progress:
 
     Attributes:
         step: optimizer steps done.
-        history: a dict for each finished epoch.
+        history: a dict for each finished epoch; of a training that continues another, for its start too (epoch 0).
         partial: of an epoch that has begun: `steps` done, mean `loss` and `accuracy` over them, and once its steps are
             done the median `step_seconds`.
         best: (validation accuracy, -validation loss) of the saved model.
@@ -28,6 +28,11 @@ class Progress:
     partial: dict = dataclasses.field(default_factory=dict)
     best: tuple = (-1.0, 0.0)
     seconds: float = 0.0
+
+    @property
+    def epochs(self):
+        """Epochs that are finished."""
+        return self.history[-1]["epoch"] if self.history else 0
 
 
 class CheckpointError(ValueError):

@@ -132,11 +132,11 @@ def _training(history, model, recipe):
     return {
         "model": model.name,
         "parameters": int(sum(np.prod(w.shape) for w in model.trainable_weights)),
-        "epochs": len(history),
+        "epochs": int(history[-1]["epoch"]),
         "epochs_planned": recipe.epochs,
         "best_epoch": int(max(history, key=lambda row: (row["val_accuracy"], -row["val_loss"]))["epoch"]),
         "seconds": history[-1]["seconds"],
-        "images_per_second": statistics.median(row["images_per_second"] for row in history),
+        "images_per_second": statistics.median([row["images_per_second"] for row in history if row["epoch"]] or [0.0]),
         "peak_memory_mb": max(row["peak_memory_mb"] for row in history),
     }
 

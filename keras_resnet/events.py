@@ -24,9 +24,10 @@ class Writer:
     def epoch(self, row):
         """Writes one row of the history."""
         step = row["step"]
-        with self.train.as_default(step):
-            for name in ("loss", "accuracy", "learning_rate", "images_per_second"):
-                tf.summary.scalar(name, row[name])
+        if row["epoch"]:
+            with self.train.as_default(step):
+                for name in ("loss", "accuracy", "learning_rate", "images_per_second"):
+                    tf.summary.scalar(name, row[name])
         with self.validation.as_default(step):
             for name in ("loss", "accuracy"):
                 tf.summary.scalar(name, row[f"val_{name}"])

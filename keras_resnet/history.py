@@ -1,4 +1,4 @@
-"""`history.csv`: a row for each epoch."""
+"""`history.csv`: a row for each epoch; epoch 0 is what a training that continues another starts with."""
 
 import csv
 

@@ -202,7 +202,7 @@ def default_recipe(dataset):
 def continued(recipe, init, quantize):
     """The recipe of a short training from a finished run's weights, quantized or, as its control, in float.
 
-    A tenth of the float training's epochs, at least 3, at a hundredth of its learning rate, falling to zero: the
+    A tenth of the float training's epochs, at least 3, at a two-hundredth of its learning rate, falling to zero: the
     weights have only to settle on the steps of int8 (Krishnamoorthi 2018, https://arxiv.org/abs/1806.08342), and norms
     that are folded no longer hold them: at a twentieth of the rate ResNet-8 diverged.
     """
@@ -211,7 +211,7 @@ def continued(recipe, init, quantize):
         init=init,
         quantize=quantize,
         epochs=max(3, recipe.epochs // 10),
-        learning_rate=recipe.learning_rate / 100,
+        learning_rate=recipe.learning_rate / 200,
         schedule="cosine",
         warmup=0.1,
         precision="auto" if quantize != "none" else recipe.precision,

@@ -9,6 +9,7 @@ import platform
 import subprocess
 
 from keras_resnet import files
+from keras_resnet.history import read_history
 from keras_resnet.preprocessing import ImageContract
 from keras_resnet.recipes import Recipe
 
@@ -122,7 +123,7 @@ def is_finished(run):
     """Whether a run has its model, and its history holds all the epochs of its recipe."""
     if not (run.recipe.exists() and run.model.exists() and run.history.exists()):
         return False
-    return len(run.history.read_text().splitlines()) == load_recipe(run).epochs + 1
+    return read_history(run.history)[-1]["epoch"] == load_recipe(run).epochs
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ Every random draw is a function of (seed, step), so a restart needs only weights
 
 import dataclasses
 import importlib
+import math
 import pathlib
 import resource
 import time
@@ -12,7 +13,17 @@ import time
 import keras
 from keras import ops
 
-from keras_resnet import callbacks, checkpoints, distribution, events, files, normalization, optimization, runs
+from keras_resnet import (
+    callbacks,
+    checkpoints,
+    distillation,
+    distribution,
+    events,
+    files,
+    normalization,
+    optimization,
+    runs,
+)
 from keras_resnet.datasets import DataError, load_dataset
 from keras_resnet.folders import report as report_files
 from keras_resnet.history import write_history
@@ -50,16 +61,16 @@ def train(recipe, run_dir, save_seconds=300):
 
 
 def build_model(recipe, data):
-    """The float32 model that a recipe starts from: of stock Keras layers, or of quantized ones."""
+    """The float32 model that a recipe starts from, of stock Keras layers or quantized ones, and its teacher or None."""
     if not recipe.init:
-        return new_model(recipe, data.contract)
+        return new_model(recipe, data.contract), None
     model = continued_model(recipe.init, data.contract)
     if recipe.quantize == "none":
-        return model
+        return model, None
     from keras_resnet.quantization import quantize_aware
 
     pictures = data.calibration(CALIBRATION_PICTURES, recipe.seed)
-    return quantize_aware(model, pictures, weight_bits=recipe.weight_bits)
+    return quantize_aware(model, pictures, weight_bits=recipe.weight_bits), model
 
 
 def continued_model(init, contract):
@@ -92,9 +103,14 @@ def new_model(recipe, contract):
 
 
 def cross_entropy(label_smoothing=0.0):
-    """Softmax cross-entropy of integer labels (batch,) and logits (batch, classes), a value for each example."""
+    """Softmax cross-entropy of logits (batch, classes), a value for each example.
+
+    Labels are integers (batch,), which are smoothed, or probabilities (batch, classes).
+    """
 
     def loss(labels, logits):
+        if labels.shape[1:] == logits.shape[1:]:
+            return keras.losses.categorical_crossentropy(labels, logits, True)
         targets = ops.one_hot(ops.reshape(labels, (-1,)), logits.shape[-1])
         return keras.losses.categorical_crossentropy(targets, logits, True, label_smoothing)
 
@@ -117,9 +133,11 @@ class Trainer:
                 f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures"
             )
         self.validation = self.data.evaluation("validation")
-        self.model = build_model(recipe, self.data)
+        self.model, teacher = build_model(recipe, self.data)
         with hardware.strategy.scope():
             self.twin = normalization.training_twin(self.model, hardware.norm, hardware.precision)
+            if teacher:
+                self.twin = distillation.Student(self.twin, normalization.training_twin(teacher, hardware.norm))
             self.optimizer = optimization.make_optimizer(
                 recipe, recipe.epochs * self.steps, hardware.precision == "mixed_float16"
             )
@@ -154,13 +172,17 @@ class Trainer:
             writer.begin(self.model, self._batches(0, 0))
         bar = callbacks.ProgressBar(recipe.epochs, self.steps, recipe.batch_size, progress.step)
         try:
-            for epoch in range(len(progress.history), recipe.epochs):
-                row = self._epoch(epoch, bar)
-                writer.epoch(row)
-                bar.say(_line(row, recipe.epochs))
+            if recipe.init and not progress.step and not progress.history:
+                self._say(self._validate(), writer, bar)  # what it starts with may be the best there will be
+            for epoch in range(progress.epochs, recipe.epochs):
+                self._say(self._epoch(epoch, bar), writer, bar)
         finally:
             bar.close()
             writer.close()
+
+    def _say(self, row, writer, bar):
+        writer.epoch(row)
+        bar.say(_line(row, self.recipe.epochs))
 
     def _epoch(self, epoch, bar):
         """One epoch, from wherever it was cut off: the remaining steps, the validation, the save."""
@@ -181,10 +203,14 @@ class Trainer:
             self.progress.partial["step_seconds"] = watch.median_step_seconds()
             self.save()
             self._stop_if_asked()
+        return self._validate()
+
+    def _validate(self):
+        """Makes the row of the epoch that is done, or of epoch 0: what a continued training starts with."""
         began = time.monotonic()
         scores = self.twin.evaluate(self.validation, verbose=0, return_dict=True)
         self.progress.seconds += time.monotonic() - began
-        row = self._row(epoch, scores)
+        row = self._row(scores)
         self.progress.history.append(row)
         self.progress.partial = {}
         self._keep_best(scores)
@@ -197,16 +223,16 @@ class Trainer:
         recipe = self.recipe
         return self.data.training(recipe.batch_size, recipe.seed, epoch, first_step, recipe.augmentation)
 
-    def _row(self, epoch, scores):
-        partial = self.progress.partial
+    def _row(self, scores):
+        partial = self.progress.partial or dict.fromkeys(("loss", "accuracy", "step_seconds"), math.nan)
         return {
-            "epoch": epoch + 1,
+            "epoch": self.progress.step // self.steps,
             "step": self.progress.step,
             "loss": partial["loss"],
             "accuracy": partial["accuracy"],
             "val_loss": scores["loss"],
             "val_accuracy": scores["accuracy"],
-            "learning_rate": self._learning_rate(self.progress.step - 1),
+            "learning_rate": self._learning_rate(max(0, self.progress.step - 1)),
             "images_per_second": self.recipe.batch_size / partial["step_seconds"],
             "seconds": self.progress.seconds,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -270,6 +296,8 @@ def load_data(recipe, run):
 
 
 def _line(row, epochs):
+    if not row["epoch"]:
+        return f"at the start     val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}"
     return (
         f"epoch {row['epoch']:3d}/{epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}  "
         f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}  "

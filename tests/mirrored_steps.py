@@ -11,7 +11,7 @@ if __name__ == "__main__":
     import keras
     import numpy as np
 
-    from keras_resnet import ResNet, distribution, normalization, optimization, recipes
+    from keras_resnet import ResNet, distillation, distribution, normalization, optimization, recipes
     from keras_resnet.quantization import quantize_aware
     from keras_resnet.training import cross_entropy
 
@@ -26,12 +26,15 @@ if __name__ == "__main__":
     images, labels = rng.normal(0, 0.5, (320, 16, 16, 3)).astype("float32"), rng.integers(0, 10, 320)
     keras.utils.set_random_seed(0)
     model = ResNet(8, (16, 16, 3), 10)
+    teacher = model
     if int8:
         model = quantize_aware(model, images[:64])
     with hardware.strategy.scope():
         # Stock norms on one device: the fused kernel rounds differently in mixed precision, which is not the question.
         kind = "synchronized" if hardware.replicas > 1 else "stock"
         twin = normalization.training_twin(model, kind, precision)
+        if int8:
+            twin = distillation.Student(twin, normalization.training_twin(teacher, kind))
         optimizer = optimization.make_optimizer(recipe, 1000, precision == "mixed_float16")
         twin.compile(optimizer, cross_entropy())
     losses = []

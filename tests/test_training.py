@@ -266,7 +266,7 @@ def test_int8_and_control_keep_the_recipe_of_their_origin(whole, tmp_path):
         recipe = files.read_json(tmp_path / quantize / "recipe.json")["recipe"]
         assert (recipe["quantize"], recipe["init"]) == (quantize, str(whole[0]))
         assert (recipe["width"], recipe["seed"], recipe["augmentation"]) == (0.5, 7, "crop_flip")
-        assert (recipe["epochs"], recipe["learning_rate"]) == (3, pytest.approx(0.001))
+        assert (recipe["epochs"], recipe["learning_rate"]) == (3, pytest.approx(0.0005))
 
 
 def events(folder):
