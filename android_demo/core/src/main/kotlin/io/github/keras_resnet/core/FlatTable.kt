@@ -42,7 +42,8 @@ internal class FlatTable(private val content: ByteBuffer, private val place: Int
 
     private fun target(slot: Int): Int? = at(slot)?.let { it + content.getInt(it) }
 
-    private fun at(slot: Int): Int? {
+    /** Where a slot's own value is; null where it is empty. */
+    fun at(slot: Int): Int? {
         val slots = place - content.getInt(place)
         if (4 + 2 * slot >= content.getShort(slots).toInt() and 0xffff) return null
         val offset = content.getShort(slots + 4 + 2 * slot).toInt() and 0xffff

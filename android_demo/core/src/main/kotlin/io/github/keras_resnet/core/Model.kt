@@ -61,7 +61,7 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
             )
         }
         val metadata = metadata(model)
-        val contract = contract(input.shape, output.shape[1], metadata)
+        val contract = contract(input.shape, output.shape[1], metadata, !endsInSoftmax(model, graph))
         if (!isUsable(contract, input)) {
             throw ModelError(
                 "$name says of its pictures: mean ${contract.mean.toList()}, std ${contract.std.toList()}, crop " +
@@ -96,7 +96,21 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         return model.tables(4)[entry.int(1)].nested(0)
     }
 
-    private fun contract(shape: List<Int>, classes: Int, metadata: FlatTable?): Contract {
+    /** Whether the last operator, changes of type aside, is a softmax. */
+    private fun endsInSoftmax(model: FlatTable, graph: FlatTable): Boolean {
+        val kinds = model.tables(1).map { maxOf(it.byte(0), it.int(3)) }
+        val makers = graph.tables(3).flatMap { operator -> operator.ints(2).map { it to operator } }.toMap()
+        var tensor = graph.ints(2)[0]
+        repeat(makers.size) {
+            val maker = makers[tensor] ?: return false
+            val kind = kinds[maker.int(0)]
+            if (kind !in CHANGES_OF_TYPE) return kind == SOFTMAX
+            tensor = maker.ints(1)[0]
+        }
+        return false
+    }
+
+    private fun contract(shape: List<Int>, classes: Int, metadata: FlatTable?, isLogits: Boolean): Contract {
         val files = readAppendedFiles(content)
         files["contract.json"]?.let { return ours(it, shape, classes) }
 
@@ -108,7 +122,7 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
             labels = List(classes) { it.toString() }
         }
         val (mean, std) = scale ?: (floatArrayOf(127.5f) to floatArrayOf(127.5f))
-        return Contract(shape[1], shape[2], shape[3], labels!!, mean = mean, std = std)
+        return Contract(shape[1], shape[2], shape[3], labels!!, mean = mean, std = std, isLogits = isLogits)
     }
 
     private fun ours(json: String, shape: List<Int>, classes: Int): Contract {
@@ -146,6 +160,8 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         const val TFL3 = 0x334c4654 // "TFL3"
         const val MOST_NUMBERS = 1 shl 26 // more in one tensor is a broken file
         val CHANNELS = listOf(1, 3)
+        const val SOFTMAX = 25 // of the schema's BuiltinOperator
+        val CHANGES_OF_TYPE = listOf(6, 114) // DEQUANTIZE, QUANTIZE
         const val NORMALIZATION = 1 // of the schema's union ProcessUnitOptions
         val TYPES = mapOf(0 to DataType.FLOAT32, 3 to DataType.UINT8, 9 to DataType.INT8)
     }

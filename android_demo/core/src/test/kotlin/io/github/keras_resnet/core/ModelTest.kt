@@ -65,6 +65,19 @@ class ModelTest {
     }
 
     @Test
+    fun `without our contract a softmax at the end means probabilities`() {
+        assertEquals(true, read(network).contract.isLogits)
+        val content = ByteBuffer.wrap(network.clone()).order(java.nio.ByteOrder.LITTLE_ENDIAN)
+        // The last operators are FULLY_CONNECTED and QUANTIZE.
+        val last = FlatTable.root(content).tables(1).single { it.byte(0) == 9 }
+        content.put(last.at(0)!!, 25)
+        last.at(3)?.let { content.putInt(it, 25) }
+        assertEquals(false, read(content.array()).contract.isLogits)
+        val json = texts.getValue("contract.json")
+        assertEquals(true, read(content.array() + zip("contract.json" to json)).contract.isLogits)
+    }
+
+    @Test
     fun `a contract may name scale, crop and probabilities`() {
         val json = """{"height": 32, "width": 32, "channels": 3, "labels": ["\u00e4", "b", "c", "d", "e", "f", "g", "h",
             "i", "j\n"], "crop_fraction": 0.875, "mean": [1, 2.5, -3e1], "std": 64, "output": "probabilities"}"""
