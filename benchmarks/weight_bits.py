@@ -3,9 +3,9 @@
     python -m benchmarks.weight_bits runs/NAME [--bits=8,4]
 
 From one finished float run, with fewer bits for the weights (activations stay at 8): ranges alone (PTQ), and a short
-training under the rounding (QAT, a resumable run in runs/NAME/qat-Nbit). Accuracy is the `.tflite`'s in LiteRT, on
-validation; 4-bit weights are stored packed, two in a byte. Other widths are an experiment: the agreement of file and
-simulation tells whether the file holds what was learned.
+training under the rounding (QAT, a resumable run: runs/NAME/qat, and runs/NAME/qat-Nbit for fewer than 8). Accuracy is
+the `.tflite`'s in LiteRT, on validation; 4-bit weights are stored packed, two in a byte. Other widths are experiments:
+the agreement of file and simulation tells whether the file holds what was learned.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main():
     pictures = data.calibration(training.CALIBRATION_PICTURES, recipe.seed)
     rows = []
     for bits in map(int, arguments.bits.split(",")):
-        run = runs.Run(arguments.run / f"qat-{bits}bit")
+        run = runs.Run(arguments.run / ("qat" if bits == 8 else f"qat-{bits}bit"))
         training.train(dataclasses.replace(continued, weight_bits=bits), run.path)
         kinds = {"PTQ": quantize_aware(model, pictures, weight_bits=bits), "QAT": training.load_model(run.model)}
         for kind, quantized in kinds.items():

@@ -59,7 +59,8 @@ class MainActivityTest {
 
     @Test
     fun `the self-check finds every picture identical`() {
-        Phone().use { phone ->
+        Phone(Phone.sharing(Phone.golden(Phone.CIFAR)[0].png)).use { phone ->
+            phone.await({ phone.described(R.id.bars) }) { it.contains("percent") }
             phone.tap(R.id.check_button)
             val text = phone.await(R.id.check) { it.contains("/16 identical") }
             assertEquals("Self-check on CPU, 2 threads: 16/16 identical", text)
