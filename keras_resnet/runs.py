@@ -123,7 +123,8 @@ def is_finished(run):
     """Whether a run has its model, and its history holds all the epochs of its recipe."""
     if not (run.recipe.exists() and run.model.exists() and run.history.exists()):
         return False
-    return read_history(run.history)[-1]["epoch"] == load_recipe(run).epochs
+    rows = read_history(run.history)
+    return bool(rows) and rows[-1]["epoch"] == load_recipe(run).epochs
 
 
 @contextlib.contextmanager
