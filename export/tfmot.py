@@ -132,7 +132,7 @@ def train(model, teacher, recipe, data):
     steps = len(data.train) // recipe.batch_size
     schedule = Schedule(recipe.schedule, recipe.learning_rate, recipe.epochs * steps, recipe.warmup, recipe.decay_parts)
     optimizer = SGD(schedule, recipe.momentum, recipe.weight_decay)
-    model.compile(optimizer, training.cross_entropy(recipe.label_smoothing))
+    model.compile(optimizer, training.cross_entropy())
     validation = data.evaluation("validation")
     labels = np.concatenate([labels for _, labels in validation.as_numpy_iterator()])
     best, weights = (-1.0, 0.0), None

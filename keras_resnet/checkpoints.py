@@ -29,11 +29,6 @@ class Progress:
     best: tuple = (-1.0, 0.0)
     seconds: float = 0.0
 
-    @property
-    def epochs(self):
-        """Epochs that are finished."""
-        return self.history[-1]["epoch"] if self.history else 0
-
 
 class CheckpointError(ValueError):
     """A checkpoint that is broken or belongs to another model."""

@@ -186,10 +186,11 @@ class Data:
 
         def finish(step, example):
             images, labels = example
+            drawn = draw(seed, epoch, step)
             if crop or flip:
-                images = augmentation.crop_and_flip(images, draw(seed, epoch, step), crop, flip, shift)
+                images = augmentation.crop_and_flip(images, drawn, crop, flip, shift)
             if "cutout" in augment:
-                images = augmentation.cutout(images, draw(seed, epoch, step))
+                images = augmentation.cutout(images, drawn)
             return _normalized(images, labels)
 
         batches = batches.enumerate(first_step).map(finish, tf.data.AUTOTUNE, deterministic=True)

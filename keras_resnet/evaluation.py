@@ -14,7 +14,7 @@ import numpy as np
 from absl import flags
 
 from keras_resnet import environment, files, metrics, programs, runs
-from keras_resnet.history import read_history
+from keras_resnet.history import finished_epochs, read_history
 from keras_resnet.preprocessing import ImageContract
 
 WORST = 24
@@ -132,7 +132,7 @@ def _training(history, model, recipe):
     return {
         "model": model.name,
         "parameters": int(sum(np.prod(w.shape) for w in model.trainable_weights)),
-        "epochs": int(history[-1]["epoch"]),
+        "epochs": finished_epochs(history),
         "epochs_planned": recipe.epochs,
         "best_epoch": int(max(history, key=lambda row: (row["val_accuracy"], -row["val_loss"]))["epoch"]),
         "seconds": history[-1]["seconds"],

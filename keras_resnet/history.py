@@ -17,3 +17,8 @@ def read_history(path):
     """Returns what `write_history` wrote, all values as floats."""
     with open(path, newline="", encoding="utf-8") as file:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def finished_epochs(rows):
+    """How many epochs the rows tell of."""
+    return int(rows[-1]["epoch"]) if rows else 0

@@ -9,7 +9,7 @@ import platform
 import subprocess
 
 from keras_resnet import files
-from keras_resnet.history import read_history
+from keras_resnet.history import finished_epochs, read_history
 from keras_resnet.preprocessing import ImageContract
 from keras_resnet.recipes import Recipe
 
@@ -123,8 +123,7 @@ def is_finished(run):
     """Whether a run has its model, and its history holds all the epochs of its recipe."""
     if not (run.recipe.exists() and run.model.exists() and run.history.exists()):
         return False
-    rows = read_history(run.history)
-    return bool(rows) and rows[-1]["epoch"] == load_recipe(run).epochs
+    return finished_epochs(read_history(run.history)) == load_recipe(run).epochs
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from keras_resnet import (
 )
 from keras_resnet.datasets import DataError, load_dataset
 from keras_resnet.folders import report as report_files
-from keras_resnet.history import write_history
+from keras_resnet.history import finished_epochs, write_history
 from keras_resnet.preprocessing import ImageContract
 from keras_resnet.resnet import ResNet
 
@@ -174,7 +174,7 @@ class Trainer:
         try:
             if recipe.init and not progress.step and not progress.history:
                 self._say(self._validate(), writer, bar)  # what it starts with may be the best there will be
-            for epoch in range(progress.epochs, recipe.epochs):
+            for epoch in range(finished_epochs(progress.history), recipe.epochs):
                 self._say(self._epoch(epoch, bar), writer, bar)
         finally:
             bar.close()
