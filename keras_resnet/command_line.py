@@ -50,8 +50,8 @@ def recipe_from_flags():
             "--control: it trains on in float from a finished run; give --init=runs/NAME and no --quantize"
         )
     # One spelling of a path, or a run would not know itself again; a data set's folder keeps its slash.
-    if "init" in given:
-        given["init"] = os.path.normpath(given["init"])
+    for name in {"init", "teacher"} & {name for name in given if given[name]}:
+        given[name] = ",".join(map(os.path.normpath, given[name].split(",")))
     if recipes.is_folder(given.get("dataset", "")):
         given["dataset"] = os.path.join(os.path.normpath(os.path.expanduser(given["dataset"])), "")
     if FLAGS.init and not FLAGS.recipe:

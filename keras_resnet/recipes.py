@@ -66,6 +66,11 @@ class Recipe:
     weight_bits: int = option(8, "Bits of the quantized weights; fewer than 8 are an experiment.")
 
     # How it learns
+    teacher: str = option(
+        "",
+        "Finished runs' folders, separated by commas, whose mean answers are learned instead of the labels; "
+        "with --quantize by default --init's.",
+    )
     epochs: int = option(200, "Passes over the training pictures.")
     batch_size: int = option(128, "Pictures a step, over all devices.")
     learning_rate: float = option(0.1, "Peak learning rate at this batch size.")
@@ -136,14 +141,19 @@ class Recipe:
             )
         if self.quantize != "none" and self.precision not in ("auto", "float32"):
             raise ValueError(f"--precision={self.precision}: --quantize computes in float32; drop --precision")
-        if self.init and not os.path.exists(os.path.join(self.init, "model.keras")):
-            raise ValueError(f"--init={self.init}: no finished run is there (no model.keras); give a run's folder")
+        for flag, path in [("init", self.init)] * bool(self.init) + [("teacher", path) for path in self.teachers]:
+            if not os.path.exists(os.path.join(path, "model.keras")):
+                raise ValueError(f"--{flag}={path}: no finished run is there (no model.keras); give a run's folder")
         if is_folder(self.dataset) and not os.path.isdir(os.path.expanduser(self.dataset)):
             raise ValueError(f"--dataset={self.dataset}: no such folder; give one that holds a folder per class")
 
     @property
     def decay_parts(self):
         return tuple(float(part) for part in self.decay_at.split(","))
+
+    @property
+    def teachers(self):
+        return self.teacher.split(",") if self.teacher else []
 
     def differences(self, other):
         """Returns `--name=mine (it has theirs)` for each field that differs from a dict of fields.
@@ -210,6 +220,7 @@ def continued(recipe, init, quantize):
         recipe,
         init=init,
         quantize=quantize,
+        teacher="",
         epochs=max(3, recipe.epochs // 10),
         learning_rate=recipe.learning_rate / 200,
         schedule="cosine",

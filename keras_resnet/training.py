@@ -61,29 +61,36 @@ def train(recipe, run_dir, save_seconds=300):
 
 
 def build_model(recipe, data):
-    """The float32 model that a recipe starts from, of stock Keras layers or quantized ones, and its teacher or None."""
+    """The float32 model that a recipe starts from, of stock Keras layers or quantized ones."""
     if not recipe.init:
-        return new_model(recipe, data.contract), None
-    model = continued_model(recipe.init, data.contract)
+        return new_model(recipe, data.contract)
+    model = finished_model("init", recipe.init, data.contract)
     if recipe.quantize == "none":
-        return model, None
+        return model
     from keras_resnet.quantization import quantize_aware
 
     pictures = data.calibration(CALIBRATION_PICTURES, recipe.seed)
-    return quantize_aware(model, pictures, weight_bits=recipe.weight_bits), model
+    return quantize_aware(model, pictures, weight_bits=recipe.weight_bits)
 
 
-def continued_model(init, contract):
-    """The best model of a finished run.
+def load_teachers(recipe, contract):
+    """The networks whose answers a recipe learns; none, and it learns the labels."""
+    if not recipe.teacher and recipe.quantize != "none":
+        return [finished_model("init", recipe.init, contract)]
+    return [finished_model("teacher", path, contract) for path in recipe.teachers]
+
+
+def finished_model(flag, path, contract):
+    """The best model of a finished run, which a flag names.
 
     Raises:
         RunError: it is not finished, or was trained on pictures of another contract.
     """
-    run = runs.Run(pathlib.Path(init))
+    run = runs.Run(pathlib.Path(path))
     if not runs.is_finished(run):
-        raise runs.RunError(f"--init={init}: this run is not finished; its own train.py command continues it")
+        raise runs.RunError(f"--{flag}={path}: this run is not finished; its own train.py command continues it")
     if ImageContract.load(run.contract) != contract:
-        raise runs.RunError(f"--init={init}: it was trained on other pictures or labels; give its own --dataset")
+        raise runs.RunError(f"--{flag}={path}: it was trained on other pictures or labels; give its own --dataset")
     return load_model(run.model)
 
 
@@ -133,11 +140,13 @@ class Trainer:
                 f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures"
             )
         self.validation = self.data.evaluation("validation")
-        self.model, teacher = build_model(recipe, self.data)
+        self.model = build_model(recipe, self.data)
+        teachers = load_teachers(recipe, self.data.contract)
         with hardware.strategy.scope():
             self.twin = normalization.training_twin(self.model, hardware.norm, hardware.precision)
-            if teacher:
-                self.twin = distillation.Student(self.twin, normalization.training_twin(teacher, hardware.norm))
+            if teachers:
+                twins = [normalization.training_twin(t, hardware.norm, hardware.precision) for t in teachers]
+                self.twin = distillation.Student(self.twin, twins)
             self.optimizer = optimization.make_optimizer(
                 recipe, recipe.epochs * self.steps, hardware.precision == "mixed_float16"
             )

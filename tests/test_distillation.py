@@ -8,9 +8,9 @@ from keras_resnet.distillation import Student
 from keras_resnet.training import cross_entropy
 
 
-def networks():
+def networks(number=2):
     keras.utils.set_random_seed(0)
-    return [ResNet(8, (16, 16, 3), 10, width=0.5) for _ in range(2)]
+    return [ResNet(8, (16, 16, 3), 10, width=0.5) for _ in range(number)]
 
 
 def test_learns_the_answers_of_its_teacher():
@@ -18,7 +18,7 @@ def test_learns_the_answers_of_its_teacher():
     model, teacher = networks()
     before = teacher.get_weights()
     expected = teacher.predict(images, verbose=0)
-    student = Student(model, teacher)
+    student = Student(model, [teacher])
     assert [w.path for w in student.weights] == [w.path for w in model.weights]
     # The labels are all wrong: whoever learned them would be right nowhere.
     labels = expected.argmin(-1)
@@ -41,11 +41,12 @@ def test_learns_the_answers_of_its_teacher():
     np.testing.assert_allclose(scores["accuracy"], (logits.argmax(-1) == labels).mean(), atol=1e-6)
 
 
-def test_training_loss_is_the_cross_entropy_with_the_teachers_probabilities():
+def test_training_loss_is_the_cross_entropy_with_the_teachers_mean_probabilities():
     images = np.random.default_rng(0).normal(0, 0.5, (32, 16, 16, 3)).astype("float32")
-    model, teacher = networks()
-    logits, targets = model(images, training=True).numpy(), metrics.softmax(teacher.predict(images, verbose=0))
+    model, *teachers = networks(3)
+    logits = model(images, training=True).numpy()
+    targets = np.mean([metrics.softmax(teacher.predict(images, verbose=0)) for teacher in teachers], 0)
     expected = -(targets * np.log(metrics.softmax(logits))).sum(-1).mean()
-    student = Student(model, teacher)
+    student = Student(model, teachers)
     student.compile(keras.optimizers.SGD(0.0), cross_entropy(0.1))
     np.testing.assert_allclose(student.train_on_batch(images, np.zeros(32)), expected, rtol=1e-5)
