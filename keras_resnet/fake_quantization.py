@@ -1,4 +1,4 @@
-"""Layers that compute in float what TFLite will compute in int8: rounded activations and rounded kernels.
+"""Layers that compute in float what TFLite will compute in int8: rounded activations, kernels and biases.
 
 Weights are symmetric, narrow range, per channel; activations asymmetric, per tensor (Jacob et al. 2017,
 https://arxiv.org/abs/1712.05877; Krishnamoorthi 2018, https://arxiv.org/abs/1806.08342).
@@ -37,6 +37,11 @@ class FakeQuantize(layers.Layer):
         self.low.assign(low)
         self.high.assign(high)
 
+    @property
+    def step(self):
+        """Distance of two neighbouring values, the tensor's scale in TFLite."""
+        return (float(self.high) - float(self.low)) / (2**self.bits - 1)
+
     def call(self, inputs):
         if self.observe is not None:
             self.observe(inputs)
@@ -52,60 +57,91 @@ class FakeQuantize(layers.Layer):
         return {**super().get_config(), "bits": self.bits, "fixed": self.fixed}
 
 
-def fake_quantize_kernel(kernel, bits, per_channel=True):
-    """Rounds a kernel (…, channels) symmetrically to 2^bits - 1 steps, each channel by its own largest value.
-
-    None for bits rounds nothing.
-    """
-    if bits is None:
-        return kernel
+def kernel_range(kernel, per_channel=True):
+    """The largest absolute value of each channel of a kernel (…, channels), or of the whole kernel."""
     axes = tuple(range(len(kernel.shape) - 1)) if per_channel else None
-    largest = ops.maximum(ops.max(ops.abs(ops.stop_gradient(kernel)), axis=axes), 1e-6)
+    return ops.maximum(ops.max(ops.abs(ops.stop_gradient(kernel)), axis=axes), 1e-6)
+
+
+def fake_quantize_kernel(kernel, bits, per_channel=True):
+    """Rounds a kernel (…, channels) symmetrically to 2^bits - 1 steps, each channel by its own largest value."""
+    largest = kernel_range(kernel, per_channel)
     return keras.quantizers.fake_quant_with_min_max_vars(
         kernel, -largest, largest, num_bits=bits, narrow_range=True, axis=-1 if per_channel else None
     )
 
 
-class _Quantized:
-    """What the layers with a quantized kernel share."""
+def fake_quantize_bias(bias, step):
+    """Rounds a bias (channels,) to multiples of a step, a number or one for each channel."""
+    return bias + ops.stop_gradient(ops.round(bias / step) * step - bias)
 
-    def __init__(self, *arguments, weight_bits=8, **keywords):
+
+class _Quantized:
+    """What the layers with a quantized kernel share.
+
+    A bias is an int32 in TFLite, a multiple of the input's step times the kernel's. Left unrounded it would be off by
+    thousandths of an output's step only, and yet hardly a picture would end with the file's logits.
+
+    Args:
+        weight_bits: of the kernel; None rounds neither kernel nor bias.
+        input_step: distance of two neighbouring values of the input; None, as long as it is not known, rounds no bias.
+    """
+
+    per_channel = True
+
+    def __init__(self, *arguments, weight_bits=8, input_step=None, **keywords):
         super().__init__(*arguments, **{**keywords, "dtype": "float32"})
-        self.weight_bits = weight_bits
+        self.weight_bits, self.input_step = weight_bits, input_step
+
+    def call(self, inputs, training=None):
+        kernel, bias = self._rounded()
+        outputs = self.linear(inputs, kernel)
+        return self.activation(outputs if bias is None else ops.add(outputs, bias))
+
+    def _rounded(self):
+        if self.weight_bits is None:
+            return self.kernel, self.bias
+        kernel, bias = self.channels_last(self.kernel), self.bias
+        if bias is not None and self.input_step is not None:
+            kernel_step = kernel_range(kernel, self.per_channel) / (2 ** (self.weight_bits - 1) - 1)
+            bias = fake_quantize_bias(bias, self.input_step * kernel_step)
+        return ops.reshape(fake_quantize_kernel(kernel, self.weight_bits, self.per_channel), self.kernel.shape), bias
+
+    def channels_last(self, kernel):
+        """The kernel with its output channels in one last axis."""
+        return kernel
 
     def get_config(self):
-        return {**super().get_config(), "weight_bits": self.weight_bits}
+        return {**super().get_config(), "weight_bits": self.weight_bits, "input_step": self.input_step}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class QuantizedConv2D(_Quantized, layers.Conv2D):
     """`Conv2D` with a kernel rounded per output channel."""
 
-    def convolution_op(self, inputs, kernel):
-        return super().convolution_op(inputs, fake_quantize_kernel(kernel, self.weight_bits))
+    def linear(self, inputs, kernel):
+        return self.convolution_op(inputs, kernel)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class QuantizedDepthwiseConv2D(_Quantized, layers.DepthwiseConv2D):
     """`DepthwiseConv2D` with a kernel rounded per output channel."""
 
-    def call(self, inputs):
-        height, width, channels, multiplier = self.kernel.shape
-        kernel = ops.reshape(self.kernel, (height, width, channels * multiplier))
-        kernel = ops.reshape(fake_quantize_kernel(kernel, self.weight_bits), self.kernel.shape)
-        outputs = ops.depthwise_conv(
+    def linear(self, inputs, kernel):
+        return ops.depthwise_conv(
             inputs, kernel, self.strides, self.padding, dilation_rate=self.dilation_rate, data_format=self.data_format
         )
-        outputs = ops.add(outputs, self.bias) if self.use_bias else outputs
-        return self.activation(outputs)
+
+    def channels_last(self, kernel):
+        height, width, channels, multiplier = kernel.shape
+        return ops.reshape(kernel, (height, width, channels * multiplier))
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class QuantizedDense(_Quantized, layers.Dense):
     """`Dense` with a kernel rounded as a whole: the converter rejects a scale for each channel there."""
 
-    def call(self, inputs, training=None):
-        kernel = fake_quantize_kernel(self.kernel, self.weight_bits, per_channel=False)
-        outputs = ops.matmul(inputs, kernel)
-        outputs = ops.add(outputs, self.bias) if self.use_bias else outputs
-        return self.activation(outputs)
+    per_channel = False
+
+    def linear(self, inputs, kernel):
+        return ops.matmul(inputs, kernel)

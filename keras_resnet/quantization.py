@@ -80,8 +80,10 @@ def quantize_aware(model, calibration, *, weight_bits=8, activation_bits=8, sear
     model = model._functional if isinstance(model, keras.Sequential) else model
     graph = Graph(model, weight_bits)
     _fuse(graph)
-    quantized = _build(graph, model, activation_bits, input_range)
+    quantized, input_ranges = _build(graph, model, activation_bits, input_range)
     ranges.calibrate(quantized, _batches(calibration), search)
+    for layer, quantizer in input_ranges.items():
+        layer.input_step = quantizer.step
     return quantized
 
 
@@ -102,8 +104,11 @@ def _groups(graph):
 
 
 def _build(graph, model, bits, input_range):
-    """Builds the quantized network from fused steps, with one `FakeQuantize` for each range."""
-    group, quantizers = _groups(graph), {}
+    """Builds the quantized network from fused steps, with one `FakeQuantize` for each range.
+
+    Returns it, and the `FakeQuantize` of the input of each layer that has a kernel.
+    """
+    group, quantizers, input_ranges = _groups(graph), {}, {}
     fixed = {group(step.output): step.fixed for step in graph.steps if step.fixed}
     fixed |= {group(key): tuple(input_range) for key in graph.inputs}
 
@@ -123,6 +128,7 @@ def _build(graph, model, bits, input_range):
             y = layer(x)
             layer.kernel.assign(step.kernel)
             layer.bias.assign(step.bias)
+            input_ranges[layer] = quantizers[group(step.inputs[0])]
         else:
             y = step.make()(x)
             if step.activation and step.kind != "activation":
@@ -130,7 +136,7 @@ def _build(graph, model, bits, input_range):
         tensors[step.output] = y if step.kind == "same" else rounded(y, step.output, step.ends)
     outputs = [tensors[key] for key in graph.outputs]
     structure = keras.tree.pack_sequence_as(model._outputs_struct, outputs)
-    return keras.Model(inputs if len(inputs) > 1 else inputs[0], structure, name=f"{model.name}_int8")
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], structure, name=f"{model.name}_int8"), input_ranges
 
 
 def _batches(calibration):

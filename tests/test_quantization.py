@@ -166,8 +166,12 @@ OPERATORS = {
 }
 
 
+# XNNPACK rounds these in a way of its own, LiteRT's own kernels in another.
+ROUNDED_OTHERWISE = ("average pooling", "hard-swish", "leaky ReLU")
+
+
 @pytest.mark.parametrize("name", OPERATORS)
-def test_each_operator_is_simulated_to_one_step(name):
+def test_each_operator_is_simulated_exactly(name):
     keras.utils.set_random_seed(1)
     model = alive(OPERATORS[name]())
     quantized = quantize_aware(model, scaled(pixels((8, 8, 6), 64, 1)))
@@ -175,9 +179,11 @@ def test_each_operator_is_simulated_to_one_step(name):
     assert file.float_tensors == []
     assert file.operators["QUANTIZE"] == file.operators["DEQUANTIZE"] == 0
     inputs = pixels((8, 8, 6), 64, 2)
-    difference = np.abs(file(as_int8(inputs)) - file.steps(quantized(scaled(inputs))))
-    assert np.mean(difference <= 1) >= 0.999
-    assert np.ptp(file(as_int8(inputs))) > 50  # the range is used
+    expected = file.steps(quantized(scaled(inputs)))
+    assert np.mean(np.abs(file(as_int8(inputs)) - expected) <= 1) >= 0.999
+    by_xnnpack = File(file.content, xnnpack=True)(as_int8(inputs))
+    assert np.mean(np.abs(by_xnnpack - expected) <= (name in ROUNDED_OTHERWISE)) >= 0.999
+    assert np.ptp(by_xnnpack) > 50  # the range is used
 
 
 def test_concatenated_fixed_ranges_are_kept_apart():
@@ -198,10 +204,11 @@ def test_trained_network_answers_as_its_simulation():
     data = load_dataset("digits")
     images = np.concatenate([split.images for split in (data.train, data.validation, data.test)])
     quantized = quantize_aware(model, scaled(data.train.images[:256]))
-    file = File(convert(quantized))
-    answers, expected = file(as_int8(images)), quantized.predict(scaled(images), verbose=0)
-    assert np.ptp(file.steps(expected), axis=-1).min() > 20  # where logits lie closer, a step decides
-    assert np.mean(answers.argmax(-1) == expected.argmax(-1)) >= 0.99
+    file = File(convert(quantized), xnnpack=True)
+    answers, expected = file(as_int8(images)), file.steps(quantized.predict(scaled(images), verbose=0))
+    assert np.ptp(expected, axis=-1).min() > 20  # where logits lie closer, a step decides
+    assert np.mean(answers.argmax(-1) == expected.argmax(-1)) >= 0.998
+    assert np.mean((answers == expected).all(-1)) >= 0.8  # with biases that are not rounded: 0.34
 
 
 @pytest.mark.parametrize("search", ranges.SEARCHES)
@@ -244,7 +251,9 @@ def test_save_and_load(tmp_path):
     images = scaled(pixels((32, 32, 3)))
     quantized = quantize_aware(model, images, weight_bits=4)
     save_model(quantized, tmp_path / "model.keras")
-    np.testing.assert_array_equal(load_model(tmp_path / "model.keras")(images), quantized(images))
+    loaded = load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(images), quantized(images))
+    assert loaded.get_layer("logits").input_step == quantized.get_layer("head_pool_range").step
 
 
 def test_names_are_kept():

@@ -18,11 +18,11 @@ def convert(model, io=tf.int8):
 
 
 class File:
-    """A `.tflite` in memory, run by LiteRT's own kernels."""
+    """A `.tflite` in memory, run by LiteRT's own kernels or, as everywhere by default, by XNNPACK's."""
 
-    def __init__(self, content):
+    def __init__(self, content, xnnpack=False):
         self.content = content
-        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        kernels = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         self.interpreter = Interpreter(model_content=content, experimental_op_resolver_type=kernels)
         self.interpreter.allocate_tensors()
         (self.input,), (self.output,) = self.interpreter.get_input_details(), self.interpreter.get_output_details()
