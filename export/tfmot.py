@@ -17,7 +17,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 
 from export.conversion import IO_TYPES
-from keras_resnet import files, metrics, optimization, ranges, runs, training
+from keras_resnet import distillation, files, metrics, optimization, ranges, runs, training
 from keras_resnet.quantization import INPUT_RANGE
 from keras_resnet.translation import nodes
 
@@ -42,7 +42,7 @@ def make(recipe, io):
     pictures = data.calibration(training.CALIBRATION_PICTURES, recipe.seed)
     model = twin(training.load_model(run.model))
     quantized = quantize(model, pictures)
-    train(quantized, model, recipe, data)
+    train(quantized, training.load_teachers(recipe, data.contract), recipe, data)
     return convert(quantized, io)
 
 
@@ -123,11 +123,11 @@ class Schedule(tf_keras.optimizers.schedules.LearningRateSchedule):
         return self.rate(step)
 
 
-def train(model, teacher, recipe, data):
+def train(model, teachers, recipe, data):
     """Trains as `training.Trainer` does, on one device, and leaves the weights that were best on validation."""
 
     def taught(images, labels):
-        return images, tf.nn.softmax(teacher(images, training=False))
+        return images, distillation.probabilities(teachers, images)
 
     steps = len(data.train) // recipe.batch_size
     schedule = Schedule(recipe.schedule, recipe.learning_rate, recipe.epochs * steps, recipe.warmup, recipe.decay_parts)

@@ -62,6 +62,7 @@ def test_help_lists_every_flag_without_tensorflow():
         ("--control", "--control: it trains on in float from a finished run; give --init=runs/NAME"),
         ("--quantize=int8", "expected a finished run to start from; give --init=runs/NAME"),
         ("--init=nowhere", "nowhere: no run is there"),
+        ("--teacher=nowhere/,there", "--teacher=nowhere: no finished run is there (no model.keras); give a run's"),
         ("digits", "flags begin with --"),
     ],
 )

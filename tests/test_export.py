@@ -61,7 +61,9 @@ def test_one_file_a_format_and_one_table(run_dir):
         assert 10 < row["memory"] < 400
     by_name = {row["format"]: row for row in report["formats"]}
     assert by_name["int8-qat"]["float_tensors"] == by_name["int8-ptq"]["float_tensors"] == 0
-    assert by_name["float32"]["agreement"] == 1.0 and by_name["float32"]["largest_error"] < 1e-3
+    assert by_name["float32"]["agreement"] == by_name["float32"]["same_logits"] == 1.0
+    assert by_name["float32"]["largest_error"] < 1e-3
+    assert by_name["int8-qat"]["same_logits"] > 0.7 > 0.1 > by_name["int8-ptq"]["same_logits"]
     assert by_name["int8-qat"]["bytes"] < by_name["float32"]["bytes"] / 3
     assert report["calibration"] == {"pictures": 512, "seed": 0}
     with Image.open(run_dir / "export" / "comparison.png") as picture:

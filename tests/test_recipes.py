@@ -51,6 +51,13 @@ def test_differences_name_the_flags():
     assert Recipe(depth=20).differences(saved) == []
 
 
+def test_a_continued_recipe_learns_from_its_own_origin():
+    origin = dataclasses.replace(RECIPES["cifar10_fast"], init="a", teacher="b,c")
+    assert origin.teachers == ["b", "c"]
+    short = recipes.continued(origin, "d", "int8")
+    assert (short.init, short.quantize, short.teachers, short.epochs, short.seed) == ("d", "int8", [], 6, origin.seed)
+
+
 def test_default_recipe_follows_the_data_set():
     names = {dataset: recipes.default_recipe(dataset) for dataset in ("", "digits", "cifar100", "imagenet2012", "a/")}
     assert names == {

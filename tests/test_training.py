@@ -260,6 +260,20 @@ def test_int8_aware_run_is_a_run_like_any_other(whole, tmp_path):
     assert {e.step for e in events(tmp_path / "whole" / "tensorboard" / "validation")} >= {steps // 3, steps}
 
 
+@pytest.mark.slow
+def test_a_taught_run_is_a_run_like_any_other(whole, tmp_path):
+    flags = (f"--teacher={whole[0]},{whole[0]}/", "--epochs=1", "--save_seconds=0")
+    finish(tmp_path / "whole", *flags)
+    assert files.read_json(tmp_path / "whole" / "recipe.json")["recipe"]["teacher"] == f"{whole[0]},{whole[0]}"
+    kill(tmp_path / "cut", lambda: saved_steps(tmp_path / "cut") > 3, *flags)
+    assert 3 < saved_steps(tmp_path / "cut") < saved_steps(tmp_path / "whole")
+    finish(tmp_path / "cut", *flags)
+    assert_same_state(state(tmp_path / "whole"), state(tmp_path / "cut"))
+    finish(tmp_path / "labels", "--epochs=1")
+    ends = [state(tmp_path / name)["model/logits/kernel"] for name in ("whole", "labels")]
+    assert np.abs(ends[0] - ends[1]).max() > 1e-3  # it did learn something else
+
+
 def test_int8_and_control_keep_the_recipe_of_their_origin(whole, tmp_path):
     for flag, quantize in (("--quantize=int8", "int8"), ("--control", "none")):
         kill(tmp_path / quantize, (tmp_path / quantize / "recipe.json").exists, flag, f"--init={whole[0]}", recipe=())
