@@ -1,6 +1,6 @@
 """Where accuracy is lost: the signal-to-quantization-noise ratio of every tensor that int8 rounds, worst first.
 
-Two figures a layer, in decibels. *own*: the layer gets exact inputs, and only its kernel and its output are rounded.
+Two figures a layer, in decibels. *own*: the layer gets exact inputs, and only its kernel, bias and output are rounded.
 *accumulated*: everything before it is rounded too, as in the file. Below about 20 dB (a noise of a tenth of the signal)
 a layer deserves a look: a wider range, more bits, or a longer int8-aware training.
 """
@@ -72,7 +72,7 @@ def _call(layer, node, values):
 
 @contextlib.contextmanager
 def _without_rounding(layer):
-    """Lets a layer compute in float: activations pass through, kernels stay as they are."""
+    """Lets a layer compute in float: activations pass through, kernels and biases stay as they are."""
     name = "bits" if isinstance(layer, FakeQuantize) else "weight_bits"
     bits = getattr(layer, name, None)
     try:

@@ -2,7 +2,7 @@
 
 It knows only Keras 2, and makes `tf.keras` that for the whole process: so it works in a process of its own
 (`conversion.by_tfmot` starts `python -m export.tfmot FOLDER IO`), on a twin of the model made of tf_keras layers. Data,
-order, augmentation, teacher, optimizer, epochs, first ranges and the choice of the best epoch are those of our own
+order, augmentation, teachers, optimizer, epochs, first ranges and the choice of the best epoch are those of our own
 int8-aware training. What is its own: norms go on learning, and ranges follow the largest values of each batch.
 """
 
@@ -28,7 +28,7 @@ def make(recipe, io):
     """Trains int8-aware and converts.
 
     Args:
-        recipe: `Recipe` of an int8-aware training; `init` is the float run.
+        recipe: `Recipe` of an int8-aware training; `init` is the float run, and the teacher if there is no other.
         io: type of input and output: `uint8`, `int8` or `float32`.
 
     Returns:

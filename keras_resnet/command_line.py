@@ -50,8 +50,11 @@ def recipe_from_flags():
             "--control: it trains on in float from a finished run; give --init=runs/NAME and no --quantize"
         )
     # One spelling of a path, or a run would not know itself again; a data set's folder keeps its slash.
-    for name in {"init", "teacher"} & {name for name in given if given[name]}:
-        given[name] = ",".join(map(os.path.normpath, given[name].split(",")))
+    if given.get("init"):
+        given["init"] = os.path.normpath(given["init"])
+    if given.get("teacher"):
+        paths = [path.strip() for path in given["teacher"].split(",")]
+        given["teacher"] = ",".join(path and os.path.normpath(path) for path in paths)
     if recipes.is_folder(given.get("dataset", "")):
         given["dataset"] = os.path.join(os.path.normpath(os.path.expanduser(given["dataset"])), "")
     if FLAGS.init and not FLAGS.recipe:
@@ -72,6 +75,8 @@ def _continued_recipe(quantize):
 
 
 def default_run_dir(name, recipe):
+    if FLAGS.teacher and recipe.quantize == "none":
+        name = "taught"
     if recipe.init:
         return pathlib.Path(recipe.init) / name
     dataset = pathlib.Path(recipe.dataset).name.replace(":", "-")

@@ -63,16 +63,15 @@ def kernel_range(kernel, per_channel=True):
     return ops.maximum(ops.max(ops.abs(ops.stop_gradient(kernel)), axis=axes), 1e-6)
 
 
-def fake_quantize_kernel(kernel, bits, per_channel=True):
-    """Rounds a kernel (…, channels) symmetrically to 2^bits - 1 steps, each channel by its own largest value."""
-    largest = kernel_range(kernel, per_channel)
+def fake_quantize_kernel(kernel, largest, bits):
+    """Rounds a kernel (…, channels) symmetrically to 2^bits - 1 steps of a range, or of one for each channel."""
     return keras.quantizers.fake_quant_with_min_max_vars(
-        kernel, -largest, largest, num_bits=bits, narrow_range=True, axis=-1 if per_channel else None
+        kernel, -largest, largest, num_bits=bits, narrow_range=True, axis=-1 if len(largest.shape) else None
     )
 
 
 def fake_quantize_bias(bias, step):
-    """Rounds a bias (channels,) to multiples of a step, a number or one for each channel."""
+    """Rounds a bias (channels,) to multiples of a step, or of one for each channel."""
     return bias + ops.stop_gradient(ops.round(bias / step) * step - bias)
 
 
@@ -84,42 +83,44 @@ class _Quantized:
 
     Args:
         weight_bits: of the kernel; None rounds neither kernel nor bias.
-        input_step: distance of two neighbouring values of the input; None, as long as it is not known, rounds no bias.
     """
 
     per_channel = True
+    # Convolution and dense would save their kernel and bias alone.
+    save_own_variables = layers.Layer.save_own_variables
+    load_own_variables = layers.Layer.load_own_variables
 
-    def __init__(self, *arguments, weight_bits=8, input_step=None, **keywords):
+    def __init__(self, *arguments, weight_bits=8, **keywords):
         super().__init__(*arguments, **{**keywords, "dtype": "float32"})
-        self.weight_bits, self.input_step = weight_bits, input_step
+        self.weight_bits = weight_bits
+
+    def build(self, shape):
+        super().build(shape)
+        # Distance of two neighbouring values of the input: as good as none, until `quantize_aware` has found it.
+        self.input_step = self.add_weight((), keras.initializers.Constant(1e-9), trainable=False, name="input_step")
 
     def call(self, inputs, training=None):
-        kernel, bias = self._rounded()
-        outputs = self.linear(inputs, kernel)
+        kernel, bias = self.kernel, self.bias
+        if self.weight_bits is not None:
+            kernel, bias = self._rounded(kernel, bias)
+        outputs = self._apply(inputs, kernel)
         return self.activation(outputs if bias is None else ops.add(outputs, bias))
 
-    def _rounded(self):
-        if self.weight_bits is None:
-            return self.kernel, self.bias
-        kernel, bias = self.channels_last(self.kernel), self.bias
-        if bias is not None and self.input_step is not None:
-            kernel_step = kernel_range(kernel, self.per_channel) / (2 ** (self.weight_bits - 1) - 1)
-            bias = fake_quantize_bias(bias, self.input_step * kernel_step)
-        return ops.reshape(fake_quantize_kernel(kernel, self.weight_bits, self.per_channel), self.kernel.shape), bias
-
-    def channels_last(self, kernel):
-        """The kernel with its output channels in one last axis."""
-        return kernel
+    def _rounded(self, kernel, bias):
+        largest = kernel_range(kernel, self.per_channel)
+        if bias is not None:
+            bias = fake_quantize_bias(bias, self.input_step * largest / (2 ** (self.weight_bits - 1) - 1))
+        return fake_quantize_kernel(kernel, largest, self.weight_bits), bias
 
     def get_config(self):
-        return {**super().get_config(), "weight_bits": self.weight_bits, "input_step": self.input_step}
+        return {**super().get_config(), "weight_bits": self.weight_bits}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class QuantizedConv2D(_Quantized, layers.Conv2D):
     """`Conv2D` with a kernel rounded per output channel."""
 
-    def linear(self, inputs, kernel):
+    def _apply(self, inputs, kernel):
         return self.convolution_op(inputs, kernel)
 
 
@@ -127,14 +128,15 @@ class QuantizedConv2D(_Quantized, layers.Conv2D):
 class QuantizedDepthwiseConv2D(_Quantized, layers.DepthwiseConv2D):
     """`DepthwiseConv2D` with a kernel rounded per output channel."""
 
-    def linear(self, inputs, kernel):
+    def _apply(self, inputs, kernel):
         return ops.depthwise_conv(
             inputs, kernel, self.strides, self.padding, dilation_rate=self.dilation_rate, data_format=self.data_format
         )
 
-    def channels_last(self, kernel):
+    def _rounded(self, kernel, bias):
         height, width, channels, multiplier = kernel.shape
-        return ops.reshape(kernel, (height, width, channels * multiplier))
+        flat, bias = super()._rounded(ops.reshape(kernel, (height, width, channels * multiplier)), bias)
+        return ops.reshape(flat, kernel.shape), bias
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -143,5 +145,5 @@ class QuantizedDense(_Quantized, layers.Dense):
 
     per_channel = False
 
-    def linear(self, inputs, kernel):
+    def _apply(self, inputs, kernel):
         return ops.matmul(inputs, kernel)

@@ -83,7 +83,7 @@ def quantize_aware(model, calibration, *, weight_bits=8, activation_bits=8, sear
     quantized, input_ranges = _build(graph, model, activation_bits, input_range)
     ranges.calibrate(quantized, _batches(calibration), search)
     for layer, quantizer in input_ranges.items():
-        layer.input_step = quantizer.step
+        layer.input_step.assign(quantizer.step)
     return quantized
 
 

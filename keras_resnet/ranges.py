@@ -1,4 +1,4 @@
-"""First ranges of activations, from pictures: what the search sees is the network in float with its weights rounded."""
+"""First ranges of activations, from pictures: what the search sees is the network in float with its kernels rounded."""
 
 import keras
 import numpy as np

@@ -69,7 +69,7 @@ class Recipe:
     teacher: str = option(
         "",
         "Finished runs' folders, separated by commas, whose mean answers are learned instead of the labels; "
-        "with --quantize by default --init's.",
+        "with --quantize and no other, the run of --init.",
     )
     epochs: int = option(200, "Passes over the training pictures.")
     batch_size: int = option(128, "Pictures a step, over all devices.")
@@ -84,7 +84,7 @@ class Recipe:
     decay_at: str = option("0.5,0.75", "Where --schedule=steps decays, as parts of the training.")
     momentum: float = option(0.9, "Nesterov momentum of SGD.")
     weight_decay: float = option(1e-4, "L2 penalty on kernels, not on norms and biases.")
-    label_smoothing: float = option(0.0, "Part of a label's probability that is spread over all classes.")
+    label_smoothing: float = option(0.0, "Part of a label's probability, spread over all classes (no teacher's).")
     seed: int = option(0, "Of the initial weights, the order of examples and the augmentation.")
 
     # What it runs on
@@ -141,9 +141,16 @@ class Recipe:
             )
         if self.quantize != "none" and self.precision not in ("auto", "float32"):
             raise ValueError(f"--precision={self.precision}: --quantize computes in float32; drop --precision")
-        for flag, path in [("init", self.init)] * bool(self.init) + [("teacher", path) for path in self.teachers]:
+        if self.init and not os.path.exists(os.path.join(self.init, "model.keras")):
+            raise ValueError(f"--init={self.init}: no finished run is there (no model.keras); give a run's folder")
+        if "" in self.teachers:
+            raise ValueError(f"--teacher={self.teacher}: expected runs' folders and commas, as runs/A,runs/B")
+        for path in self.teachers:
             if not os.path.exists(os.path.join(path, "model.keras")):
-                raise ValueError(f"--{flag}={path}: no finished run is there (no model.keras); give a run's folder")
+                raise ValueError(
+                    f"--teacher={path}: no finished run is there (no model.keras); give a run's folder, "
+                    "or --teacher= to learn the labels"
+                )
         if is_folder(self.dataset) and not os.path.isdir(os.path.expanduser(self.dataset)):
             raise ValueError(f"--dataset={self.dataset}: no such folder; give one that holds a folder per class")
 
@@ -161,7 +168,11 @@ class Recipe:
         A field that the dict lacks, written before there was such a field, has its default.
         """
         mine, theirs = dataclasses.asdict(self), dataclasses.asdict(dataclasses.replace(Recipe(), **other))
-        return [f"--{name}={mine[name]} (it has {theirs[name]})" for name in mine if mine[name] != theirs[name]]
+        return [
+            f"--{name}={mine[name]} (it has {repr(theirs[name]) if theirs[name] == '' else theirs[name]})"
+            for name in mine
+            if mine[name] != theirs[name]
+        ]
 
 
 def is_folder(dataset):
@@ -212,6 +223,7 @@ def default_recipe(dataset):
 def continued(recipe, init, quantize):
     """The recipe of a short training from a finished run's weights, quantized or, as its control, in float.
 
+    The control learns what the finished run has learned, labels or teachers; the quantized one, the finished run.
     A tenth of the float training's epochs, at least 3, at a two-hundredth of its learning rate, falling to zero: the
     weights have only to settle on the steps of int8 (Krishnamoorthi 2018, https://arxiv.org/abs/1806.08342), and norms
     that are folded no longer hold them: at a twentieth of the rate ResNet-8 diverged.
@@ -220,7 +232,7 @@ def continued(recipe, init, quantize):
         recipe,
         init=init,
         quantize=quantize,
-        teacher="",
+        teacher="" if quantize != "none" else recipe.teacher,
         epochs=max(3, recipe.epochs // 10),
         learning_rate=recipe.learning_rate / 200,
         schedule="cosine",

@@ -75,7 +75,7 @@ def build_model(recipe, data):
 
 def load_teachers(recipe, contract):
     """The networks whose answers a recipe learns; none, and it learns the labels."""
-    if not recipe.teacher and recipe.quantize != "none":
+    if recipe.quantize != "none" and not recipe.teachers:
         return [finished_model("init", recipe.init, contract)]
     return [finished_model("teacher", path, contract) for path in recipe.teachers]
 
@@ -90,7 +90,8 @@ def finished_model(flag, path, contract):
     if not runs.is_finished(run):
         raise runs.RunError(f"--{flag}={path}: this run is not finished; its own train.py command continues it")
     if ImageContract.load(run.contract) != contract:
-        raise runs.RunError(f"--{flag}={path}: it was trained on other pictures or labels; give its own --dataset")
+        would_do = {"init": "give its own --dataset", "teacher": "give a run of the same --dataset and --image_size"}
+        raise runs.RunError(f"--{flag}={path}: it was trained on other pictures or labels; {would_do[flag]}")
     return load_model(run.model)
 
 
@@ -145,7 +146,7 @@ class Trainer:
         with hardware.strategy.scope():
             self.twin = normalization.training_twin(self.model, hardware.norm, hardware.precision)
             if teachers:
-                twins = [normalization.training_twin(t, hardware.norm, hardware.precision) for t in teachers]
+                twins = [normalization.training_twin(teacher, hardware.norm) for teacher in teachers]
                 self.twin = distillation.Student(self.twin, twins)
             self.optimizer = optimization.make_optimizer(
                 recipe, recipe.epochs * self.steps, hardware.precision == "mixed_float16"

@@ -34,7 +34,7 @@ if __name__ == "__main__":
         kind = "synchronized" if hardware.replicas > 1 else "stock"
         twin = normalization.training_twin(model, kind, precision)
         if int8:
-            twin = distillation.Student(twin, normalization.training_twin(teacher, kind))
+            twin = distillation.Student(twin, [normalization.training_twin(teacher, kind)])
         optimizer = optimization.make_optimizer(recipe, 1000, precision == "mixed_float16")
         twin.compile(optimizer, cross_entropy())
     losses = []

@@ -63,6 +63,7 @@ def test_help_lists_every_flag_without_tensorflow():
         ("--quantize=int8", "expected a finished run to start from; give --init=runs/NAME"),
         ("--init=nowhere", "nowhere: no run is there"),
         ("--teacher=nowhere/,there", "--teacher=nowhere: no finished run is there (no model.keras); give a run's"),
+        ("--teacher=there,", "--teacher=there,: expected runs' folders and commas, as runs/A,runs/B"),
         ("digits", "flags begin with --"),
     ],
 )

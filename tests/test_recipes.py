@@ -47,6 +47,7 @@ def test_differences_name_the_flags():
     saved = dataclasses.asdict(Recipe(depth=20))
     assert Recipe(depth=20).differences(saved) == []
     assert Recipe(depth=32).differences(saved) == ["--depth=32 (it has 20)"]
+    assert Recipe(depth=20, init="a").differences(saved) == ["--init=a (it has '')"]
     del saved["label_smoothing"]  # a run of a version that had no such field
     assert Recipe(depth=20).differences(saved) == []
 
@@ -56,6 +57,7 @@ def test_a_continued_recipe_learns_from_its_own_origin():
     assert origin.teachers == ["b", "c"]
     short = recipes.continued(origin, "d", "int8")
     assert (short.init, short.quantize, short.teachers, short.epochs, short.seed) == ("d", "int8", [], 6, origin.seed)
+    assert recipes.continued(origin, "d", "none").teachers == ["b", "c"]
 
 
 def test_default_recipe_follows_the_data_set():

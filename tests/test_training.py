@@ -16,7 +16,7 @@ from PIL import Image
 from tensorflow.core.util import event_pb2
 from tensorflow.python.lib.io import tf_record
 
-from keras_resnet import files
+from keras_resnet import files, recipes, training
 from keras_resnet.datasets import load_dataset
 from keras_resnet.preprocessing import normalize
 from keras_resnet.training import load_model
@@ -258,6 +258,29 @@ def test_int8_aware_run_is_a_run_like_any_other(whole, tmp_path):
     hits = quantized.predict(normalize(data.validation.images), verbose=0).argmax(-1) == data.validation.labels
     assert report["validation"]["top1_accuracy"] == pytest.approx(hits.mean(), abs=1e-6)
     assert {e.step for e in events(tmp_path / "whole" / "tensorboard" / "validation")} >= {steps // 3, steps}
+
+
+def test_teachers_are_those_of_the_recipe(monkeypatch):
+    monkeypatch.setattr(training, "finished_model", lambda flag, path, contract: (flag, path, contract))
+    for fields, teachers in (
+        ({}, []),
+        ({"init": "a"}, []),
+        ({"init": "a", "quantize": "int8"}, [("init", "a", "contract")]),
+        ({"teacher": "b,c"}, [("teacher", "b", "contract"), ("teacher", "c", "contract")]),
+        ({"init": "a", "quantize": "int8", "teacher": "b"}, [("teacher", "b", "contract")]),
+    ):
+        assert training.load_teachers(recipes.Recipe(**fields), "contract") == teachers
+
+
+def test_teachers_that_will_not_do(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "run")
+    says = finish(tmp_path / "new", f"--teacher={tmp_path / 'run'}", "--image_size=16", status=2)
+    assert "it was trained on other pictures or labels; give a run of the same --dataset and --image_size" in says
+    history = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    (tmp_path / "run" / "history.csv").write_text("\n".join(history[:-1]) + "\n")
+    says = finish(tmp_path / "new", f"--teacher={tmp_path / 'run'}", status=2)
+    assert f"--teacher={tmp_path / 'run'}: this run is not finished; its own train.py command continues it" in says
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.slow

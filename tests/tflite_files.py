@@ -43,6 +43,15 @@ class File:
         convolutions = [o for o in self.interpreter._get_ops_details() if "CONV" in o["op_name"]]
         return [len(details[o["inputs"][1]]["quantization_parameters"]["scales"]) for o in convolutions]
 
+    @property
+    def biases(self):
+        """The biases of convolutions and dense layers, in float, and their steps."""
+        details = {t["index"]: t for t in self.interpreter.get_tensor_details()}
+        kinds = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+        indices = [op["inputs"][2] for op in self.interpreter._get_ops_details() if op["op_name"] in kinds]
+        steps = [details[index]["quantization_parameters"]["scales"] for index in indices]
+        return [(self.interpreter.get_tensor(index) * s, s) for index, s in zip(indices, steps, strict=True)]
+
     def __call__(self, quantized):
         """Runs quantized inputs (n, …) one by one and returns the quantized outputs as int64."""
         outputs = []
