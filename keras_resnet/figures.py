@@ -31,6 +31,7 @@ def curves(history, title):
         textcoords="offset points",
         ha="right",
         arrowprops={"arrowstyle": "->"},
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
     )
     rate.plot(epochs, [row["learning_rate"] for row in history], color=GREEN)
     rate.set(xlabel="epoch", ylabel="learning rate")
