@@ -40,9 +40,9 @@ def make(recipe, io):
     run = runs.Run(pathlib.Path(recipe.init))
     data = training.load_data(recipe, run)
     pictures = data.calibration(training.CALIBRATION_PICTURES, recipe.seed)
-    model = twin(training.load_model(run.model))
-    quantized = quantize(model, pictures)
-    train(quantized, training.load_teachers(recipe, data.contract), recipe, data)
+    model = training.load_model(run.model)
+    quantized = quantize(twin(model), pictures)
+    train(quantized, training.load_teachers(recipe, data.contract, model), recipe, data)
     return convert(quantized, io)
 
 

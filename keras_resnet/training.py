@@ -61,22 +61,21 @@ def train(recipe, run_dir, save_seconds=300):
 
 
 def build_model(recipe, data):
-    """The float32 model that a recipe starts from, of stock Keras layers or quantized ones."""
-    if not recipe.init:
-        return new_model(recipe, data.contract)
-    model = finished_model("init", recipe.init, data.contract)
+    """The float32 model that a recipe starts from, of stock Keras layers or quantized ones, and its teachers."""
+    origin = finished_model("init", recipe.init, data.contract) if recipe.init else new_model(recipe, data.contract)
+    teachers = load_teachers(recipe, data.contract, origin)
     if recipe.quantize == "none":
-        return model
+        return origin, teachers
     from keras_resnet.quantization import quantize_aware
 
     pictures = data.calibration(CALIBRATION_PICTURES, recipe.seed)
-    return quantize_aware(model, pictures, weight_bits=recipe.weight_bits)
+    return quantize_aware(origin, pictures, weight_bits=recipe.weight_bits), teachers
 
 
-def load_teachers(recipe, contract):
-    """The networks whose answers a recipe learns; none, and it learns the labels."""
+def load_teachers(recipe, contract, origin):
+    """The networks whose answers a recipe learns that starts from `origin`; none, and it learns the labels."""
     if recipe.quantize != "none" and not recipe.teachers:
-        return [finished_model("init", recipe.init, contract)]
+        return [origin]
     return [finished_model("teacher", path, contract) for path in recipe.teachers]
 
 
@@ -141,8 +140,7 @@ class Trainer:
                 f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures"
             )
         self.validation = self.data.evaluation("validation")
-        self.model = build_model(recipe, self.data)
-        teachers = load_teachers(recipe, self.data.contract)
+        self.model, teachers = build_model(recipe, self.data)
         with hardware.strategy.scope():
             self.twin = normalization.training_twin(self.model, hardware.norm, hardware.precision)
             if teachers:

@@ -52,7 +52,7 @@ def test_differences_name_the_flags():
     assert Recipe(depth=20).differences(saved) == []
 
 
-def test_a_continued_recipe_learns_from_its_own_origin():
+def test_what_a_continued_recipe_learns():
     origin = dataclasses.replace(RECIPES["cifar10_fast"], init="a", teacher="b,c")
     assert origin.teachers == ["b", "c"]
     short = recipes.continued(origin, "d", "int8")

@@ -265,11 +265,11 @@ def test_teachers_are_those_of_the_recipe(monkeypatch):
     for fields, teachers in (
         ({}, []),
         ({"init": "a"}, []),
-        ({"init": "a", "quantize": "int8"}, [("init", "a", "contract")]),
+        ({"init": "a", "quantize": "int8"}, ["origin"]),
         ({"teacher": "b,c"}, [("teacher", "b", "contract"), ("teacher", "c", "contract")]),
         ({"init": "a", "quantize": "int8", "teacher": "b"}, [("teacher", "b", "contract")]),
     ):
-        assert training.load_teachers(recipes.Recipe(**fields), "contract") == teachers
+        assert training.load_teachers(recipes.Recipe(**fields), "contract", "origin") == teachers
 
 
 def test_teachers_that_will_not_do(whole, tmp_path):
