@@ -10,7 +10,7 @@ import statistics
 import time
 
 import keras_resnet  # noqa: F401 (sets the environment before TensorFlow is loaded)
-from keras_resnet import environment
+from keras_resnet import environment, programs
 
 BATCH = 128
 
@@ -26,7 +26,10 @@ def main():
 
     from keras_resnet.datasets import load_dataset
 
-    data = load_dataset(arguments.dataset, arguments.data_dir)
+    try:
+        data = load_dataset(arguments.dataset, arguments.data_dir)
+    except (ValueError, OSError) as error:
+        programs.fail("input_pipeline", error)
     steps = keras_peer(stock=False)
     steps(5)
     pipeline, network = [], []

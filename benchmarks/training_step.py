@@ -1,6 +1,7 @@
 """Claim: one training step of ResNet-20 on a CPU is faster here than in PyTorch and much faster than in stock Keras 3.
 
     python benchmarks/training_step.py            # a few minutes; PyTorch from the extra: pip install -e ".[bench]"
+    python benchmarks/training_step.py --avx2     # the same as on a CPU without AVX-512
 
 Each peer trains the same network (CIFAR shape, batch 128, float32, SGD with Nesterov momentum and weight decay) in a
 process of its own, because oneDNN is chosen when TensorFlow is loaded. They take turns in one run, some steps at a
@@ -21,8 +22,11 @@ PEERS = {
     "keras_resnet": {"TF_ENABLE_ONEDNN_OPTS": "1"},
     "PyTorch channels-last": {},
     "stock Keras": {"TF_ENABLE_ONEDNN_OPTS": None},
+    "stock Keras, oneDNN on": {"TF_ENABLE_ONEDNN_OPTS": "1"},
     "stock Keras, oneDNN off": {"TF_ENABLE_ONEDNN_OPTS": "0"},
 }
+# oneDNN, and PyTorch's own kernels, with no newer instructions than these.
+AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 
 
 def fit_steps(model, dataset):
@@ -173,10 +177,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=8, help="turns of each peer")
     parser.add_argument("--steps", type=int, default=12, help="steps a turn; the first is not counted")
+    parser.add_argument("--avx2", action="store_true", help="measure a CPU with AVX-512 as if it had AVX2 only")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
         return serve(arguments.serve)
+    if arguments.avx2:
+        os.environ.update(AVX2)
+        PEERS["stock Keras"] = PEERS["stock Keras, oneDNN off"]  # what TensorFlow decides on such a CPU
     peers, missing = start(PEERS)
     medians = {name: [] for name in peers}
     for _ in range(arguments.rounds):
@@ -188,7 +196,8 @@ def main():
         peer.close()
     ours = statistics.median(medians["keras_resnet"])
     print(
-        f"ResNet-20, batch {BATCH}, float32, {os.cpu_count()} cores, {arguments.rounds} x {arguments.steps - 1} steps"
+        f"ResNet-20, batch {BATCH}, float32, {os.cpu_count()} cores{', AVX2 only' if arguments.avx2 else ''}, "
+        f"{arguments.rounds} x {arguments.steps - 1} steps"
     )
     for name in PEERS:
         if name in missing:

@@ -43,12 +43,14 @@ def test_wheel_trains_without_a_clone(tmp_path):
 
 @pytest.mark.slow
 def test_benchmark_of_the_step_prints_a_line_a_peer():
-    command = [sys.executable, str(ROOT / "benchmarks" / "training_step.py"), "--rounds=1", "--steps=2"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "training_step.py"), "--rounds=1", "--steps=2", "--avx2"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "AVX2 only" in lines[0]
     assert [line[:24].strip() for line in lines[1:]] == [
         "keras_resnet",
         "PyTorch channels-last",
         "stock Keras",
+        "stock Keras, oneDNN on",
         "stock Keras, oneDNN off",
     ]
     assert all("images/s" in line or "not measured: PyTorch is not installed" in line for line in lines[1:])
@@ -59,6 +61,9 @@ def test_benchmark_of_the_pipeline_prints_a_ratio():
     command = [sys.executable, str(ROOT / "benchmarks" / "input_pipeline.py"), "--dataset=digits", "--rounds=1"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert "images/s" in lines[0] and lines[1].rstrip().endswith("x")
+    failed = subprocess.run([*command, "--dataset=nowhere/"], capture_output=True, text=True)
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("input_pipeline: ") and failed.stderr.count("\n") == 1
 
 
 @pytest.mark.slow
