@@ -7,6 +7,7 @@ function of (seed, step), so that a run can begin anywhere.
 import dataclasses
 import functools
 import importlib.resources
+import os
 import pathlib
 import socket
 import urllib.parse
@@ -20,6 +21,8 @@ from keras_resnet.preprocessing import ImageContract
 from keras_resnet.recipes import is_folder
 
 IN_MEMORY_BYTES = 2**30
+# In the making at a time; said, not tuned (see `_untuned`).
+PICTURES, BATCHES = os.cpu_count(), 4
 SHUFFLE_BUFFER = 16_384  # encoded pictures; only for TFDS sets that are streamed
 SPLIT_SEED = 20151210  # fixed: validation pictures stay the same whatever a run's own seed
 SPLITS = ("train", "validation", "test")
@@ -59,7 +62,7 @@ class Arrays:
             return tf.gather(images, index), tf.gather(labels, index)
 
         steps = tf.data.Dataset.range(first_step, len(self) // batch_size)
-        return steps.map(batch, tf.data.AUTOTUNE, deterministic=True)
+        return steps.map(batch, BATCHES, deterministic=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Files:
         def read(path, plain, label):
             return contract.decode(_encoded(path, plain)), label
 
-        return files.map(read, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
+        return files.map(read, PICTURES, deterministic=True).batch(batch_size)
 
     def training_batches(self, contract, batch_size, seed, epoch, first_step, resized_crop):
         paths, plain, labels = tf.constant(self.paths), tf.constant(self.plain), tf.constant(self.labels)
@@ -95,7 +98,7 @@ class Files:
 
         steps = len(self) // batch_size
         positions = tf.data.Dataset.range(first_step * batch_size, steps * batch_size)
-        return positions.map(read, tf.data.AUTOTUNE, deterministic=True).batch(batch_size, drop_remainder=True)
+        return positions.map(read, PICTURES, deterministic=True).batch(batch_size, drop_remainder=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +125,7 @@ class Stream:
         return dataset.map(lambda example: (example[image], example[label]))
 
     def batches(self, contract, batch_size):
-        pictures = self._encoded().map(lambda encoded, label: (contract.decode(encoded), label), tf.data.AUTOTUNE)
+        pictures = self._encoded().map(lambda encoded, label: (contract.decode(encoded), label), PICTURES)
         return pictures.batch(batch_size)
 
     def training_batches(self, contract, batch_size, seed, epoch, first_step, resized_crop):
@@ -137,7 +140,7 @@ class Stream:
                 return augmentation.random_resized_crop(encoded, contract, draw(seed, epoch, position)), label
             return contract.decode(encoded), label
 
-        return dataset.map(read, tf.data.AUTOTUNE, deterministic=True).batch(batch_size, drop_remainder=True)
+        return dataset.map(read, PICTURES, deterministic=True).batch(batch_size, drop_remainder=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +166,7 @@ class Data:
     def evaluation(self, split, batch_size=256):
         """Returns a `tf.data.Dataset` of (float32 pictures in [-1, 1), int labels) in the split's own order."""
         batches = self.split(split).batches(self.contract, batch_size)
-        return _untuned(batches.map(_normalized, tf.data.AUTOTUNE).prefetch(2))
+        return _untuned(batches.map(_normalized, BATCHES).prefetch(2))
 
     def training(self, batch_size, seed, epoch, first_step=0, augment="none"):
         """Returns the augmented batches of one epoch, from `first_step` on, whole batches only.
@@ -193,7 +196,7 @@ class Data:
                 images = augmentation.cutout(images, drawn)
             return _normalized(images, labels)
 
-        batches = batches.enumerate(first_step).map(finish, tf.data.AUTOTUNE, deterministic=True)
+        batches = batches.enumerate(first_step).map(finish, BATCHES, deterministic=True)
         return _untuned(batches.prefetch(4))
 
     def calibration(self, count, seed):

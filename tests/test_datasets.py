@@ -51,6 +51,11 @@ class DigitsTest(tf.test.TestCase):
         seen = [{image.tobytes() for image in getattr(data, split).images} for split in datasets.SPLITS]
         self.assertEqual(sum(map(len, seen)), len(set.union(*seen)))
 
+    def test_no_iterator_has_a_tuning_thread_to_wait_for(self):
+        data = load_dataset("digits")
+        for batches in (data.training(32, 0, 0, augment="shift"), data.evaluation("validation")):
+            self.assertIs(batches.options().autotune.enabled, False)
+
     def test_evaluation_is_complete_and_scaled(self):
         data = load_dataset("digits")
         images, labels = collect(data.evaluation("validation", 100))
