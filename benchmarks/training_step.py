@@ -1,4 +1,4 @@
-"""Claim: one training step of ResNet-20 on a CPU is faster here than in PyTorch and much faster than in stock Keras 3.
+"""Claim: one training step of ResNet-20 on a CPU is faster here than in PyTorch and in stock Keras 3.
 
     python benchmarks/training_step.py            # a few minutes; PyTorch from the extra: pip install -e ".[bench]"
     python benchmarks/training_step.py --avx2     # the same as on a CPU without AVX-512
