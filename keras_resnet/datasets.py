@@ -56,13 +56,12 @@ class Arrays:
     def training_batches(self, contract, batch_size, seed, epoch, first_step, resized_crop):
         del contract, resized_crop  # small pictures: `crop_and_flip` is their augmentation
         images, labels = self.tensors
+        order = tf.data.Dataset.from_tensor_slices(shuffled(len(self), seed, epoch)[first_step * batch_size :])
 
-        def batch(step):
-            index = shuffled(step * batch_size + tf.range(batch_size, dtype=tf.int64), seed, epoch, len(self))
+        def batch(index):
             return tf.gather(images, index), tf.gather(labels, index)
 
-        steps = tf.data.Dataset.range(first_step, len(self) // batch_size)
-        return steps.map(batch, BATCHES, deterministic=True)
+        return order.batch(batch_size, drop_remainder=True).map(batch, BATCHES, deterministic=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +86,7 @@ class Files:
     def training_batches(self, contract, batch_size, seed, epoch, first_step, resized_crop):
         paths, plain, labels = tf.constant(self.paths), tf.constant(self.plain), tf.constant(self.labels)
 
-        def read(position):
-            index = shuffled(position, seed, epoch, len(self))
+        def read(position, index):
             encoded = _encoded(paths[index], plain[index])
             if resized_crop:
                 image = augmentation.random_resized_crop(encoded, contract, draw(seed, epoch, position))
@@ -96,9 +94,9 @@ class Files:
                 image = contract.decode(encoded)
             return image, labels[index]
 
-        steps = len(self) // batch_size
-        positions = tf.data.Dataset.range(first_step * batch_size, steps * batch_size)
-        return positions.map(read, PICTURES, deterministic=True).batch(batch_size, drop_remainder=True)
+        first = first_step * batch_size
+        order = tf.data.Dataset.from_tensor_slices(shuffled(len(self), seed, epoch)[first:]).enumerate(first)
+        return order.map(read, PICTURES, deterministic=True).batch(batch_size, drop_remainder=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,9 +235,12 @@ def load_dataset(name="cifar10", data_dir=None, image_size=0, crop_fraction=1.0,
     return _tfds(name, data_dir, image_size, crop_fraction)
 
 
-def shuffled(position, seed, epoch, size):
-    """The example at a position of an epoch's order: a permutation computed element by element, without a buffer."""
-    return tf.random.experimental.index_shuffle(position, tf.constant([seed, epoch], tf.int32), size - 1)
+def shuffled(size, seed, epoch):
+    """An epoch's order: a permutation of 0 … size - 1, int64 (size,); NumPy's, which is random.
+
+    TensorFlow's `index_shuffle` needs no memory, but has 4 rounds of its cipher: any two epochs were correlated.
+    """
+    return np.random.default_rng((seed, epoch)).permutation(size)
 
 
 def draw(seed, epoch, position):
