@@ -1,4 +1,4 @@
-"""A folder per class: which pictures are there, which can't be read, and how the folders make splits."""
+"""A folder per class: which pictures are there, which can't be read, and how many may be left out."""
 
 import concurrent.futures
 import dataclasses
@@ -7,10 +7,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from keras_resnet import preprocessing
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-SPLIT_FOLDERS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
+from keras_resnet import class_folders, preprocessing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +31,13 @@ def scan(root, max_bad_fraction=0.01):
     Raises:
         ValueError: no such folder, fewer than two classes, an empty class, or too many unreadable pictures.
     """
-    folders = _split_folders(root)
-    classes = _classes(folders)
+    folders = class_folders.splits(root)
+    classes = class_folders.classes(folders)
     entries = [
         (split, path, label)
         for split, folder in folders.items()
         for label, name in enumerate(classes)
-        for path in _pictures(folder / name)
+        for path in class_folders.pictures(folder / name)
     ]
     with concurrent.futures.ThreadPoolExecutor() as pool:
         states = list(pool.map(lambda entry: _state(entry[1]), entries))
@@ -53,49 +50,22 @@ def scan(root, max_bad_fraction=0.01):
         if empty:
             raise ValueError(
                 f"{folders[split]}: no readable picture of class {', '.join(empty)}; "
-                f"put {', '.join(SUFFIXES)} files there, or take the class's folder away"
+                f"put {', '.join(class_folders.SUFFIXES)} files there, or take the class's folder away"
             )
     return Found(classes, splits, unreadable)
-
-
-def _split_folders(root):
-    """Split -> folder, where `root` has a train folder; else all of `root` is for training (and split later)."""
-    if not root.is_dir():
-        raise ValueError(f"--dataset={root}: no such folder")
-    found = {split: root / name for split, names in SPLIT_FOLDERS.items() for name in names if (root / name).is_dir()}
-    return found if "train" in found else {"train": root}
-
-
-def _classes(folders):
-    names = {
-        split: sorted(p.name for p in f.iterdir() if p.is_dir() and p.name[0] != ".") for split, f in folders.items()
-    }
-    classes = names["train"]
-    if len(classes) < 2:
-        raise ValueError(
-            f"{folders['train']}: found {len(classes)} class folder(s) {classes}; "
-            "expected at least two, a folder per class"
-        )
-    for split, found in names.items():
-        if found != classes:
-            differing = ", ".join(sorted(set(found) ^ set(classes)))
-            raise ValueError(
-                f"{folders[split]}: its classes are not those of {folders['train']}; differing: {differing}"
-            )
-    return tuple(classes)
-
-
-def _pictures(folder):
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
 
 
 def _state(path):
     """Whether TensorFlow decodes the picture as Pillow does, or the reason (str) why it can't be read."""
     try:
+        if path.suffix.lower() not in class_folders.SUFFIXES:
+            return "pictures of this kind are not read; convert it to PNG or JPEG"
         if not path.stat().st_size:
             return "empty file"
         with Image.open(path) as image:
             image.draft("RGB", (1, 1))
+            if image.mode == "F":  # Pillow would clip them at 255, whatever they mean
+                return "its pixels are floating-point numbers of an unknown range; convert it to 8 or 16 bits"
             plain = preprocessing.is_plain(image)
             image.load()
         return plain

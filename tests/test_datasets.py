@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from PIL import Image
+from PIL import Image, features
 
 from keras_resnet import datasets
 from keras_resnet.datasets import Arrays, DataError, Files, Stream, load_dataset
@@ -148,15 +148,18 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path):
     (tmp_path / "cat" / "empty.jpg").touch()
     whole = (tmp_path / "dog" / "000.png").read_bytes()
     (tmp_path / "dog" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "dog" / "phone.heic").write_bytes(b"no codec for it")
+    Image.fromarray(np.ones((20, 20), np.float32)).save(tmp_path / "dog" / "float.tif")
     (tmp_path / "dog" / "notes.txt").write_text("no picture, and not counted")
     with pytest.raises(
-        ValueError, match=r"2 of 122 pictures can't be read, more than --max_bad_fraction=0.01"
+        ValueError, match=r"4 of 124 pictures can't be read, more than --max_bad_fraction=0.01"
     ) as error:
         load_dataset(str(tmp_path), image_size=20)
+    assert "phone.heic: pictures of this kind are not read; convert it to PNG or JPEG" in str(error.value)
     assert "empty.jpg: empty file" in str(error.value)
     assert "cut.png" in str(error.value)
     data = load_dataset(str(tmp_path), image_size=20, max_bad_fraction=0.05)
-    assert sorted(pathlib.Path(path).name for path, _ in data.unreadable) == ["cut.png", "empty.jpg"]
+    assert sorted(pathlib.Path(path).name for path, _ in data.unreadable) == ["cut.png", "empty.jpg", "float.tif", "phone.heic"]
     assert sum(len(data.split(s)) for s in datasets.SPLITS) == 120
 
 
@@ -177,7 +180,17 @@ def test_mixed_kinds_train(tmp_path):
     image.convert("RGBA").save(tmp_path / "cat" / "rgba.png")
     image.convert("P").save(tmp_path / "cat" / "palette.gif")
     image.convert("L").save(tmp_path / "dog" / "gray.jpg")
+    for name in (
+        "web.webp",
+        "tiff.tif",
+        "scan.tiff",
+        "jpeg.jfif",
+        "portable.ppm",
+        *["av.avif"] * features.check("avif"),
+    ):
+        image.save(tmp_path / "dog" / name)
     data = load_dataset(str(tmp_path), image_size=64)
+    assert len(data.train) + len(data.validation) + len(data.test) == 33 + features.check("avif")
     assert not data.train.plain.all()
     images, _ = collect(data.training(2, 0, 0, augment="resized_crop_flip"))
     assert images.shape[1:] == (64, 64, 3)
