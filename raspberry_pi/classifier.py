@@ -174,7 +174,8 @@ def read_contract(path, shape, classes, labels=None, probabilities=False):
     if labels:
         contract = dataclasses.replace(contract, labels=tuple(labels))
     if len(contract.labels) != classes:
-        raise ValueError(f"{path}: it tells {classes} classes apart, got {len(contract.labels)} labels")
+        names = ", ".join(contract.labels[:3])
+        raise ValueError(f"{path}: it tells {classes} classes apart, got {len(contract.labels)} labels: {names}, …")
     return contract
 
 

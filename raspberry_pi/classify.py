@@ -66,14 +66,17 @@ def main():
 
 
 def read_labels(parser, path):
-    """Class names of a file, one a line, or None without one."""
+    """Class names of a file, one a line, or None without one; a byte order mark and empty lines at the end are none."""
     if path is None:
         return None
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().splitlines()
+        with open(path, encoding="utf-8-sig") as file:
+            names = [line.strip() for line in file.read().rstrip().split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         command_line.fail(parser, f"--labels={path}: {error}; expected a text file with one class name a line")
+    if "" in names:
+        command_line.fail(parser, f"--labels={path}: line {names.index('') + 1} is empty; expected a class name a line")
+    return names
 
 
 def classify(reader, paths, chosen):

@@ -4,12 +4,15 @@ import pathlib
 
 from PIL import Image
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif"),
+    *(".webp", ".avif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
+Image.init()  # all decoders now: else the first picture's time holds the import of its own
+FORMATS = tuple(f for f in ("JPEG", "PNG", "BMP", "GIF", "WEBP", "AVIF", "TIFF", "PPM") if f in Image.OPEN)
 # A phone's pictures pass; a small file that unpacks into gigabytes does not.
 MAX_PIXELS = 64_000_000
 CAMERA_SIZE = (640, 480)
-Image.preinit()  # else the first picture's time holds the import of its decoder
 
 
 class PictureError(ValueError):

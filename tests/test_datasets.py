@@ -159,7 +159,8 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path):
     assert "empty.jpg: empty file" in str(error.value)
     assert "cut.png" in str(error.value)
     data = load_dataset(str(tmp_path), image_size=20, max_bad_fraction=0.05)
-    assert sorted(pathlib.Path(path).name for path, _ in data.unreadable) == ["cut.png", "empty.jpg", "float.tif", "phone.heic"]
+    names = sorted(pathlib.Path(path).name for path, _ in data.unreadable)
+    assert names == ["cut.png", "empty.jpg", "float.tif", "phone.heic"]
     assert sum(len(data.split(s)) for s in datasets.SPLITS) == 120
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from edge import ROOT, run
-from PIL import Image
+from PIL import Image, features
 
 from export import metadata
+from keras_resnet import class_folders
 from raspberry_pi.classifier import Classifier
 
 INT8 = "resnet8-int8-ptq.tflite"
@@ -70,6 +71,17 @@ def test_folder_with_broken_pictures(folder, models, pictures):
         assert answer["top"][0] == {"label": label, "probability": round(probability, 6)}
 
 
+def test_pictures_of_every_kind(folder, models, pictures):
+    kinds = [suffix for suffix in class_folders.SUFFIXES if suffix != ".avif" or features.check("avif")]
+    (folder / "kinds").mkdir()
+    for suffix in kinds:
+        path = folder / "kinds" / f"0{suffix}"
+        Image.open(pictures / "00.png").convert("L").save(path, {".pnm": "PPM", ".jfif": "JPEG"}.get(suffix))
+    result = run(folder, "classify.py", models / INT8, folder / "kinds", "--csv", "--top=1")
+    assert result.returncode == 0, result.stderr
+    assert len(list(csv.DictReader(io.StringIO(result.stdout)))) == len(kinds)
+
+
 def test_more_pictures_than_one_batch(folder, models, pictures):
     for i in range(70):
         shutil.copy(pictures / f"{i % 16:02}.png", pictures / f"copy{i:02}.png")
@@ -92,13 +104,18 @@ def test_more_pictures_than_one_batch(folder, models, pictures):
         (["MODEL", "PICTURE", "--json", "--csv"], "not allowed with argument"),
         (["MODEL", "PICTURE", "--serve"], "pictures go with neither --camera nor --serve"),
         (["MODEL", "PICTURE", "--labels=none.txt"], "--labels=none.txt"),
-        (["MODEL", "PICTURE", "--labels=requirements.txt"], "it tells 10 classes apart, got 4 labels"),
+        (
+            ["MODEL", "PICTURE", "--labels=requirements.txt"],
+            "10 classes apart, got 4 labels: ai-edge-litert==2.3.0, numpy==",
+        ),
+        (["MODEL", "PICTURE", "--labels=gap.txt"], "gap.txt: line 2 is empty; expected a class name a line"),
         (["MODEL", "--camera", "--device=none.avi"], "camera"),  # none is there, or nothing that could read one
         (["MODEL", "--serve", "--host=256.0.0.1"], "256.0.0.1:8000"),
         (["MODEL", "--serve", "--port=99999"], "127.0.0.1:99999"),
     ],
 )
 def test_bad_input(folder, models, pictures, arguments, sentence):
+    (folder / "gap.txt").write_text("zero\n\none\n")
     names = {"MODEL": models / INT8, "PICTURE": pictures / "00.png"}
     result = run(folder, "classify.py", *(names.get(a, a) for a in arguments))
     assert result.returncode == 2 and sentence in result.stderr
@@ -112,11 +129,15 @@ def test_without_the_libraries(folder, models, pictures):
 
 def test_labels_of_a_file_come_first(folder, models, pictures):
     names = [f"digit {i}" for i in range(10)]
-    (folder / "names.txt").write_text("\n".join(names) + "\n")
+    # As Windows' editor saves it, with a byte order mark, and with lines too many.
+    (folder / "names.txt").write_bytes(("\ufeff" + "\r\n".join(names) + "\r\n\r\n").encode())
     answer = json.loads(
-        run(folder, "classify.py", models / INT8, pictures / "00.png", "--labels=names.txt", "--json").stdout
+        run(
+            folder, "classify.py", models / INT8, pictures / "00.png", "--labels=names.txt", "--json", "--top=10"
+        ).stdout
     )
     assert answer["top"][0]["label"] == "digit " + expected(models / INT8, pictures / "00.png")[0][0]
+    assert {entry["label"] for entry in answer["top"]} == set(names)
 
 
 def test_camera_is_a_video_file_here(folder, models, pictures):
