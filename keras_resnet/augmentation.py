@@ -83,7 +83,7 @@ def random_resized_crop(encoded, contract, seed, area=(0.08, 1.0), aspect=(3 / 4
     shape = tf.cond(
         is_jpeg,
         lambda: tf.io.extract_jpeg_shape(encoded),
-        lambda: tf.shape(preprocessing.decode_exactly(encoded, contract.channels)),
+        lambda: tf.shape(preprocessing.decode_exactly(encoded, 3)),
     )
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
         shape,
@@ -98,9 +98,9 @@ def random_resized_crop(encoded, contract, seed, area=(0.08, 1.0), aspect=(3 / 4
     top, left, height, width = begin[0], begin[1], size[0], size[1]
     image = tf.cond(
         is_jpeg,
-        lambda: tf.image.decode_and_crop_jpeg(
-            encoded, [top, left, height, width], contract.channels, dct_method="INTEGER_ACCURATE"
-        ),
-        lambda: tf.slice(preprocessing.decode_exactly(encoded, contract.channels), begin, size),
+        lambda: tf.image.decode_and_crop_jpeg(encoded, [top, left, height, width], 3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.slice(preprocessing.decode_exactly(encoded, 3), begin, size),
     )
+    if contract.channels == 1:
+        image = preprocessing.gray(image)
     return tf.ensure_shape(preprocessing.resize(image, contract.shape[:2]), contract.shape)

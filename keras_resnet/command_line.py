@@ -12,7 +12,12 @@ from keras_resnet.recipes import RECIPES, Recipe
 
 FLAGS = flags.FLAGS
 flags.disclaim_key_flags()  # they count as the script's own, so that its --help lists them
-_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+_DEFINE = {
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+    int | str: flags.DEFINE_string,
+}
 
 
 def define_flags():

@@ -7,6 +7,7 @@ function of (seed, step), so that a run can begin anywhere.
 import dataclasses
 import functools
 import importlib.resources
+import math
 import os
 import pathlib
 import socket
@@ -18,7 +19,7 @@ from PIL import Image
 
 from keras_resnet import augmentation, folders, preprocessing
 from keras_resnet.preprocessing import ImageContract
-from keras_resnet.recipes import is_folder
+from keras_resnet.recipes import height_and_width, is_folder
 
 IN_MEMORY_BYTES = 2**30
 # In the making at a time; said, not tuned (see `_untuned`).
@@ -208,7 +209,7 @@ class Data:
         return np.concatenate([images for images, _ in batches.as_numpy_iterator()])[:count]
 
 
-def load_dataset(name="cifar10", data_dir=None, image_size=0, crop_fraction=1.0, max_bad_fraction=0.01):
+def load_dataset(name="cifar10", data_dir=None, image_size=0, crop_fraction=1.0, max_bad_fraction=0.01, channels=0):
     """Loads an image-classification data set.
 
     A split that the source lacks is drawn from its training pictures by a fixed seed, class by class: a tenth of them
@@ -218,9 +219,11 @@ def load_dataset(name="cifar10", data_dir=None, image_size=0, crop_fraction=1.0,
         name: `digits`; a folder with a folder per class (or with `train`, `validation`/`val`, `test` folders of such);
             or a TFDS name.
         data_dir: where TFDS keeps its data. It downloads only what is not there.
-        image_size: side of the network's input; 0 for the data set's own size, 224 where its sizes vary.
+        image_size: of the network's input, 224 or "240x320" (height x width); 0 for the data set's own, 224 where its
+            sizes vary.
         crop_fraction: the contract's.
         max_bad_fraction: unreadable pictures of a folder that may be left out.
+        channels: 3 (RGB) or 1 (gray); 0 for the data set's own, which are 3 for a folder.
 
     Returns:
         `Data`.
@@ -228,11 +231,13 @@ def load_dataset(name="cifar10", data_dir=None, image_size=0, crop_fraction=1.0,
     Raises:
         ValueError: it can't be had (`DataError`), or can't be learned from.
     """
+    size = height_and_width(image_size)
     if name == "digits":
-        return _digits(image_size or 32, crop_fraction)
+        return _digits(size or (32, 32), channels or 3, crop_fraction)
     if is_folder(name):
-        return _folder(pathlib.Path(name).expanduser(), image_size or 224, crop_fraction, max_bad_fraction)
-    return _tfds(name, data_dir, image_size, crop_fraction)
+        shape = *(size or (224, 224)), channels or 3
+        return _folder(pathlib.Path(name).expanduser(), shape, crop_fraction, max_bad_fraction)
+    return _tfds(name, data_dir, size, channels, crop_fraction)
 
 
 def shuffled(size, seed, epoch):
@@ -313,11 +318,11 @@ def _complete(splits, fraction=0.1):
     return splits
 
 
-def _digits(size, crop_fraction):
+def _digits(size, channels, crop_fraction):
     with importlib.resources.files("keras_resnet").joinpath("data/digits.npz").open("rb") as file:
         saved = np.load(file)
         pictures, labels = saved["images"], saved["labels"].astype(np.int64)
-    contract = ImageContract(size, size, 3, tuple("0123456789"), crop_fraction)
+    contract = ImageContract(*size, channels, tuple("0123456789"), crop_fraction)
     splits = _complete({"train": Arrays(_prepared(pictures, contract), labels)}, 0.2)
     return Data("digits", contract, **splits)
 
@@ -329,12 +334,12 @@ def _prepared(pictures, contract):
     return np.stack([contract.picture(Image.fromarray(np.squeeze(picture))) for picture in pictures])
 
 
-def _folder(root, size, crop_fraction, max_bad_fraction):
+def _folder(root, shape, crop_fraction, max_bad_fraction):
     found = folders.scan(root, max_bad_fraction)
-    contract = ImageContract(size, size, 3, found.classes, crop_fraction)
+    contract = ImageContract(*shape, found.classes, crop_fraction)
     splits = {name: Files(*columns) for name, columns in found.splits.items()}
     total = sum(map(len, splits.values()))
-    if size < 64 and total * size * size * 3 <= IN_MEMORY_BYTES:
+    if min(shape[:2]) < 64 and total * math.prod(shape) <= IN_MEMORY_BYTES:
         splits = {name: _read_files(source, contract) for name, source in splits.items()}
     return Data(str(root), contract, **_complete(splits), unreadable=found.unreadable)
 
@@ -347,13 +352,12 @@ def _read_files(source, contract):
     return Arrays(np.stack([read(path) for path in source.paths]), source.labels)
 
 
-def _tfds(name, data_dir, size, crop_fraction):
+def _tfds(name, data_dir, size, channels, crop_fraction):
     builder = _builder(name, data_dir)
     image, label = keys = _keys(builder)
     shape = builder.info.features[image].shape
-    side = size or (224 if None in shape[:2] else 0)
-    height, width = (side, side) if side else shape[:2]
-    channels = shape[2] if shape[2] in (1, 3) else 3
+    height, width = size or ((224, 224) if None in shape[:2] else shape[:2])
+    channels = channels or (shape[2] if shape[2] in (1, 3) else 3)
     contract = ImageContract(height, width, channels, tuple(builder.info.features[label].names), crop_fraction)
     names = _tfds_splits(builder)
     total = sum(builder.info.splits[split].num_examples for split in names.values())

@@ -159,13 +159,22 @@ def decode_exactly(encoded, channels):
     import tensorflow as tf
 
     def jpeg():  # the default DCT is a faster one that differs from Pillow's
-        return tf.io.decode_jpeg(encoded, channels, dct_method="INTEGER_ACCURATE")
+        return tf.io.decode_jpeg(encoded, 3, dct_method="INTEGER_ACCURATE")
 
     def other():
-        return tf.io.decode_image(encoded, channels, expand_animations=False)
+        return tf.io.decode_image(encoded, 3, expand_animations=False)
 
-    image = tf.cond(tf.io.is_jpeg(encoded), jpeg, other)
-    return tf.ensure_shape(image, (None, None, channels))
+    image = tf.ensure_shape(tf.cond(tf.io.is_jpeg(encoded), jpeg, other), (None, None, 3))
+    return gray(image) if channels == 1 else image
+
+
+def gray(image):
+    """Pillow's conversion of a uint8 RGB tensor (…, 3) to gray (…, 1), exactly; TensorFlow's decoders have another."""
+    import tensorflow as tf
+
+    # Whole numbers below 2**24, which float32 holds; in integers it takes seven times as long.
+    luma = tf.tensordot(tf.cast(image, tf.float32), tf.constant([[19595.0], [38470.0], [7471.0]]), 1)
+    return tf.cast((luma + 2**15) / 2**16, tf.uint8)
 
 
 def upright(image, channels=3):

@@ -6,6 +6,7 @@ It loads nothing, so that flags are checked at once: `train.py` makes one flag o
 import dataclasses
 import math
 import os
+import re
 
 from keras_resnet import depths
 
@@ -36,7 +37,10 @@ class Recipe:
         "TFDS name (cifar10, cifar100, imagenet2012, tf_flowers, …), a folder with a folder per class, or digits.",
     )
     data_dir: str = option("", "Where TFDS keeps or puts its data; by default TFDS's own folder (TFDS_DATA_DIR).")
-    image_size: int = option(0, "Side of the network's input in pixels; 0: the data set's own size, else 224.")
+    image_size: int | str = option(
+        0, "The network's input in pixels, a side (224) or height x width (240x320); 0: the data set's own, else 224."
+    )
+    channels: int = option(0, "3: colour, 1: gray, 0: the data set's own; a folder's are 3.", (0, 1, 3))
     crop_fraction: float = option(1.0, "Part of the resized picture's side that the evaluation crop keeps.")
     augmentation: str = option(
         "crop_flip",
@@ -100,6 +104,11 @@ class Recipe:
     )
     compile: str = option("auto", "XLA; auto: on one GPU.", ("auto", "xla", "none"))
 
+    def __post_init__(self):
+        side, *other = str(self.image_size).split("x")
+        if side.isdecimal() and other in ([], [side]):  # 224, "224" and "224x224" are one recipe
+            object.__setattr__(self, "image_size", int(side))
+
     def check(self):
         """Raises ValueError, with what was received, what was expected and what to type, for a field that can't be."""
         for field in dataclasses.fields(self):
@@ -108,12 +117,14 @@ class Recipe:
                 raise ValueError(f"--{field.name}={value}: choose {', '.join(map(str, choices))}")
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"--{field.name}={value}: expected a finite number")
+            if any("\ud800" <= c <= "\udfff" for c in str(value)):  # what Python makes of bytes that are no text
+                raise ValueError(f"--{field.name}={os.fsencode(value)}: expected UTF-8; rename it")
+        height_and_width(self.image_size)
         try:
             depths.layout(self.depth)
         except ValueError as error:
             raise ValueError(f"--{error}") from None
         for name, holds, expected in (
-            ("image_size", self.image_size >= 0, "0 (the data set's own size) or pixels, as 224"),
             ("crop_fraction", 0 < self.crop_fraction <= 1, "more than 0 and at most 1, as 0.875"),
             ("max_bad_fraction", 0 <= self.max_bad_fraction < 1, "at least 0 and less than 1, as 0.01"),
             ("width", self.width > 0, "a positive factor, as 0.5 or 2"),
@@ -175,6 +186,22 @@ class Recipe:
         ]
 
 
+def height_and_width(image_size):
+    """The sides of an image size, 224 or "240x320", in pixels; None for 0, which leaves them to the data set.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    sides = str(image_size).split("x")
+    if str(image_size) == "0":
+        return None
+    if len(sides) > 2 or not all(re.fullmatch("[1-9][0-9]*", side) for side in sides):
+        raise ValueError(
+            f"--image_size={image_size}: expected pixels, as 224, height x width, as 240x320, or 0 (the data set's own)"
+        )
+    return int(sides[0]), int(sides[-1])
+
+
 def is_folder(dataset):
     """Whether a `dataset` names a folder rather than a TFDS data set (`name`, `name/config:1.0.0`)."""
     return os.path.isdir(dataset) or dataset.startswith((".", "/", "~")) or dataset.endswith("/")
@@ -189,6 +216,16 @@ RECIPES = {
         batch_size=32,
         schedule="one_cycle",
         warmup=0.2,
+        weight_decay=5e-4,
+        augmentation="shift",
+    ),
+    # One cycle as in cifar10_fast. Digits and letters must not be mirrored.
+    "mnist": Recipe(
+        dataset="mnist",
+        epochs=20,
+        schedule="one_cycle",
+        warmup=0.15,
+        learning_rate=0.15,
         weight_decay=5e-4,
         augmentation="shift",
     ),
@@ -213,11 +250,19 @@ RECIPES = {
 }
 
 
+# TFDS sets of small pictures, and those of them that show digits and letters.
+SMALL_PICTURES = ("cifar10", "cifar100", "fashion_mnist")
+CHARACTERS = ("mnist", "mnist_corrupted", "kmnist", "emnist", "svhn_cropped", "cmaterdb", "binary_alpha_digits")
+
+
 def default_recipe(dataset):
-    """The name of the recipe that fits a data set when none is asked for."""
-    if dataset in ("", "cifar10", "cifar100"):
+    """The name of the recipe that fits a data set when none is asked for, whatever its version and configuration."""
+    name = "" if is_folder(dataset) else re.split("[:/]", dataset)[0]
+    if name in SMALL_PICTURES or not dataset:
         return "cifar10"
-    return dataset if dataset in RECIPES else "imagenet"
+    if name in CHARACTERS:
+        return "mnist"
+    return "digits" if dataset == "digits" else "imagenet"
 
 
 def continued(recipe, init, quantize):

@@ -294,8 +294,8 @@ def load_data(recipe, run):
         DataError: the data can't be had or learned from.
         RunError: it is not the data any more that the run began with.
     """
-    source = {k: getattr(recipe, k) for k in ("data_dir", "image_size", "crop_fraction", "max_bad_fraction")}
-    data = load_dataset(recipe.dataset, **source)
+    fields = ("data_dir", "image_size", "crop_fraction", "max_bad_fraction", "channels")
+    data = load_dataset(recipe.dataset, **{name: getattr(recipe, name) for name in fields})
     if data.unreadable:
         print(f"{len(data.unreadable)} pictures can't be read and are left out:")
         print(report_files(data.unreadable), flush=True)

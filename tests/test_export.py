@@ -19,7 +19,7 @@ from PIL import Image
 
 from export import conversion, golden, metadata
 from export.exporting import Export
-from keras_resnet import files, recipes, training
+from keras_resnet import evaluation, files, preprocessing, recipes, training
 from keras_resnet.datasets import load_dataset
 from keras_resnet.preprocessing import ImageContract, normalize
 from raspberry_pi import classifier
@@ -44,6 +44,43 @@ def run_dir(tmp_path_factory):
     assert result.returncode == 0, result.stderr
     (path / "printed.txt").write_text(result.stdout)
     return path
+
+
+def test_wide_gray_pictures_end_to_end(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(24):
+        path = tmp_path / "photos" / ("cat", "dog")[i % 2] / f"{i}{('.jpg', '.png', '.webp')[i % 3]}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (60 + i, 90, 3), np.uint8)).save(path)
+    recipe = recipes.Recipe(
+        dataset=f"{tmp_path}/photos/",
+        image_size="48x64",
+        channels=1,
+        crop_fraction=0.875,
+        depth=8,
+        epochs=1,
+        batch_size=4,
+        augmentation="crop_flip_cutout",
+    )
+    run_dir = tmp_path / "run"
+    training.train(recipe, run_dir)
+    evaluation.report(run_dir, "validation")
+    result = export(run_dir, "--formats=float32,int8-ptq", "--calibration=8")
+    assert result.returncode == 0, result.stderr
+    data = load_dataset(recipe.dataset, image_size="48x64", channels=1, crop_fraction=0.875)
+    pixels = np.concatenate([batch for batch, _ in data.test.batches(data.contract, 8)])
+    logits = training.load_model(run_dir / "model.keras").predict(normalize(pixels), verbose=0)
+    for name, error in (("float32", 1e-4), ("int8-ptq", 0.2 * np.abs(logits).max())):
+        reader = Classifier(file(run_dir, name))
+        assert reader.contract.shape == (48, 64, 1)
+        made = np.array([reader.dequantize(reader.run(picture)) for picture in pixels])
+        np.testing.assert_allclose(made, logits, atol=error)
+        # A wide picture as it lies on a disk, in colour, through all of the reader and through all of training.
+        path = sorted((tmp_path / "photos" / "cat").iterdir())[0]
+        with Image.open(path) as image:
+            prepared, _ = reader.prepare(image)
+        encoded = path.read_bytes() if path.suffix != ".webp" else preprocessing.plain_bytes(path)
+        np.testing.assert_array_equal(prepared, reader.quantize(data.contract.decode(encoded).numpy()))
 
 
 def file(run_dir, name):

@@ -35,6 +35,11 @@ def test_the_papers_cifar10():
         ("decay_at", "half", "--decay_at=half: expected rising parts"),
         ("dataset", "no/such/", "--dataset=no/such/: no such folder"),
         ("seed", -1, "--seed=-1: expected 0 to 2147483647"),
+        ("image_size", -1, "--image_size=-1: expected pixels, as 224, height x width, as 240x320, or 0"),
+        ("image_size", "240x", "--image_size=240x: expected pixels"),
+        ("image_size", "0x20", "--image_size=0x20: expected pixels"),
+        ("channels", 4, "--channels=4: choose 0, 1, 3"),
+        ("dataset", "caf\udce9/", r"--dataset=b'caf\xe9/': expected UTF-8; rename it"),
         ("crop_fraction", 0.0, "--crop_fraction=0.0: expected more than 0"),
     ],
 )
@@ -52,6 +57,15 @@ def test_differences_name_the_flags():
     assert Recipe(depth=20).differences(saved) == []
 
 
+def test_one_size_has_one_spelling():
+    saved = dataclasses.asdict(Recipe(image_size=224))
+    assert saved["image_size"] == 224  # as it was before there were two sides
+    assert Recipe(image_size="224").differences(saved) == Recipe(image_size="224x224").differences(saved) == []
+    assert Recipe(image_size="240x320").differences(saved) == ["--image_size=240x320 (it has 224)"]
+    sizes = [recipes.height_and_width(size) for size in (0, 224, "240x320")]
+    assert sizes == [None, (224, 224), (240, 320)]
+
+
 def test_what_a_continued_recipe_learns():
     origin = dataclasses.replace(RECIPES["cifar10_fast"], init="a", teacher="b,c")
     assert origin.teachers == ["b", "c"]
@@ -60,12 +74,17 @@ def test_what_a_continued_recipe_learns():
     assert recipes.continued(origin, "d", "none").teachers == ["b", "c"]
 
 
-def test_default_recipe_follows_the_data_set():
-    names = {dataset: recipes.default_recipe(dataset) for dataset in ("", "digits", "cifar100", "imagenet2012", "a/")}
-    assert names == {
-        "": "cifar10",
-        "digits": "digits",
-        "cifar100": "cifar10",
-        "imagenet2012": "imagenet",
-        "a/": "imagenet",
-    }
+def test_default_recipe_follows_the_data_set(tmp_path, monkeypatch):
+    for name, datasets in {
+        "cifar10": ("", "cifar10", "cifar10:3.0.2", "cifar100", "fashion_mnist", "fashion_mnist:3.*.*"),
+        "mnist": ("mnist", "mnist:3.0.1", "kmnist", "emnist/letters:3.1.0", "svhn_cropped"),
+        "digits": ("digits",),
+        "imagenet": ("imagenet2012", "tf_flowers", "a/", "./mnist", "cifar10_fast"),
+    }.items():
+        assert {recipes.default_recipe(dataset) for dataset in datasets} == {name}
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mnist").mkdir()  # a folder of that name is what would be read
+    assert recipes.default_recipe("mnist") == "imagenet"
+    characters = RECIPES["mnist"]
+    assert (characters.depth, characters.stem, characters.image_size) == (20, "auto", 0)
+    assert "flip" not in characters.augmentation
