@@ -265,6 +265,18 @@ def default_recipe(dataset):
     return "digits" if dataset == "digits" else "imagenet"
 
 
+# Fewer steps an epoch, of more pictures than a small batch has, and a hint is printed.
+FEW_STEPS, SMALL_BATCH = 8, 16
+
+
+def smaller_batch(recipe, pictures):
+    """The flags of a batch that few pictures fill more often, the learning rate in proportion (Goyal et al. 2017)."""
+    batch = recipe.batch_size
+    while batch > pictures or (batch > SMALL_BATCH and pictures // batch < FEW_STEPS):
+        batch //= 2
+    return f"--batch_size={batch} --learning_rate={recipe.learning_rate * batch / recipe.batch_size:.2g}"
+
+
 def continued(recipe, init, quantize):
     """The recipe of a short training from a finished run's weights, quantized or, as its control, in float.
 

@@ -22,6 +22,7 @@ from keras_resnet import (
     files,
     normalization,
     optimization,
+    recipes,
     runs,
 )
 from keras_resnet.datasets import DataError, load_dataset
@@ -137,7 +138,8 @@ class Trainer:
         self.steps = len(self.data.train) // recipe.batch_size
         if not self.steps:
             raise DataError(
-                f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures"
+                f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures; "
+                f"try {recipes.smaller_batch(recipe, len(self.data.train))}"
             )
         self.validation = self.data.evaluation("validation")
         self.model, teachers = build_model(recipe, self.data)
@@ -172,6 +174,9 @@ class Trainer:
         print(f"{self.model.name}: {self.model.count_params():,} parameters", flush=True)
         if progress.step:
             print(f"continues at step {progress.step:,} of {recipe.epochs * self.steps:,}", flush=True)
+        elif self.steps < recipes.FEW_STEPS and recipe.batch_size > recipes.SMALL_BATCH:
+            would_do = recipes.smaller_batch(recipe, len(self.data.train))
+            print(f"few steps an epoch: {self.steps}; more would be made by {would_do}", flush=True)
         runs.begin(self.run, recipe, self.data, self.hardware)
         if progress.history:  # a kill may have come between the last checkpoint and its row
             write_history(self.run.history, progress.history)

@@ -88,3 +88,9 @@ def test_default_recipe_follows_the_data_set(tmp_path, monkeypatch):
     characters = RECIPES["mnist"]
     assert (characters.depth, characters.stem, characters.image_size) == (20, "auto", 0)
     assert "flip" not in characters.augmentation
+
+
+@pytest.mark.parametrize(("pictures", "batch"), [(1, 1), (5, 4), (20, 16), (90, 16), (255, 16), (256, 32), (3000, 256)])
+def test_few_pictures_are_offered_a_batch_that_fits(pictures, batch):
+    would_do = recipes.smaller_batch(RECIPES["imagenet"], pictures)
+    assert would_do == f"--batch_size={batch} --learning_rate={0.1 * batch / 256:.2g}"

@@ -339,8 +339,10 @@ def test_tensorboard_files_hold_what_they_should(whole):
 
 def test_run_needs_more_pictures_than_a_batch(tmp_path):
     output = finish(tmp_path / "run", "--batch_size=4000", status=2)
-    assert "--batch_size=4000: there are only 1151 training pictures" in output
+    assert "--batch_size=4000: there are only 1151 training pictures; try --batch_size=125 --learning" in output
     assert not (tmp_path / "run").exists()
+    output = finish(tmp_path / "run", "--batch_size=600", "--epochs=1")
+    assert "few steps an epoch: 1; more would be made by --batch_size=75 --learning_rate=0.013" in output
 
 
 def test_full_disk_leaves_nothing_half_written(tmp_path, small_disk):
