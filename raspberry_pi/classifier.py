@@ -10,10 +10,13 @@ import struct
 import sys
 import time
 import zipfile
+import zlib
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image, ImageOps
+
+MAX_FILES = 1 << 24  # unpacked bytes of all files behind a model: 16 MiB, a thousand times what labels need
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,14 +86,10 @@ class Classifier:
             self.interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"{path}: no .tflite that LiteRT can run ({str(error).splitlines()[0]})") from error
-        self.input, self.output = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
-        shape = tuple(int(n) for n in self.input["shape"])
-        made = tuple(int(n) for n in self.output["shape"])
-        if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3) or len(made) != 2:
-            raise ValueError(
-                f"{path}: it makes {made} of {shape}; expected (1, classes) of one picture (1, height, width, 1 or 3)"
-            )
-        self.contract = read_contract(path, shape[1:], made[1], labels, ends_in_softmax(self.interpreter))
+        self.input, self.output = _tensors(path, self.interpreter)
+        shape, classes = tuple(int(n) for n in self.input["shape"][1:]), int(self.output["shape"][1])
+        probabilities = ends_in_softmax(self.interpreter)
+        self.contract = read_contract(path, shape, classes, labels, probabilities, self.input)
 
     def quantize(self, pixels):
         """Turns uint8 pixels (height, width, channels) into the input tensor's type, exactly where the scale allows."""
@@ -98,7 +97,7 @@ class Classifier:
         x = (pixels.astype(np.float32) - self.contract.mean) / self.contract.std
         if kind == np.float32:
             return x
-        scale, zero = self.input["quantization"]
+        scale, zero = quantization(self.input)
         limits = np.iinfo(kind)
         return np.clip(np.round(x / scale) + zero, limits.min, limits.max).astype(kind)
 
@@ -116,16 +115,21 @@ class Classifier:
         """Turns an output tensor into float32 logits (or probabilities, where the network ends with them)."""
         if output.dtype == np.float32:
             return output
-        scale, zero = self.output["quantization"]
+        scale, zero = quantization(self.output)
         return ((output.astype(np.float32) - zero) * scale).astype(np.float32)
 
     def probabilities(self, output):
-        """Probabilities (classes,) of an output tensor."""
+        """Probabilities (classes,) of an output tensor; raises ValueError where one is no number."""
         values = self.dequantize(output).astype(np.float64)
-        if self.contract.output != "logits":
-            return values
-        exponentials = np.exp(values - values.max())
-        return exponentials / exponentials.sum()
+        if self.contract.output == "logits":
+            with np.errstate(invalid="ignore"):  # infinity less infinity is said below
+                exponentials = np.exp(values - values.max())
+            values = exponentials / exponentials.sum()
+        if not np.isfinite(values).all():
+            raise ValueError(
+                "the network's answer is no number (NaN or infinite); its weights are damaged or it overflows"
+            )
+        return values
 
     def prepare(self, image, began=None):
         """The network's input (height, width, channels) of a `PIL.Image.Image`, and the milliseconds that it took.
@@ -153,7 +157,29 @@ class Classifier:
         return self.answer(self.prepare(image), top).top
 
 
-def read_contract(path, shape, classes, labels=None, probabilities=False):
+def _tensors(path, interpreter):
+    """LiteRT's details of the input and the first output of an image classifier; ValueError where it is none."""
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()[:1]
+    given, made = ([tuple(int(n) for n in tensor["shape"]) for tensor in tensors] for tensors in (inputs, outputs))
+    ranks, sizes = [len(shape) for shape in given + made], sum(given + made, ())
+    if ranks != [4, 2] or min(sizes) < 1 or given[0][0] != 1 or made[0][0] != 1 or given[0][3] not in (1, 3):
+        raise ValueError(
+            f"{path}: it makes {made} of {given}; expected (1, classes) of one picture (1, height, width, 1 or 3)"
+        )
+    for tensor in (*inputs, *outputs):
+        if tensor["dtype"] not in (np.float32, np.uint8, np.int8, np.int16):
+            kind = np.dtype(tensor["dtype"]).name
+            raise ValueError(f"{path}: a tensor of {kind} comes in or out; expected float32, uint8, int8 or int16")
+    return inputs[0], outputs[0]
+
+
+def quantization(tensor):
+    """(scale, zero point) of LiteRT's details of a tensor; (1, 0) where it has none."""
+    scale, zero = tensor["quantization"]
+    return (scale, zero) if scale else (1.0, 0)
+
+
+def read_contract(path, shape, classes, labels=None, probabilities=False, tensor=None):
     """The contract inside a `.tflite`; standard metadata where ours is missing; else the usual defaults, said aloud.
 
     Args:
@@ -162,44 +188,104 @@ def read_contract(path, shape, classes, labels=None, probabilities=False):
         classes: how many it tells apart.
         labels: class names that replace those in the file.
         probabilities: the network ends with a softmax; asked only where the file has no contract of ours.
+        tensor: LiteRT's details of the input; asked only where the file says nothing of its scale.
+
+    Raises:
+        ValueError: what is inside is damaged or of another network, or `labels` are not as many as the classes.
     """
     files = read_files(path)
     if "contract.json" in files:
-        contract = _saved_contract(path, files["contract.json"])
-        if (contract.height, contract.width, contract.channels) != shape:
-            raise ValueError(f"{path}: the contract inside says {contract.shape}, the network takes {shape}")
+        contract = _saved_contract(path, files["contract.json"], shape)
     else:
-        contract = _standard_contract(path, shape, classes, files, labels)
+        contract = _standard_contract(path, shape, classes, files, labels, tensor)
         contract = dataclasses.replace(contract, output="probabilities" if probabilities else "logits")
     if labels:
         contract = dataclasses.replace(contract, labels=tuple(labels))
     if len(contract.labels) != classes:
         names = ", ".join(contract.labels[:3])
         raise ValueError(f"{path}: it tells {classes} classes apart, got {len(contract.labels)} labels: {names}, …")
+    _check(path, contract)
     return contract
 
 
-def _saved_contract(path, text):
+def _saved_contract(path, text, shape):
     try:
         saved = json.loads(text)
         known = {f.name for f in dataclasses.fields(Contract)}
-        return Contract(**{**{k: v for k, v in saved.items() if k in known}, "labels": tuple(saved["labels"])})
-    except (ValueError, KeyError, TypeError) as error:
+        fields = {name: value for name, value in saved.items() if name in known}
+        fields |= {name: _one(np.atleast_1d(saved[name]).tolist()) for name in ("mean", "std") if name in saved}
+        contract = Contract(**fields | {"labels": tuple(saved["labels"])})
+        if not isinstance(saved["labels"], list) or not all(isinstance(label, str) for label in contract.labels):
+            raise TypeError("labels are no list of names")
+    # A list instead of an object, or a hundred thousand brackets.
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"{path}: the contract.json inside is damaged ({error}); export the model again") from error
+    if contract.shape != shape:
+        raise ValueError(f"{path}: the contract inside says {contract.shape}, the network takes {shape}")
+    return contract
 
 
-def _standard_contract(path, shape, classes, files, labels):
+def _check(path, contract):
+    """Refuses what no picture can be prepared by."""
+    try:
+        numbers = [np.atleast_1d(np.asarray(value, np.float32)) for value in (contract.mean, contract.std)]
+        usable = all(n.ndim == 1 and n.size in (1, contract.channels) and np.isfinite(n).all() for n in numbers)
+        usable = usable and (numbers[1] != 0).all() and 0 < contract.crop_fraction <= 1
+    except (ValueError, TypeError):
+        usable = False
+    if not usable or contract.output not in ("logits", "probabilities"):
+        raise ValueError(
+            f"{path}: it says of its pictures: mean {contract.mean}, std {contract.std}, crop "
+            f"{contract.crop_fraction}, output {contract.output!r}; expected one number or {contract.channels}, no std "
+            "of 0, a crop of more than 0 and at most 1, and logits or probabilities"
+        )
+
+
+def _standard_contract(path, shape, classes, files, labels, tensor):
     with open(path, "rb") as file:
-        scale = read_normalization(file.read())
+        content = file.read()
+    try:
+        scale = read_normalization(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if scale is None:
-        print(f"{path}: it says nothing of its scale; taking x = pixel / 127.5 - 1", file=sys.stderr)
-        scale = (127.5, 127.5)
+        scale, taken = shown_normalization(tensor)
+        print(f"{path}: it says nothing of its scale; {taken}", file=sys.stderr)
     texts = [text for name, text in files.items() if name.endswith(".txt")]
-    inside = tuple(texts[0].splitlines()) if texts else ()
+    inside = read_labels(texts[0]) if texts else ()
     if not labels and len(inside) != classes:
-        print(f"{path}: it has no {classes} labels; numbers stand for classes (--labels names them)", file=sys.stderr)
+        found = f"{path}: it has {len(inside)} labels for {classes} classes"
+        print(f"{found}; numbers stand for classes (--labels names them)", file=sys.stderr)
         inside = tuple(str(i) for i in range(classes))
     return Contract(*shape, inside, mean=scale[0], std=scale[1])
+
+
+def shown_normalization(tensor):
+    """(mean, std) of a network that says nothing of its scale, and a sentence of what is taken.
+
+    The range of an 8-bit input is what a converter saw of calibration pictures, and those hold black and white. So its
+    lowest step is a pixel of 0 and its highest one of 255, whatever x is: 0 to 1, -1 to 1, 0 to 255. That is
+    `q = pixel` for uint8 and `q = pixel - 128` for int8, exactly.
+
+    It is no proof where calibration pictures lacked black or white (contrast is then stretched), where each channel
+    has its own mean and std (their common range is taken), and of the order of channels (RGB is taken). Floats and 16
+    bits show nothing: the usual `x = pixel / 127.5 - 1` is taken.
+
+    Args:
+        tensor: LiteRT's details of the input, or None.
+    """
+    if tensor is None or tensor["dtype"] not in (np.uint8, np.int8):
+        return (127.5, 127.5), "taking x = pixel / 127.5 - 1"
+    scale, zero = quantization(tensor)
+    mean, std = float(zero - np.iinfo(tensor["dtype"]).min), 1 / scale
+    lowest, highest = (0 - mean) / std, (255 - mean) / std
+    return (mean, std), f"its 256 steps, {lowest:.4g} to {highest:.4g}, are taken for the pixels 0 to 255"
+
+
+def read_labels(text):
+    """Class names, one a line. Of a label with a line break there are two: the standard has no such label."""
+    lines = text.removeprefix("\ufeff").split("\n")  # Windows' byte order mark, and below its line ends
+    return tuple(line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1]))
 
 
 def ends_in_softmax(interpreter):
@@ -208,88 +294,120 @@ def ends_in_softmax(interpreter):
         int(i): op for op in interpreter._get_ops_details() if op["op_name"] != "DELEGATE" for i in op["outputs"]
     }
     op = made_by.get(interpreter.get_output_details()[0]["index"])
-    while op and op["op_name"] in ("QUANTIZE", "DEQUANTIZE"):
+    for _ in made_by:  # as many at most: a damaged graph may run in a circle
+        if not op or op["op_name"] not in ("QUANTIZE", "DEQUANTIZE"):
+            break
         op = made_by.get(int(op["inputs"][0]))
     return bool(op) and op["op_name"] == "SOFTMAX"
 
 
 def read_files(path):
-    """Name -> text of the files in the zip behind a model; empty where there is none."""
+    """Name -> text of the files in the zip behind a model; empty where there is none.
+
+    Raises:
+        ValueError: the zip is damaged, or more than `MAX_FILES` bytes are in it.
+    """
+    if not zipfile.is_zipfile(path):
+        return {}
+    texts, room = {}, MAX_FILES
     try:
         with zipfile.ZipFile(path) as archive:
-            return {name: archive.read(name).decode() for name in archive.namelist()}
-    except zipfile.BadZipFile:
-        return {}
+            for entry in archive.infolist():
+                if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise ValueError(f"{entry.filename} is packed in a way that phones can't read")
+                with archive.open(entry) as file:
+                    content = file.read(room + 1)  # what the directory says of its size may be a lie
+                room -= len(content)
+                if room < 0:
+                    raise ValueError(f"it holds more than {MAX_FILES:,} bytes")
+                texts[entry.filename] = content.decode(errors="replace")
+    # Encrypted, cut, of negative sizes: each has its own kind.
+    except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, RuntimeError, EOFError, OSError) as error:
+        raise ValueError(f"{path}: the zip behind the model can't be used ({error})") from error
+    return texts
 
 
 def read_normalization(content):
     """(mean, std) of the first input in the standard metadata of a `.tflite`'s bytes, or None.
 
     Flatbuffers without a library: a table's first word leads to its list of slots; a slot leads to its value.
+
+    Raises:
+        ValueError: they are damaged.
     """
-    model = _Table(content, struct.unpack_from("<I", content)[0])
-    buffers = model.vector(4)
-    for entry in model.vector(6):
-        if entry.text(0) == "TFLITE_METADATA":
-            number = entry.number(1)
-            data = buffers[number].position(0)
-            if data is None:
-                return None
-            start = data + 4
-            root = _Table(content, start + struct.unpack_from("<I", content, start)[0])
-            for unit in root.vector(3)[0].vector(2)[0].vector(4):
-                if unit.byte(0) == 1:
-                    options = unit.table(1)
-                    return tuple(_one(options.floats(slot)) for slot in (0, 1))
-    return None
+    try:
+        model = _Table.root(content, 0)
+        entry = next((entry for entry in model.vector(6) if entry.text(0) == "TFLITE_METADATA"), None)
+        data = entry and model.vector(4)[entry.number(1)].position(0)
+        if data is None:
+            return None
+        tables = [_Table.root(content, data + 4)]
+        for slot in (3, 2, 4):  # the first subgraph's first input's process units
+            tables = tables[0].vector(slot) if tables else []
+        options = next((unit.table(1) for unit in tables if unit.byte(0) == 1), None)
+        return options and tuple(_one(options.floats(slot)) for slot in (0, 1))
+    except IndexError as error:
+        raise ValueError(f"its metadata is damaged ({error}); export the model again") from error
 
 
 def _one(values):
-    """A number, or an array where channels differ."""
+    """A number, or an array where channels differ or there is none."""
     return values[0] if len(set(values)) == 1 else np.array(values, np.float32)
 
 
 class _Table:
-    """A flatbuffer table at a place of a buffer."""
+    """A flatbuffer table at a place of a buffer. Reading beyond a damaged buffer's ends is an `IndexError`."""
 
     def __init__(self, content, place):
         self.content, self.place = content, place
 
+    @classmethod
+    def root(cls, content, start):
+        return cls(content, start + cls(content, start)._read("<I", start))
+
+    def _read(self, form, place):
+        if not 0 <= place <= len(self.content) - struct.calcsize(form):
+            raise IndexError(f"it leads to byte {place} of {len(self.content)}")
+        return struct.unpack_from(form, self.content, place)[0]
+
     def _slot(self, slot):
-        vtable = self.place - struct.unpack_from("<i", self.content, self.place)[0]
-        size = struct.unpack_from("<H", self.content, vtable)[0]
-        offset = struct.unpack_from("<H", self.content, vtable + 4 + 2 * slot)[0] if 4 + 2 * slot < size else 0
+        vtable = self.place - self._read("<i", self.place)
+        size = self._read("<H", vtable)
+        offset = self._read("<H", vtable + 4 + 2 * slot) if 4 + 2 * slot < size else 0
         return self.place + offset if offset else None
 
     def position(self, slot):
         """Where a string, vector or table of a slot begins, or None."""
         place = self._slot(slot)
-        return None if place is None else place + struct.unpack_from("<I", self.content, place)[0]
+        return None if place is None else place + self._read("<I", place)
 
-    def _items(self, slot):
+    def _items(self, slot, form):
         place = self.position(slot)
-        return (0, 0) if place is None else (place + 4, struct.unpack_from("<I", self.content, place)[0])
+        if place is None:
+            return range(0)
+        start, count, size = place + 4, self._read("<I", place), struct.calcsize(form)
+        if count > (len(self.content) - start) // size:
+            raise IndexError(f"a vector of {count} items")
+        return range(start, start + size * count, size)
 
     def text(self, slot):
-        start, size = self._items(slot)
-        return self.content[start : start + size].decode()
+        places = self._items(slot, "B")
+        return self.content[places.start : places.stop].decode(errors="replace")
 
     def byte(self, slot):
         place = self._slot(slot)
-        return 0 if place is None else self.content[place]
+        return 0 if place is None else self._read("B", place)
 
     def number(self, slot):
         place = self._slot(slot)
-        return 0 if place is None else struct.unpack_from("<I", self.content, place)[0]
+        return 0 if place is None else self._read("<I", place)
 
     def table(self, slot):
-        return _Table(self.content, self.position(slot))
+        place = self.position(slot)
+        return None if place is None else _Table(self.content, place)
 
     def vector(self, slot):
-        start, size = self._items(slot)
-        places = [start + 4 * i for i in range(size)]
-        return [_Table(self.content, p + struct.unpack_from("<I", self.content, p)[0]) for p in places]
+        return [_Table(self.content, place + self._read("<I", place)) for place in self._items(slot, "<I")]
 
     def floats(self, slot):
-        start, size = self._items(slot)
-        return struct.unpack_from(f"<{size}f", self.content, start)
+        return [self._read("<f", place) for place in self._items(slot, "<f")]

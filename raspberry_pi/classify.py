@@ -89,17 +89,27 @@ def classify(reader, paths, chosen):
     # None: no bar where standard error is no terminal.
     with tqdm.tqdm(total=len(paths), unit=" images", disable=None if len(paths) > 1 else True) as bar:
         for path, ready in prepare(reader, paths, chosen.threads):
+            if not isinstance(ready, Exception):
+                ready = answered(reader, path, ready, chosen.top)
             if isinstance(ready, Exception):
                 failed += 1
                 bar.write(f"skipped: {ready}", file=sys.stderr)
             else:
                 with bar.external_write_mode():
-                    write(str(path), reader.answer(ready, chosen.top))
+                    write(str(path), ready)
             bar.update()
     if len(paths) > 1:
         speed = len(paths) / (time.perf_counter() - began)
         print(f"{len(paths)} pictures, {speed:.1f} images/s, {failed} could not be read", file=sys.stderr)
     return int(failed > 0)
+
+
+def answered(reader, name, ready, top):
+    """The `Answer` to what `prepared` made, or an error that says whose answer is no number."""
+    try:
+        return reader.answer(ready, top)
+    except ValueError as error:
+        return ValueError(f"{name}: {error}")
 
 
 def prepare(reader, paths, threads):
@@ -134,7 +144,11 @@ def watch(reader, chosen):
     frames = pictures.frames(chosen.device)
     image = next(frames)
     for number in itertools.count(1):
-        write(f"frame {number}", reader.answer(reader.prepare(image), chosen.top))
+        ready = answered(reader, f"frame {number}", reader.prepare(image), chosen.top)
+        if isinstance(ready, Exception):
+            print(f"skipped: {ready}", file=sys.stderr)
+        else:
+            write(f"frame {number}", ready)
         try:
             image = next(frames)
         except pictures.CameraError as error:  # it worked, so that its end is no bad input

@@ -9,7 +9,10 @@ import shutil
 import subprocess
 import sys
 import time
+import tracemalloc
+import zipfile
 
+import flatbuffers
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,7 +21,7 @@ from PIL import Image, features
 
 from export import metadata
 from keras_resnet import class_folders
-from raspberry_pi.classifier import Classifier
+from raspberry_pi.classifier import Classifier, read_contract, read_files, read_normalization, shown_normalization
 
 INT8 = "resnet8-int8-ptq.tflite"
 
@@ -219,20 +222,17 @@ def test_both_ways_to_import_give_the_same_reader(folder, models, pictures):
         assert run(place, "-c", code.format(module), *arguments).stdout == f"{expected(*arguments)}\n"
 
 
-def softmax_file(path, quantized):
-    """Another project's model: ends with probabilities and has standard metadata at most."""
+def softmax_file(path, calibration=None, io=tf.uint8):
+    """Another project's model: ends with probabilities and has standard metadata at most; int8 with calibration."""
     tf.keras.utils.set_random_seed(3)
     inputs = tf.keras.Input(batch_shape=(1, 16, 16, 3))
     x = tf.keras.layers.GlobalAveragePooling2D()(tf.keras.layers.Conv2D(8, 3, strides=2)(inputs))
     model = tf.keras.Model(inputs, tf.keras.layers.Dense(4, "softmax")(x))
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    if quantized:
+    if calibration is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        rng = np.random.default_rng(0)
-        converter.representative_dataset = lambda: (
-            [rng.uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32)] for _ in range(8)
-        )
-        converter.inference_input_type = converter.inference_output_type = tf.uint8
+        converter.representative_dataset = lambda: ([x[None]] for x in calibration)
+        converter.inference_input_type = converter.inference_output_type = io
     path.write_bytes(converter.convert())
     return model
 
@@ -240,7 +240,8 @@ def softmax_file(path, quantized):
 @pytest.mark.parametrize("quantized", [False, True])
 def test_probabilities_of_a_foreign_model_stay_what_they_are(tmp_path, quantized, capsys):
     path = tmp_path / "foreign.tflite"
-    model = softmax_file(path, quantized)
+    noise = np.random.default_rng(0).uniform(-1, 1, (8, 16, 16, 3)).astype(np.float32)
+    model = softmax_file(path, noise if quantized else None)
     image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8))
     reader = Classifier(path, labels=list("abcd"))
     assert "it says nothing of its scale" in capsys.readouterr().err
@@ -252,14 +253,191 @@ def test_probabilities_of_a_foreign_model_stay_what_they_are(tmp_path, quantized
         Classifier(path, labels=list("abc"))
 
 
-def test_damaged_contract(models, tmp_path):
+@pytest.mark.parametrize(("low", "high", "io"), [(0, 255, tf.int8), (0, 1, tf.uint8), (-1, 1, tf.int8)])
+def test_a_foreign_quantized_input_shows_what_a_pixel_is(tmp_path, low, high, io, capsys):
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (8, 16, 16, 3), np.uint8)
+    pictures[:, 0, 0], pictures[:, 0, 1] = 0, 255
+    path = tmp_path / "foreign.tflite"
+    model = softmax_file(path, (low + (high - low) / 255 * pictures).astype(np.float32), io)
+    reader = Classifier(path, labels=list("abcd"))
+    said = r"says nothing of its scale; its 256 steps, (\S+) to (\S+), are taken for the pixels 0 to 255"
+    steps = re.search(said, capsys.readouterr().err).groups()
+    np.testing.assert_allclose(np.array(steps, float), (low, high), atol=(high - low) / 255)
+    for picture in pictures[:4]:
+        expected_input = picture.astype(np.int16) - (128 if io == tf.int8 else 0)
+        np.testing.assert_array_equal(reader.quantize(picture), expected_input)
+        x = low + (high - low) / 255 * picture[None].astype(np.float32)
+        found = reader.probabilities(reader.run(picture))
+        np.testing.assert_allclose(found, model(x).numpy()[0], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "zero", "mean", "std"),
+    [
+        (np.int8, 1.0, -128, 0, 1),  # MLPerf Tiny's: pixels as they are
+        (np.uint8, 1 / 256, 0, 0, 256),
+        (np.int8, 1 / 128, 0, 128, 128),  # ours
+        (np.uint8, 0.0, 0, 0, 1),  # a network that casts whole numbers itself
+        (np.int16, 1 / 32768, 0, 127.5, 127.5),
+        (np.float32, 0.0, 0, 127.5, 127.5),
+    ],
+)
+def test_what_the_numbers_of_an_input_show(dtype, scale, zero, mean, std):
+    assert shown_normalization({"dtype": dtype, "quantization": (scale, zero)})[0] == (mean, std)
+
+
+def bare(models):
+    """A file without labels and contract, whose standard metadata is left."""
     content = (models / INT8).read_bytes()
-    bare = content[: content.index(b"PK\x03\x04")]
+    return content[: content.index(b"PK\x03\x04")]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("\n".join("abcdefghij"), True),
+        ("\ufeff" + "\r\n".join("abcdefghij") + "\r\n", True),
+        ("\n".join("abcdefghi\x85"), True),  # no line ends here
+        ("\n".join("abcdefghi") + "\n\n", True),  # a class without a name, but ten lines
+        ("\n".join("abcdefghi"), False),
+        ("\n".join("abcdefghijk"), False),  # a background class before or behind, who knows?
+        ("", False),
+    ],
+)
+def test_foreign_labels_count_only_if_they_are_as_many_as_the_classes(models, tmp_path, text, named, capsys):
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(metadata.append_files(bare(models), {"labels.txt": text}))
+    labels = Classifier(path).contract.labels
+    said = capsys.readouterr().err
+    if named:
+        assert labels[:9] == tuple("abcdefghi") and len(labels) == 10 and not said
+    else:
+        assert labels == tuple("0123456789")
+        count = len(text.split()) if text else 0
+        assert f"it has {count} labels for 10 classes; numbers stand for classes (--labels names them)" in said
+        assert Classifier(path, labels=list("klmnopqrst")).contract.labels[0] == "k"
+
+
+def test_damaged_contract(models, tmp_path):
     path = tmp_path / "damaged.tflite"
-    for text in ("{", '{"height": 32}', '{"height": 8, "width": 32, "channels": 3, "labels": ["a"]}'):
-        path.write_bytes(metadata.append_files(bare, {"contract.json": text}))
-        with pytest.raises(ValueError, match="contract"):
+    right = {"height": 32, "width": 32, "channels": 3, "labels": list("abcdefghij")}
+    path.write_bytes(metadata.append_files(bare(models), {"contract.json": json.dumps(right)}))
+    assert Classifier(path).contract.mean == 128
+    wrong = [
+        {"height": 8},
+        {"labels": "abcdefghij"},
+        {"labels": [1] * 10},
+        {"crop_fraction": 0},
+        {"crop_fraction": "1"},
+    ]
+    wrong += [{"mean": [1, 2]}, {"std": [1, 0, 1]}, {"std": []}, {"mean": float("nan")}, {"std": None}, {"output": "?"}]
+    texts = ["{", '{"height": 32}', "[]", "[" * 100_000, *(json.dumps(right | field) for field in wrong)]
+    for text in texts:
+        path.write_bytes(metadata.append_files(bare(models), {"contract.json": text}))
+        with pytest.raises(ValueError, match=f"{path}: (the contract|it says of its pictures|it tells 10)"):
             Classifier(path)
+
+
+def test_a_zip_behind_a_model_that_would_fill_the_memory(models, tmp_path):
+    path = tmp_path / "bomb.tflite"
+    kinds = ((zipfile.ZIP_DEFLATED, 200, "more than 16,777,216 bytes"), (zipfile.ZIP_BZIP2, 1, "phones can't"))
+    for kind, size, sentence in kinds:
+        path.write_bytes(bare(models))
+        with zipfile.ZipFile(path, "a", kind) as archive:
+            archive.writestr("notes", bytes(1 << 20))
+            archive.writestr("labels.txt", bytes(size << 20))
+        assert path.stat().st_size < 400_000
+        tracemalloc.start()
+        with pytest.raises(ValueError, match=f"bomb.tflite: the zip behind the model can't be used .*{sentence}"):
+            read_files(path)
+        assert tracemalloc.get_traced_memory()[1] < 80 << 20
+        tracemalloc.stop()
+
+
+def metadata_file(standard):
+    """A model's bytes that hold nothing but the standard's metadata, whose bytes are given, or None."""
+    b = flatbuffers.Builder(0)
+    data = b.CreateByteVector(standard) if standard else None
+    buffers = metadata._offsets(b, [metadata._table(b, 1, {}), metadata._table(b, 1, {0: data} if data else {})])
+    entry = metadata._table(b, 2, {0: b.CreateString("TFLITE_METADATA")}, None, {1: 1})
+    b.Finish(metadata._table(b, 7, {4: buffers, 6: metadata._offsets(b, [entry])}), file_identifier=b"TFL3")
+    return bytes(b.Output())
+
+
+def units(*kinds):
+    """The standard's metadata of one input with process units: kind -> means, or None for a unit without options."""
+    b = flatbuffers.Builder(0)
+    made = []
+    for kind, means in kinds:
+        options = {} if means is None else {1: metadata._table(b, 2, dict.fromkeys((0, 1), metadata._floats(b, means)))}
+        made.append(metadata._table(b, 2, options, {0: kind}))
+    picture = metadata._table(b, 7, {4: metadata._offsets(b, made)})
+    graph = metadata._table(b, 10, {2: metadata._offsets(b, [picture])})
+    b.Finish(metadata._table(b, 8, {3: metadata._offsets(b, [graph])}))
+    return bytes(b.Output())
+
+
+def test_metadata_that_says_less_than_ours(models):
+    content = bare(models)
+    assert read_normalization(content) == (128.0, 128.0)
+    assert read_normalization(content.replace(b"TFLITE_METADATA", b"OTHER__METADATA")) is None
+    b = flatbuffers.Builder(0)
+    b.Finish(metadata._table(b, 8, {0: b.CreateString("a name")}))
+    for standard in (None, bytes(b.Output()), units(), units((2, [1.0])), units((1, None))):
+        assert read_normalization(metadata_file(standard)) is None
+    assert read_normalization(metadata_file(units((2, [1.0]), (1, [3.0])))) == (3.0, 3.0)
+    mean, _ = read_normalization(metadata_file(units((1, [1.0, 2.0, 3.0]))))
+    assert mean.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("means", [[], [1.0, 2.0], [0.0], [float("nan")]])
+def test_a_scale_that_no_picture_can_have(tmp_path, means):
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(metadata_file(units((1, means))))
+    with pytest.raises(ValueError, match=r"foreign\.tflite: it says of its pictures: mean"):
+        read_contract(path, (32, 32, 3), 10)
+
+
+def test_a_damaged_file_never_ends_in_another_error(models, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    whole, path, refused = (models / INT8).read_bytes(), tmp_path / "damaged.tflite", 0
+    start = whole.index(b"PK\x03\x04")
+    for turn in range(500):
+        content = bytearray(whole if turn % 2 else whole[:start])
+        places = rng.integers(0, 3000, 20)  # most of what is read lies at both ends
+        for place in np.where(rng.integers(0, 2, 20), places, len(content) - 1 - places):
+            content[place] = rng.integers(0, 256)
+        path.write_bytes(content[: rng.integers(1, len(content))] if turn % 10 == 0 else content)
+        try:
+            read_contract(path, (32, 32, 3), 10)
+        except ValueError as error:
+            assert str(error).startswith(f"{path}: ")
+            refused += 1
+    assert 100 < refused < 500
+
+
+def test_an_answer_that_is_no_number_is_a_sentence(models):
+    reader = Classifier(models / "resnet8-float32.tflite")
+    logits = np.zeros(10, np.float32)
+    for wrong in (np.nan, np.inf):
+        logits[3] = wrong
+        with pytest.raises(ValueError, match="no number"):
+            reader.probabilities(logits)
+    logits[3] = -np.inf  # a class that can't be
+    assert reader.probabilities(logits)[[3, 4]].tolist() == [0, 1 / 9]
+
+
+def test_pictures_whose_answer_is_no_number_are_skipped(folder, pictures):
+    inputs = tf.keras.Input(batch_shape=(1, 16, 16, 3))
+    x = tf.keras.layers.Rescaling(1e38)(tf.keras.layers.GlobalAveragePooling2D()(inputs))
+    model = tf.keras.Model(inputs, tf.keras.layers.Dense(4, kernel_initializer=tf.keras.initializers.Constant(9))(x))
+    (folder / "overflow.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    for name in ("00.png", "01.png"):
+        Image.new("RGB", (16, 16), "white").save(pictures / name)
+    result = run(folder, "classify.py", "overflow.tflite", pictures / "00.png", pictures / "01.png", "--json")
+    assert result.returncode == 1 and not result.stdout and "Traceback" not in result.stderr
+    assert "skipped: " in result.stderr and "01.png: the network's answer is no number" in result.stderr
 
 
 @pytest.mark.slow
