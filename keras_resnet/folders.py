@@ -64,8 +64,8 @@ def _state(path):
             return "empty file"
         with Image.open(path) as image:
             image.draft("RGB", (1, 1))
-            if image.mode == "F":  # Pillow would clip them at 255, whatever they mean
-                return "its pixels are floating-point numbers of an unknown range; convert it to 8 or 16 bits"
+            if image.mode == "F" or (image.mode, image.format) == ("I", "TIFF"):  # what would be black, and what white?
+                return "its pixels have 32 bits and an unknown range; convert it to 8 or 16 bits"
             plain = preprocessing.is_plain(image)
             image.load()
         return plain

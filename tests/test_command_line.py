@@ -76,3 +76,17 @@ def test_bad_flags_fail_before_tensorflow(flag, says):
     assert says in result.stderr
     assert "loaded: False" in result.stdout
     assert "Traceback" not in result.stderr
+
+
+def test_a_data_sets_own_recipe_and_its_flags():
+    code = """
+import sys
+from keras_resnet import command_line
+command_line.define_flags()
+command_line.FLAGS(sys.argv)
+name, recipe = command_line.recipe_from_flags()
+print(name, recipe.dataset, recipe.depth, recipe.augmentation, recipe.image_size, recipe.channels)
+"""
+    command = [sys.executable, "-c", code, "--dataset=svhn_cropped:3.1.0", "--image_size=24x32", "--channels=1"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert result.stdout == "mnist svhn_cropped:3.1.0 20 shift 24x32 1\n", result.stderr

@@ -150,9 +150,11 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path):
     (tmp_path / "dog" / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "dog" / "phone.heic").write_bytes(b"no codec for it")
     Image.fromarray(np.ones((20, 20), np.float32)).save(tmp_path / "dog" / "float.tif")
+    Image.fromarray(np.ones((20, 20), np.int32)).save(tmp_path / "dog" / "int32.tif")
+    Image.fromarray(np.ones((20, 20), np.uint16)).save(tmp_path / "dog" / "good.tif")
     (tmp_path / "dog" / "notes.txt").write_text("no picture, and not counted")
     with pytest.raises(
-        ValueError, match=r"4 of 124 pictures can't be read, more than --max_bad_fraction=0.01"
+        ValueError, match=r"5 of 126 pictures can't be read, more than --max_bad_fraction=0.01"
     ) as error:
         load_dataset(str(tmp_path), image_size=20)
     assert "phone.heic: pictures of this kind are not read; convert it to PNG or JPEG" in str(error.value)
@@ -160,8 +162,8 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path):
     assert "cut.png" in str(error.value)
     data = load_dataset(str(tmp_path), image_size=20, max_bad_fraction=0.05)
     names = sorted(pathlib.Path(path).name for path, _ in data.unreadable)
-    assert names == ["cut.png", "empty.jpg", "float.tif", "phone.heic"]
-    assert sum(len(data.split(s)) for s in datasets.SPLITS) == 120
+    assert names == ["cut.png", "empty.jpg", "float.tif", "int32.tif", "phone.heic"]
+    assert sum(len(data.split(s)) for s in datasets.SPLITS) == 121
 
 
 def test_cut_jpeg_is_found(tmp_path):
