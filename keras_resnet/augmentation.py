@@ -66,25 +66,28 @@ def cutout(images, seed):
     return tf.where(square[..., None], tf.constant(128, tf.uint8), images)
 
 
-def random_resized_crop(encoded, contract, seed, area=(0.08, 1.0), aspect=(3 / 4, 4 / 3)):
+def random_resized_crop(encoded, layout, contract, seed, area=(0.08, 1.0), aspect=(3 / 4, 4 / 3)):
     """Decodes only a random window of a picture and resizes it (Szegedy et al. 2014, https://arxiv.org/abs/1409.4842).
 
     Args:
         encoded: scalar string tensor, the picture's bytes.
+        layout: `preprocessing.layout` of it, a scalar tensor.
         contract: `ImageContract` of the result.
         seed: int32 tensor (2,).
         area: least and largest part of the picture's area.
-        aspect: least and largest width / height.
+        aspect: least and largest width / height, of the picture as it is seen.
 
     Returns:
         uint8 tensor (contract.height, contract.width, contract.channels).
     """
-    is_jpeg = tf.io.is_jpeg(encoded)
-    shape = tf.cond(
-        is_jpeg,
-        lambda: tf.io.extract_jpeg_shape(encoded),
-        lambda: tf.shape(preprocessing.decode_exactly(encoded, 3)),
+    # Of a JPEG only the window is decoded; any other picture is decoded whole, once.
+    in_windows = (layout > 0) & tf.io.is_jpeg(encoded)
+    whole = tf.cond(
+        in_windows,
+        lambda: tf.zeros((1, 1, 3), tf.uint8),
+        lambda: preprocessing.decode_exactly(encoded, 3, layout),
     )
+    shape = tf.cond(in_windows, lambda: _upright_shape(encoded, layout), lambda: tf.shape(whole))
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
         shape,
         tf.zeros((1, 0, 4)),
@@ -95,12 +98,30 @@ def random_resized_crop(encoded, contract, seed, area=(0.08, 1.0), aspect=(3 / 4
         max_attempts=10,
         use_image_if_no_bounding_boxes=True,
     )
-    top, left, height, width = begin[0], begin[1], size[0], size[1]
-    image = tf.cond(
-        is_jpeg,
-        lambda: tf.image.decode_and_crop_jpeg(encoded, [top, left, height, width], 3, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.slice(preprocessing.decode_exactly(encoded, 3), begin, size),
-    )
-    if contract.channels == 1:
-        image = preprocessing.gray(image)
+
+    def window():
+        stored = _stored_window(begin[:2], size[:2], shape[:2], layout)
+        image = tf.image.decode_and_crop_jpeg(encoded, stored, 3, dct_method="INTEGER_ACCURATE")
+        return preprocessing.turned(image, layout)
+
+    image = tf.cond(in_windows, window, lambda: tf.slice(whole, begin, size))
+    image = preprocessing.in_channels(tf.ensure_shape(image, (None, None, 3)), contract.channels)
     return tf.ensure_shape(preprocessing.resize(image, contract.shape[:2]), contract.shape)
+
+
+def _upright_shape(encoded, layout):
+    """Shape (height, width, 3) of a JPEG that has been turned upright."""
+    height, width = tf.unstack(tf.io.extract_jpeg_shape(encoded)[:2])
+    return tf.where(layout >= 5, [width, height, 3], [height, width, 3])
+
+
+def _stored_window(begin, size, shape, layout):
+    """Where a window of an upright picture lies in the picture as it is stored: (top, left, height, width).
+
+    Args:
+        begin, size, shape: (rows, columns), int32: the window's corner and size, the upright picture's size.
+        layout: the picture's EXIF orientation, 1 to 8.
+    """
+    begin = tf.where(tf.gather(preprocessing.FLIPS, layout), shape - begin - size, begin)
+    window = tf.concat([begin, size], 0)
+    return tf.where(layout >= 5, tf.gather(window, (1, 0, 3, 2)), window)

@@ -1,7 +1,6 @@
 """Which folders of a data set are splits and which are classes. What they hold decides, not their names alone."""
 
 import os
-import pathlib
 import re
 
 SUFFIXES = (
@@ -70,7 +69,7 @@ def classes(folders):
 
 
 def pictures(folder):
-    """Paths of all files below a folder that look like pictures, sorted, without hidden ones.
+    """Paths (str) of all files below a folder that look like pictures, sorted, without hidden ones.
 
     Raises:
         ValueError: a name is not UTF-8.
@@ -81,8 +80,8 @@ def pictures(folder):
         inside[:] = [name for name in inside if not _hidden(name)]
         names = [name for name in names if _is_picture(name)]
         _check_names(parent, inside + names)
-        found += [pathlib.Path(parent, name) for name in names]
-    return sorted(found)
+        found += [os.path.join(parent, name) for name in names]
+    return sorted(found, key=lambda path: path.split(os.sep))
 
 
 def subfolders(folder):

@@ -11,10 +11,12 @@ import math
 import os
 import pathlib
 import socket
+import sys
 import urllib.parse
 
 import numpy as np
 import tensorflow as tf
+import tqdm
 from PIL import Image
 
 from keras_resnet import augmentation, folders, preprocessing
@@ -25,6 +27,7 @@ IN_MEMORY_BYTES = 2**30
 # In the making at a time; said, not tuned (see `_untuned`).
 PICTURES, BATCHES = os.cpu_count(), 4
 SHUFFLE_BUFFER = 16_384  # encoded pictures; only for TFDS sets that are streamed
+MOST_DRAWN = 10_000
 SPLIT_SEED = 20151210  # fixed: validation pictures stay the same whatever a run's own seed
 SPLITS = ("train", "validation", "test")
 # Their test labels are not public: what papers report is the accuracy on "validation", which so is the test split here.
@@ -47,15 +50,18 @@ class Arrays:
 
     @functools.cached_property
     def tensors(self):
-        """Copied once: each epoch's pipeline would keep a copy of its own alive."""
-        return tf.constant(self.images), tf.constant(self.labels)
+        """Copied once: each epoch's pipeline would keep a copy of its own alive. A GPU's memory is for the network."""
+        with tf.device("CPU"):
+            return tf.constant(self.images), tf.constant(self.labels)
 
     def batches(self, contract, batch_size):
         del contract  # they have its size already
         return tf.data.Dataset.from_tensor_slices((self.images, self.labels)).batch(batch_size)
 
     def training_batches(self, contract, batch_size, seed, epoch, first_step, resized_crop):
-        del contract, resized_crop  # small pictures: `crop_and_flip` is their augmentation
+        if resized_crop:
+            raise DataError("random resized crops want the pictures in their own size; load them with original=True")
+        del contract  # they have its size already
         images, labels = self.tensors
         order = tf.data.Dataset.from_tensor_slices(shuffled(len(self), seed, epoch)[first_step * batch_size :])
 
@@ -67,33 +73,29 @@ class Arrays:
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-    """Pictures in files. `plain` says which of them TensorFlow can decode by itself; Pillow reads the others."""
+    """Pictures in files: their paths as bytes, int labels, and the `preprocessing.layout` of each."""
 
     paths: np.ndarray
     labels: np.ndarray
-    plain: np.ndarray
+    layouts: np.ndarray
 
     def __len__(self):
         return len(self.labels)
 
     def batches(self, contract, batch_size):
-        files = tf.data.Dataset.from_tensor_slices((self.paths, self.plain, self.labels))
+        files = tf.data.Dataset.from_tensor_slices((self.paths, self.layouts, self.labels))
 
-        def read(path, plain, label):
-            return contract.decode(_encoded(path, plain)), label
+        def read(path, layout, label):
+            return contract.decode(tf.io.read_file(path), layout), label
 
         return files.map(read, PICTURES, deterministic=True).batch(batch_size)
 
     def training_batches(self, contract, batch_size, seed, epoch, first_step, resized_crop):
-        paths, plain, labels = tf.constant(self.paths), tf.constant(self.plain), tf.constant(self.labels)
+        paths, layouts, labels = tf.constant(self.paths), tf.constant(self.layouts), tf.constant(self.labels)
 
         def read(position, index):
-            encoded = _encoded(paths[index], plain[index])
-            if resized_crop:
-                image = augmentation.random_resized_crop(encoded, contract, draw(seed, epoch, position))
-            else:
-                image = contract.decode(encoded)
-            return image, labels[index]
+            seeds = draw(seed, epoch, position) if resized_crop else None
+            return _training_picture(tf.io.read_file(paths[index]), layouts[index], contract, seeds), labels[index]
 
         first = first_step * batch_size
         order = tf.data.Dataset.from_tensor_slices(shuffled(len(self), seed, epoch)[first:]).enumerate(first)
@@ -102,30 +104,44 @@ class Files:
 
 @dataclasses.dataclass(frozen=True)
 class Stream:
-    """A TFDS split too large for memory, read in order with a shuffle buffer; pictures stay encoded until cropped."""
+    """A TFDS split too large for memory, read in order with a shuffle buffer; pictures stay encoded until cropped.
+
+    Attributes:
+        builder: the TFDS builder.
+        split: TFDS's name of the split.
+        keys: names of the picture and the label.
+        part: the part of the split that this is, where others are drawn from it too: for each class the least
+            `_draw_number` of its examples, and the one that ends them; None for all of it.
+        size: number of examples.
+    """
 
     builder: object
     split: str
     keys: tuple[str, str]
+    part: tuple[np.ndarray, np.ndarray] | None
+    size: int
 
     def __len__(self):
-        return self.builder.info.splits[self.split].num_examples
+        return self.size
 
     def _encoded(self, shuffle_seed=None):
-        import tensorflow_datasets as tfds
-
         image, label = self.keys
-        dataset = self.builder.as_dataset(
-            split=self.split,
-            shuffle_files=shuffle_seed is not None,
-            decoders={image: tfds.decode.SkipDecoding()},
-            read_config=tfds.ReadConfig(shuffle_seed=shuffle_seed, interleave_cycle_length=16),
-        )
+        dataset = _read_stream(self.builder, self.split, {image: _skip_decoding()}, shuffle_seed)
+        if self.part:
+            least, end = map(tf.constant, self.part)
+
+            def drawn(example):
+                number = _draw_number(example["tfds_id"])
+                return (number >= least[example[label]]) & (number < end[example[label]])
+
+            dataset = dataset.filter(drawn)
         return dataset.map(lambda example: (example[image], example[label]))
 
     def batches(self, contract, batch_size):
-        pictures = self._encoded().map(lambda encoded, label: (contract.decode(encoded), label), PICTURES)
-        return pictures.batch(batch_size)
+        def read(encoded, label):
+            return contract.decode(encoded, _layout(encoded)), label
+
+        return self._encoded().map(read, PICTURES, deterministic=True).batch(batch_size)
 
     def training_batches(self, contract, batch_size, seed, epoch, first_step, resized_crop):
         # A Python integer: this order is drawn when the pipeline is made, once an epoch.
@@ -135,9 +151,8 @@ class Stream:
 
         def read(position, example):
             encoded, label = example
-            if resized_crop:
-                return augmentation.random_resized_crop(encoded, contract, draw(seed, epoch, position)), label
-            return contract.decode(encoded), label
+            seeds = draw(seed, epoch, position) if resized_crop else None
+            return _training_picture(encoded, _layout(encoded), contract, seeds), label
 
         return dataset.map(read, PICTURES, deterministic=True).batch(batch_size, drop_remainder=True)
 
@@ -148,6 +163,7 @@ class Data:
 
     Attributes:
         unreadable: (path, reason) of the files that were left out.
+        note: a sentence on what this source can't do, or nothing.
     """
 
     name: str
@@ -156,6 +172,7 @@ class Data:
     validation: Arrays | Files | Stream
     test: Arrays | Files | Stream
     unreadable: tuple = ()
+    note: str = ""
 
     def split(self, name):
         if name not in SPLITS:
@@ -163,8 +180,14 @@ class Data:
         return getattr(self, name)
 
     def evaluation(self, split, batch_size=256):
-        """Returns a `tf.data.Dataset` of (float32 pictures in [-1, 1), int labels) in the split's own order."""
-        batches = self.split(split).batches(self.contract, batch_size)
+        """Returns a `tf.data.Dataset` of (float32 pictures in [-1, 1), int labels) in the split's own order.
+
+        Going through it again prepares no picture again where all fit in memory.
+        """
+        source = self.split(split)
+        batches = source.batches(self.contract, batch_size)
+        if not isinstance(source, Arrays) and len(source) * math.prod(self.contract.shape) <= IN_MEMORY_BYTES:
+            batches = batches.cache()
         return _untuned(batches.map(_normalized, BATCHES).prefetch(2))
 
     def training(self, batch_size, seed, epoch, first_step=0, augment="none"):
@@ -179,9 +202,11 @@ class Data:
 
         Returns:
             `tf.data.Dataset` of (float32 pictures (batch, height, width, channels), int labels (batch,)).
+
+        Raises:
+            DataError: `augment` crops out of pictures in their own size, and they were loaded in the network's.
         """
-        # A picture that is in memory is small: it has no detail to zoom into, and is padded and cropped instead.
-        resized_crop = "resized_crop" in augment and not isinstance(self.train, Arrays)
+        resized_crop = "resized_crop" in augment
         shift, flip = "shift" in augment, "flip" in augment
         crop = shift or ("crop" in augment and not resized_crop)
         batches = self.train.training_batches(self.contract, batch_size, seed, epoch, first_step, resized_crop)
@@ -209,11 +234,14 @@ class Data:
         return np.concatenate([images for images, _ in batches.as_numpy_iterator()])[:count]
 
 
-def load_dataset(name="cifar10", data_dir=None, image_size=0, crop_fraction=1.0, max_bad_fraction=0.01, channels=0):
+def load_dataset(
+    name="cifar10", data_dir=None, image_size=0, crop_fraction=1.0, max_bad_fraction=0.01, channels=0, original=False
+):
     """Loads an image-classification data set.
 
     A split that the source lacks is drawn from its training pictures by a fixed seed, class by class: a tenth of them
-    (a fifth of the digits), at most 10,000. `validation` is for choices, `test` is asked for once.
+    (a fifth of the digits), at most 10,000 but at least one of each class. `validation` is for choices, `test` is
+    asked for once.
 
     Args:
         name: `digits`; a folder with a folder per class (or with `train`, `validation`/`val`, `test` folders of such);
@@ -224,6 +252,8 @@ def load_dataset(name="cifar10", data_dir=None, image_size=0, crop_fraction=1.0,
         crop_fraction: the contract's.
         max_bad_fraction: unreadable pictures of a folder that may be left out.
         channels: 3 (RGB) or 1 (gray); 0 for the data set's own, which are 3 for a folder.
+        original: whether pictures must keep their own size, for random resized crops; they are read from disk then,
+            though they might fit in memory.
 
     Returns:
         `Data`.
@@ -233,11 +263,13 @@ def load_dataset(name="cifar10", data_dir=None, image_size=0, crop_fraction=1.0,
     """
     size = height_and_width(image_size)
     if name == "digits":
+        if original:
+            raise DataError("--dataset=digits: 8x8 pixels have no detail to zoom into; give --augmentation=shift")
         return _digits(size or (32, 32), channels or 3, crop_fraction)
     if is_folder(name):
         shape = *(size or (224, 224)), channels or 3
-        return _folder(pathlib.Path(name).expanduser(), shape, crop_fraction, max_bad_fraction)
-    return _tfds(name, data_dir, size, channels, crop_fraction)
+        return _folder(pathlib.Path(name).expanduser(), shape, crop_fraction, max_bad_fraction, original)
+    return _tfds(name, data_dir, size, channels, crop_fraction, original)
 
 
 def shuffled(size, seed, epoch):
@@ -254,19 +286,40 @@ def draw(seed, epoch, position):
     return tf.cast(base, tf.int32)
 
 
-def stratified_split(labels, fraction):
+def stratified_split(labels, fraction, most=MOST_DRAWN):
     """Draws a part of every class, at least one example, by a fixed seed.
 
     Returns:
         (rest, drawn): sorted index arrays.
     """
     order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
-    drawn = []
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        drawn.append(members[: max(1, round(fraction * len(members)))])
-    drawn = np.sort(np.concatenate(drawn))
-    return np.setdiff1d(np.arange(len(labels)), drawn), drawn
+    order = order[np.argsort(labels[order], kind="stable")]
+    counts = np.bincount(labels)
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    is_drawn = rank < np.repeat(quotas(counts, fraction, most), counts)
+    return np.sort(order[~is_drawn]), np.sort(order[is_drawn])
+
+
+def quotas(counts, fraction, most=MOST_DRAWN):
+    """How many examples of each class are drawn: a fraction, at least one, and at most `most` altogether.
+
+    One of each class is more important than `most`, where there are more classes than that.
+
+    Args:
+        counts: int array (classes,), examples of each class.
+        fraction: of them that is wanted.
+    """
+    there = counts > 0
+    drawn = np.maximum(there, np.round(fraction * counts).astype(int))
+    if drawn.sum() <= most:
+        return drawn
+    # One of each, and of the rest shares as equal as whole numbers can be: the largest remainders get the last ones.
+    spare = max(0, most - there.sum())
+    shares = spare * (counts - there) / max(1, (counts - there).sum())
+    drawn = there + shares.astype(int)
+    last = np.argsort(-(shares % 1), kind="stable")[: most - drawn.sum()] if spare else []
+    drawn[last] += 1
+    return drawn
 
 
 def _untuned(dataset):
@@ -284,11 +337,17 @@ def _normalized(images, labels):
     return preprocessing.normalize(images), labels
 
 
-def _encoded(path, plain):
-    def by_pillow():
-        return tf.ensure_shape(tf.numpy_function(preprocessing.plain_bytes, [path], tf.string), ())
+def _training_picture(encoded, layout, contract, seed):
+    """A training picture, a random resized crop of it where a seed is given."""
+    if seed is None:
+        return contract.decode(encoded, layout)
+    return augmentation.random_resized_crop(encoded, layout, contract, seed)
 
-    return tf.cond(plain, lambda: tf.io.read_file(path), by_pillow)
+
+def _layout(encoded):
+    """`preprocessing.layout` in a graph."""
+    layout = tf.numpy_function(lambda content: np.int64(preprocessing.layout(content)), [encoded], tf.int64)
+    return tf.ensure_shape(layout, ())
 
 
 def _take(source, index):
@@ -296,25 +355,32 @@ def _take(source, index):
     return type(source)(*(getattr(source, field.name)[index] for field in dataclasses.fields(source)))
 
 
-def _complete(splits, fraction=0.1):
+def _check_counts(counts, classes, drawn):
+    """Raises DataError where a class has too few training examples for the splits (a list) that are drawn from them."""
+    needed = len(drawn) + 1
+    few = int(np.where(counts, counts, counts.max()).argmin())  # a TFDS set may have a class without examples
+    if drawn and counts[few] < needed:
+        raise DataError(
+            f"class {classes[few]} has {counts[few]} training pictures; expected at least {needed}, one for each split "
+            "that is drawn from them: add pictures, or give train, validation and test folders of your own"
+        )
+
+
+def _missing(splits):
+    return [name for name in ("test", "validation") if name not in splits]
+
+
+def _complete(splits, classes, fraction=0.1):
     """Draws the splits that are missing from the training pictures.
 
     Raises:
         DataError: a class has too few pictures to be in every split.
     """
-    needed = 3 - len(splits) + 1
-    counts = np.bincount(splits["train"].labels)
-    if needed > 1 and counts.min() < needed:
-        few = int(counts.argmin())
-        raise DataError(
-            f"class number {few} has {counts[few]} training pictures; expected at least {needed}, one for each split "
-            "that is drawn from them: add pictures, or give train, validation and test folders of your own"
-        )
-    for name in ("test", "validation"):
-        if name not in splits:
-            train = splits["train"]
-            rest, drawn = stratified_split(train.labels, min(fraction, 10_000 / len(train)))
-            splits |= {"train": _take(train, rest), name: _take(train, drawn)}
+    _check_counts(np.bincount(splits["train"].labels, minlength=len(classes)), classes, _missing(splits))
+    for name in _missing(splits):
+        train = splits["train"]
+        rest, drawn = stratified_split(train.labels, fraction)
+        splits |= {"train": _take(train, rest), name: _take(train, drawn)}
     return splits
 
 
@@ -323,7 +389,7 @@ def _digits(size, channels, crop_fraction):
         saved = np.load(file)
         pictures, labels = saved["images"], saved["labels"].astype(np.int64)
     contract = ImageContract(*size, channels, tuple("0123456789"), crop_fraction)
-    splits = _complete({"train": Arrays(_prepared(pictures, contract), labels)}, 0.2)
+    splits = _complete({"train": Arrays(_prepared(pictures, contract), labels)}, contract.labels, 0.2)
     return Data("digits", contract, **splits)
 
 
@@ -334,14 +400,14 @@ def _prepared(pictures, contract):
     return np.stack([contract.picture(Image.fromarray(np.squeeze(picture))) for picture in pictures])
 
 
-def _folder(root, shape, crop_fraction, max_bad_fraction):
+def _folder(root, shape, crop_fraction, max_bad_fraction, original):
     found = folders.scan(root, max_bad_fraction)
     contract = ImageContract(*shape, found.classes, crop_fraction)
     splits = {name: Files(*columns) for name, columns in found.splits.items()}
     total = sum(map(len, splits.values()))
-    if min(shape[:2]) < 64 and total * math.prod(shape) <= IN_MEMORY_BYTES:
+    if min(shape[:2]) < 64 and total * math.prod(shape) <= IN_MEMORY_BYTES and not original:
         splits = {name: _read_files(source, contract) for name, source in splits.items()}
-    return Data(str(root), contract, **_complete(splits), unreadable=found.unreadable)
+    return Data(str(root), contract, **_complete(splits, found.classes), unreadable=found.unreadable)
 
 
 def _read_files(source, contract):
@@ -352,7 +418,7 @@ def _read_files(source, contract):
     return Arrays(np.stack([read(path) for path in source.paths]), source.labels)
 
 
-def _tfds(name, data_dir, size, channels, crop_fraction):
+def _tfds(name, data_dir, size, channels, crop_fraction, original):
     builder = _builder(name, data_dir)
     image, label = keys = _keys(builder)
     shape = builder.info.features[image].shape
@@ -361,12 +427,10 @@ def _tfds(name, data_dir, size, channels, crop_fraction):
     contract = ImageContract(height, width, channels, tuple(builder.info.features[label].names), crop_fraction)
     names = _tfds_splits(builder)
     total = sum(builder.info.splits[split].num_examples for split in names.values())
-    if None not in shape[:2] and total * height * width * channels <= IN_MEMORY_BYTES:
+    if None not in shape[:2] and total * height * width * channels <= IN_MEMORY_BYTES and not original:
         splits = {ours: _read_tfds(builder, theirs, keys, contract) for ours, theirs in names.items()}
-        return Data(name, contract, **_complete(splits))
-    return Data(
-        name, contract, **{ours: Stream(builder, theirs, keys) for ours, theirs in _sliced(builder, names).items()}
-    )
+        return Data(name, contract, **_complete(splits, contract.labels))
+    return Data(name, contract, **_streams(builder, names, keys), note=_order_note(builder, name))
 
 
 def _builder(name, data_dir):
@@ -445,13 +509,80 @@ def _read_tfds(builder, split, keys, contract):
     return Arrays(_prepared(examples[image].numpy(), contract), examples[label].numpy())
 
 
-def _sliced(builder, names):
-    """Completes the splits of a streamed set by slices: TFDS has shuffled the examples when it prepared them."""
-    size = builder.info.splits["train"].num_examples
-    part = int(min(0.1, 10_000 / size) * size)
-    end, sliced = size, dict(names)
-    for name in ("test", "validation"):
-        if name not in names:
-            sliced[name] = f"train[{end - part}:{end}]"
-            end -= part
-    return {**sliced, "train": f"train[:{end}]"}
+def _streams(builder, names, keys):
+    """`Stream`s of a TFDS set's splits; what is missing is drawn from the training examples, class by class.
+
+    Raises:
+        DataError: a class has too few examples to be in every split.
+    """
+    sizes = {ours: builder.info.splits[theirs].num_examples for ours, theirs in names.items()}
+    streams = {ours: Stream(builder, theirs, keys, None, sizes[ours]) for ours, theirs in names.items()}
+    missing = _missing(names)
+    if not missing:
+        return streams
+    numbers, labels = _draw_numbers(builder, names["train"], keys[1])
+    classes = builder.info.features[keys[1]].names
+    counts = np.bincount(labels, minlength=len(classes))
+    _check_counts(counts, classes, missing)
+    ascending = numbers[np.lexsort((numbers, labels))]
+    first, left, least = np.cumsum(counts) - counts, counts, np.zeros(len(classes), np.int64)
+    for name in missing:
+        drawn = quotas(left, 0.1)
+        first, left = first + drawn, left - drawn
+        end = ascending[np.minimum(first, len(ascending) - 1)]
+        streams[name], least = Stream(builder, names["train"], keys, (least, end), int(drawn.sum())), end
+    rest = np.full(len(classes), np.iinfo(np.int64).max)
+    return {**streams, "train": Stream(builder, names["train"], keys, (least, rest), int(left.sum()))}
+
+
+def _draw_numbers(builder, split, label):
+    """The `_draw_number` and the label of each example of a split, in one pass through its files without decoding."""
+    import tensorflow_datasets as tfds
+
+    examples = _read_stream(builder, split, tfds.decode.PartialDecoding({label: True}))
+    pairs = examples.map(lambda example: (_draw_number(example["tfds_id"]), example[label])).batch(4096)
+    total, parts = builder.info.splits[split].num_examples, []
+    with tqdm.tqdm(total=total, unit=" labels", desc="splits", leave=False, disable=not sys.stderr.isatty()) as bar:
+        for part in pairs.as_numpy_iterator():
+            parts.append(part)
+            bar.update(len(part[0]))
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def _draw_number(name):
+    """The number by which an example is drawn, int64 and at least 0: a function of its name (string tensor) alone."""
+    return tf.strings.to_hash_bucket_fast(tf.strings.join([name, str(SPLIT_SEED)], " "), 2**62)
+
+
+def _read_stream(builder, split, decoders, shuffle_seed=None):
+    """The examples of a TFDS split with their `tfds_id`: files in turn, in an order that a seed shuffles."""
+    import tensorflow_datasets as tfds
+
+    return builder.as_dataset(
+        split=split,
+        shuffle_files=shuffle_seed is not None,
+        decoders=decoders,
+        # The guard refuses to read sets in another order that were prepared without shuffling.
+        read_config=tfds.ReadConfig(
+            shuffle_seed=shuffle_seed,
+            interleave_cycle_length=16,
+            interleave_block_length=1,
+            add_tfds_id=True,
+            enable_ordering_guard=False,
+        ),
+    )
+
+
+def _skip_decoding():
+    import tensorflow_datasets as tfds
+
+    return tfds.decode.SkipDecoding()
+
+
+def _order_note(builder, name):
+    if not builder.info.disable_shuffling:
+        return ""
+    return (
+        f"{name}: its examples were prepared in order, without shuffling; training mixes 16 of its files at a time and "
+        f"{SHUFFLE_BUFFER:,} neighbouring examples, no more: if its classes lie together, so will those of a batch"
+    )

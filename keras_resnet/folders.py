@@ -2,12 +2,18 @@
 
 import concurrent.futures
 import dataclasses
+import io
+import os
 import pathlib
+import sys
 
 import numpy as np
+import tqdm
 from PIL import Image
 
 from keras_resnet import class_folders, preprocessing
+
+QUEUE = 4096  # pictures that wait for their scan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +22,7 @@ class Found:
 
     Attributes:
         classes: names of the class folders, sorted.
-        splits: split -> (paths, labels, plain), arrays of str, int64 and bool.
+        splits: split -> (paths, labels, layouts), arrays of bytes, int64 and int64 (`preprocessing.layout`).
         unreadable: (path, reason) of the pictures that are left out.
     """
 
@@ -26,7 +32,9 @@ class Found:
 
 
 def scan(root, max_bad_fraction=0.01):
-    """Reads every picture below `root` once (JPEGs at an eighth of their size) and sorts out what can't be read.
+    """Reads every picture below `root` once, by Pillow and by TensorFlow, and sorts out what either can't read.
+
+    JPEGs are decoded at an eighth of their size, which takes all their bytes, but not all their pixels.
 
     Raises:
         ValueError: no such folder, fewer than two classes, an empty class, or too many unreadable pictures.
@@ -39,9 +47,8 @@ def scan(root, max_bad_fraction=0.01):
         for label, name in enumerate(classes)
         for path in class_folders.pictures(folder / name)
     ]
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        states = list(pool.map(lambda entry: _state(entry[1]), entries))
-    unreadable = tuple((str(e[1]), state) for e, state in zip(entries, states, strict=True) if isinstance(state, str))
+    states = _states([entry[1] for entry in entries])
+    unreadable = tuple((e[1], state) for e, state in zip(entries, states, strict=True) if isinstance(state, str))
     _check_unreadable(root, unreadable, len(entries), max_bad_fraction)
     good = [(*entry, state) for entry, state in zip(entries, states, strict=True) if not isinstance(state, str)]
     splits = {split: _columns([e for e in good if e[0] == split]) for split in folders}
@@ -55,22 +62,42 @@ def scan(root, max_bad_fraction=0.01):
     return Found(classes, splits, unreadable)
 
 
+def _states(paths):
+    """The `_state` of each path. Only some of them are queued at a time: a queue of a million would take gigabytes."""
+    with (
+        concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
+        tqdm.tqdm(total=len(paths), unit=" pictures", desc="scan", leave=False, disable=not sys.stderr.isatty()) as bar,
+    ):
+        states = []
+        for i in range(0, len(paths), QUEUE):
+            states += pool.map(_state, paths[i : i + QUEUE])
+            bar.update(len(states) - i)
+    return states
+
+
 def _state(path):
-    """Whether TensorFlow decodes the picture as Pillow does, or the reason (str) why it can't be read."""
+    """The picture's `preprocessing.layout`, or the reason (str) why it can't be read.
+
+    TensorFlow reads it in training and Pillow on devices: a damaged picture that only one of them takes is left out.
+    """
     try:
-        if path.suffix.lower() not in class_folders.SUFFIXES:
+        if not path.lower().endswith(class_folders.SUFFIXES):
             return "pictures of this kind are not read; convert it to PNG or JPEG"
-        if not path.stat().st_size:
+        encoded = pathlib.Path(path).read_bytes()
+        if not encoded:
             return "empty file"
-        with Image.open(path) as image:
+        layout = preprocessing.layout(encoded)
+        with Image.open(io.BytesIO(encoded)) as image:
             image.draft("RGB", (1, 1))
             if image.mode == "F" or (image.mode, image.format) == ("I", "TIFF"):  # what would be black, and what white?
                 return "its pixels have 32 bits and an unknown range; convert it to 8 or 16 bits"
-            plain = preprocessing.is_plain(image)
             image.load()
-        return plain
-    except Exception as error:  # Pillow raises many kinds for broken files; each means the same here
-        return f"{type(error).__name__}: {error}"
+        if layout:
+            preprocessing.try_decoding(encoded)
+        return layout
+    # Pillow raises many kinds for broken files, TensorFlow its own; each means the same here.
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else type(error).__name__
 
 
 def _check_unreadable(root, unreadable, total, max_bad_fraction):
@@ -89,7 +116,7 @@ def report(unreadable, most=20):
 
 def _columns(entries):
     return (
-        np.array([str(pathlib.Path(e[1])) for e in entries]),
+        np.array([os.fsencode(e[1]) for e in entries], bytes),
         np.array([e[2] for e in entries], np.int64),
-        np.array([e[3] for e in entries], bool),
+        np.array([e[3] for e in entries], np.int64),
     )

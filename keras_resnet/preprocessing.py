@@ -13,6 +13,13 @@ from PIL import Image, ImageOps
 
 from keras_resnet import files
 
+ORIENTATION = 0x0112  # the EXIF tag
+# Marks of a PNG that may say an orientation: in its EXIF, in ImageMagick's copy of it, in its XMP.
+PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
+# Whether rows and columns are reversed, after the transposition of 5 to 8, for each orientation.
+FLIPS = [[False, False]] * 2 + [[False, True], [True, True], [True, False], [False, False], [False, True]]
+FLIPS += [[True, True], [True, False]]
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageContract:
@@ -93,18 +100,19 @@ class ImageContract:
         image = image.crop((left, top, left + self.width, top + self.height))
         return np.asarray(image, np.uint8).reshape(self.shape)
 
-    def decode(self, encoded):
+    def decode(self, encoded, layout=1):
         """The same in a TensorFlow graph, pixel for pixel.
 
         Args:
-            encoded: scalar string tensor, a JPEG, PNG, BMP or GIF as `plain_bytes` leaves it.
+            encoded: scalar string tensor, a picture file's bytes.
+            layout: what the function `layout` says of it, a number or scalar tensor.
 
         Returns:
             uint8 tensor (height, width, channels).
         """
         import tensorflow as tf
 
-        image = decode_exactly(encoded, self.channels)
+        image = decode_exactly(encoded, self.channels, layout)
         shape = tf.shape(image)
         # The integer rule of `resized`, branch for branch.
         to_height, to_width = self.covered
@@ -154,8 +162,35 @@ def resize_exactly(image, size):
     return tf.ensure_shape(tf.cond(fits, lambda: image, resized), (None, None, image.shape[2]))
 
 
-def decode_exactly(encoded, channels):
-    """Decodes a picture (scalar string tensor) to uint8 (height, width, channels), pixel for pixel as Pillow does."""
+def layout(encoded):
+    """Who decodes a picture file's bytes, from its header alone.
+
+    Returns:
+        1 to 8, its EXIF orientation, where TensorFlow decodes it as Pillow does (JPEG and PNG, 8 bits, RGB or gray);
+        0 where only Pillow can.
+    """
+    with Image.open(io.BytesIO(encoded)) as image:
+        if image.mode not in ("RGB", "L"):
+            return 0
+        if image.format == "PNG":  # it would be decoded to look its orientation up
+            return int(not any(mark in encoded for mark in PNG_ORIENTATION) and encoded[24] == 8)
+        if image.format not in ("JPEG", "MPO"):  # MPO: a phone's JPEG with further pictures behind it
+            return 0
+        orientation = image.getexif().get(ORIENTATION, 1)
+        return orientation if orientation in range(1, 9) else 1
+
+
+def decode_exactly(encoded, channels, layout=1):
+    """Decodes a picture and turns it upright, pixel for pixel as Pillow does.
+
+    Args:
+        encoded: scalar string tensor, a picture file's bytes.
+        channels: 3 (RGB) or 1 (gray).
+        layout: what the function `layout` says of it, a number or scalar tensor.
+
+    Returns:
+        uint8 tensor (height, width, channels).
+    """
     import tensorflow as tf
 
     def jpeg():  # the default DCT is a faster one that differs from Pillow's
@@ -164,14 +199,48 @@ def decode_exactly(encoded, channels):
     def other():
         return tf.io.decode_image(encoded, 3, expand_animations=False)
 
-    image = tf.ensure_shape(tf.cond(tf.io.is_jpeg(encoded), jpeg, other), (None, None, 3))
-    return gray(image) if channels == 1 else image
+    def by_tensorflow():
+        return turned(tf.cond(tf.io.is_jpeg(encoded), jpeg, other), layout)
+
+    def by_pillow():
+        return tf.numpy_function(pillow_pixels, [encoded], tf.uint8)
+
+    image = tf.cond(tf.equal(layout, 0), by_pillow, by_tensorflow)
+    return in_channels(tf.ensure_shape(image, (None, None, 3)), channels)
 
 
-def gray(image):
-    """Pillow's conversion of a uint8 RGB tensor (…, 3) to gray (…, 1), exactly; TensorFlow's decoders have another."""
+def try_decoding(encoded):
+    """Raises what TensorFlow raises for a damaged JPEG or PNG (bytes); a JPEG is decoded at an eighth of its size."""
     import tensorflow as tf
 
+    with tf.device("CPU"):
+        if encoded[:2] == b"\xff\xd8":
+            tf.io.decode_jpeg(encoded, ratio=8)
+        else:
+            tf.io.decode_png(encoded)
+
+
+def turned(image, orientation):
+    """Turns a decoded picture, a uint8 tensor (height, width, 3), upright by its EXIF orientation, 1 to 8."""
+    import tensorflow as tf
+
+    orientation = tf.convert_to_tensor(orientation)
+
+    def upright():
+        turned = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
+        flips = tf.gather(FLIPS, orientation)
+        turned = tf.cond(flips[0], lambda: turned[::-1], lambda: turned)
+        return tf.cond(flips[1], lambda: turned[:, ::-1], lambda: turned)
+
+    return tf.cond(tf.equal(orientation, 1), lambda: image, upright)
+
+
+def in_channels(image, channels):
+    """A uint8 RGB tensor (…, 3) as it is, or in gray (…, 1): Pillow's conversion exactly; TensorFlow has another."""
+    import tensorflow as tf
+
+    if channels == 3:
+        return image
     # Whole numbers below 2**24, which float32 holds; in integers it takes seven times as long.
     luma = tf.tensordot(tf.cast(image, tf.float32), tf.constant([[19595.0], [38470.0], [7471.0]]), 1)
     return tf.cast((luma + 2**15) / 2**16, tf.uint8)
@@ -187,14 +256,9 @@ def upright(image, channels=3):
     return image.convert("RGB" if channels == 3 else "L")
 
 
-def is_plain(image):
-    """Whether TensorFlow decodes this opened `PIL.Image.Image` as Pillow does: an upright RGB or gray picture."""
-    return image.mode in ("RGB", "L") and image.getexif().get(0x0112, 1) == 1 and image.format in ("JPEG", "PNG", "BMP")
-
-
-def plain_bytes(path):
-    """Turns a picture that TensorFlow can't read (palette, RGBA, CMYK, EXIF …) into the bytes of a plain PNG."""
-    with Image.open(path) as image:
-        plain = io.BytesIO()
-        upright(image).save(plain, "PNG", compress_level=1)
-    return plain.getvalue()
+def pillow_pixels(encoded):
+    """RGB pixels, uint8 (height, width, 3), of any picture file's bytes that Pillow reads, turned upright."""
+    if isinstance(encoded, np.ndarray):  # what TensorFlow makes of bytes outside a graph
+        encoded = encoded.item()
+    with Image.open(io.BytesIO(encoded)) as image:
+        return np.asarray(upright(image))

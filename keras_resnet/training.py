@@ -300,7 +300,10 @@ def load_data(recipe, run):
         RunError: it is not the data any more that the run began with.
     """
     fields = ("data_dir", "image_size", "crop_fraction", "max_bad_fraction", "channels")
-    data = load_dataset(recipe.dataset, **{name: getattr(recipe, name) for name in fields})
+    original = "resized_crop" in recipe.augmentation
+    data = load_dataset(recipe.dataset, **{name: getattr(recipe, name) for name in fields}, original=original)
+    if data.note:
+        print(data.note, flush=True)
     if data.unreadable:
         print(f"{len(data.unreadable)} pictures can't be read and are left out:")
         print(report_files(data.unreadable), flush=True)

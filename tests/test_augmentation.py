@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from keras_resnet import augmentation
+from keras_resnet import augmentation, preprocessing
 from keras_resnet.preprocessing import ImageContract
 
 CONTRACT = ImageContract(16, 16, 3, ("a", "b"))
@@ -100,11 +100,28 @@ class RandomResizedCropTest(tf.test.TestCase):
         image.save(file, kind, **({"quality": 98, "subsampling": 0} if kind == "JPEG" else {}))
         return tf.constant(file.getvalue())
 
+    def test_windows_of_a_turned_picture_are_those_of_the_upright_one(self):
+        for orientation in range(2, 9):
+            exif = Image.Exif()
+            exif[preprocessing.ORIENTATION] = orientation
+            with Image.open(io.BytesIO(self.gradient("JPEG").numpy())) as image:
+                # Lossless, so that the upright picture has the turned one's pixels exactly.
+                file, upright = io.BytesIO(), io.BytesIO()
+                image.save(file, "JPEG", quality=98, subsampling=0, exif=exif)
+                pixels = preprocessing.pillow_pixels(file.getvalue())
+                Image.fromarray(pixels).save(upright, "PNG")
+            turned, upright = tf.constant(file.getvalue()), tf.constant(upright.getvalue())
+            for i in range(8):
+                crop = augmentation.random_resized_crop(turned, orientation, CONTRACT, seed(0, i))
+                self.assertAllEqual(crop, augmentation.random_resized_crop(upright, 1, CONTRACT, seed(0, i)))
+
     def test_windows_within_the_picture(self):
         for kind in ("JPEG", "PNG"):
             areas, ratios = [], []
             for i in range(60):
-                crop = augmentation.random_resized_crop(self.gradient(kind), CONTRACT, seed(0, i)).numpy().astype(float)
+                crop = (
+                    augmentation.random_resized_crop(self.gradient(kind), 1, CONTRACT, seed(0, i)).numpy().astype(float)
+                )
                 self.assertEqual(crop.shape, (16, 16, 3))
                 # Centres of the outermost pixels are 15/16 of the window apart.
                 width, height = ((crop[..., c].max() - crop[..., c].min()) * 16 / 15 for c in (0, 1))
@@ -117,9 +134,9 @@ class RandomResizedCropTest(tf.test.TestCase):
 
     def test_seed_decides(self):
         picture = self.gradient("JPEG")
-        one = augmentation.random_resized_crop(picture, CONTRACT, seed(3, 4))
-        self.assertAllEqual(one, augmentation.random_resized_crop(picture, CONTRACT, seed(3, 4)))
-        self.assertNotAllEqual(one, augmentation.random_resized_crop(picture, CONTRACT, seed(3, 5)))
+        one = augmentation.random_resized_crop(picture, 1, CONTRACT, seed(3, 4))
+        self.assertAllEqual(one, augmentation.random_resized_crop(picture, 1, CONTRACT, seed(3, 4)))
+        self.assertNotAllEqual(one, augmentation.random_resized_crop(picture, 1, CONTRACT, seed(3, 5)))
 
 
 if __name__ == "__main__":

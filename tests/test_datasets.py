@@ -1,5 +1,6 @@
 """Splits, orders and files: real folders with real broken pictures, a real TFDS data set, the bundled digits."""
 
+import io
 import os
 import pathlib
 import re
@@ -12,7 +13,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image, features
 
-from keras_resnet import datasets
+from keras_resnet import datasets, folders, preprocessing
 from keras_resnet.datasets import Arrays, DataError, Files, Stream, load_dataset
 
 
@@ -84,7 +85,7 @@ class OrderTest(tf.test.TestCase):
 
     def test_order_and_crops_are_functions_of_seed_and_epoch(self):
         for name, data in self.sources().items():
-            for augment in ("none", "crop_flip", "resized_crop_flip"):
+            for augment in ("none", "crop_flip", *(["resized_crop_flip"] if name == "files" else [])):
                 with self.subTest(name, augment=augment):
                     one = collect(data.training(4, 1, 0, augment=augment))
                     self.assertAllEqual(one[0], collect(data.training(4, 1, 0, augment=augment))[0])
@@ -93,7 +94,7 @@ class OrderTest(tf.test.TestCase):
 
     def test_begins_anywhere(self):
         for name, data in self.sources().items():
-            for augment in ("crop_flip", "resized_crop_flip"):
+            for augment in ("crop_flip", *(["resized_crop_flip"] if name == "files" else [])):
                 with self.subTest(name, augment=augment):
                     whole = list(data.training(4, 7, 2, augment=augment).as_numpy_iterator())
                     rest = list(data.training(4, 7, 2, first_step=2, augment=augment).as_numpy_iterator())
@@ -105,8 +106,40 @@ class OrderTest(tf.test.TestCase):
     def test_labels_belong_to_their_pictures(self):
         for name in ("arrays", "files"):
             data = self.sources()[name]
-            images, labels = collect(data.training(4, 0, 0, augment="resized_crop_flip"))
+            augment = "resized_crop_flip" if name == "files" else "crop_flip"
+            images, labels = collect(data.training(4, 0, 0, augment=augment))
             self.assertAllEqual(images.mean((1, 2)).argmax(-1), labels)
+
+    def test_epochs_are_not_correlated(self):
+        # In units of 1/sqrt(n) a random permutation's correlation is 1 in the root mean square.
+        n, epochs = 5000, 32
+        orders = np.stack([datasets.shuffled(n, 0, epoch) for epoch in range(epochs)])
+        self.assertAllEqual(np.sort(orders[0]), np.arange(n))
+        with_files = np.append(orders, [np.arange(n)], 0)
+        pairs = np.corrcoef(with_files)[np.triu_indices(epochs + 1, 1)] * np.sqrt(n)
+        self.assertBetween(np.sqrt(np.mean(pairs**2)), 0.9, 1.1)
+        self.assertLess(np.abs(pairs).max(), 5)
+
+    def test_batches_hold_classes_as_chance_gives_them(self):
+        # Files lie class after class: 10 classes of 120, in batches of 60.
+        labels = np.repeat(np.arange(10), 120)
+        images = np.broadcast_to(labels[:, None, None, None], (1200, 1, 1, 3)).astype(np.uint8)
+        arrays = Arrays(images, labels)
+        contract = preprocessing.ImageContract(1, 1, 3, tuple("abcdefghij"))
+        data = datasets.Data("bands", contract, arrays, arrays, arrays)
+        counts = [
+            np.bincount(batch, minlength=10)
+            for epoch in range(40)
+            for _, batch in data.training(60, 0, epoch).as_numpy_iterator()
+        ]
+        chance = 60 * 0.1 * 0.9 * (1200 - 60) / (1200 - 1)  # hypergeometric variance
+        self.assertBetween(np.var(counts, 0).min() / chance, 0.75, 1.0)
+        self.assertBetween(np.var(counts, 0).max() / chance, 1.0, 1.3)
+
+    def test_files_come_in_the_same_order_as_arrays(self):
+        data = self.sources()["files"]
+        first = collect(data.training(1, 3, 5))[1]
+        self.assertAllEqual(first, data.train.labels[datasets.shuffled(len(data.train), 3, 5)])
 
     def test_whole_batches_only(self):
         data = load_dataset("digits")
@@ -121,6 +154,21 @@ class SplitTest(tf.test.TestCase):
         self.assertAllEqual(np.bincount(labels[drawn], minlength=4), [10, 5, 1, 1])
         self.assertAllEqual(np.sort(np.concatenate([rest, drawn])), np.arange(161))
         self.assertAllEqual(drawn, datasets.stratified_split(labels, 0.1)[1])
+
+    def test_at_most_ten_thousand_but_one_of_each_class(self):
+        for counts in (np.full(1000, 130), np.r_[np.full(2000, 100), np.full(500, 2)], np.full(12_000, 10)):
+            drawn = datasets.quotas(counts, 0.1)
+            self.assertEqual(drawn.sum(), max(10_000, len(counts)))
+            self.assertGreaterEqual(drawn.min(), 1)
+            self.assertTrue((drawn < counts).all())
+            self.assertLessEqual(np.ptp(drawn[counts == counts[0]]), 1)
+        self.assertAllEqual(datasets.quotas(np.array([0, 30, 5]), 0.1), [0, 3, 1])
+
+    def test_many_classes_are_drawn_at_once(self):
+        labels = np.random.default_rng(0).permutation(np.repeat(np.arange(16_000), 20))
+        rest, drawn = datasets.stratified_split(labels, 0.1)  # 16 s when it was quadratic
+        self.assertAllEqual(np.bincount(labels[drawn]), np.ones(16_000))
+        self.assertAllEqual(np.sort(np.r_[rest, drawn]), np.arange(len(labels)))
 
 
 def test_large_pictures_stay_in_files(tmp_path):
@@ -189,7 +237,7 @@ def test_mixed_kinds_train(tmp_path):
     for channels in (1, 3):
         data = load_dataset(str(tmp_path), image_size="64x80", channels=channels)
         assert len(data.train) + len(data.validation) + len(data.test) == 28 + len(suffixes)
-        assert not data.train.plain.all()
+        assert 0 in data.train.layouts and 1 in data.train.layouts
         images, _ = collect(data.training(2, 0, 0, augment="resized_crop_flip"))
         assert images.shape[1:] == (64, 80, channels)
         evaluated, _ = collect(data.evaluation("train"))
@@ -201,7 +249,7 @@ def test_mixed_kinds_train(tmp_path):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda root: make_folder(root, n=2), "class number 0 has 2 training pictures; expected at least 3"),
+        (lambda root: make_folder(root, n=2), "class cat has 2 training pictures; expected at least 3"),
         (lambda root: make_folder(root, ("cat",)), "found 1 class folder(s) ['cat']; expected at least two"),
         (lambda root: (make_folder(root), (root / "emu").mkdir()), "no readable picture of class emu"),
         (lambda root: root.mkdir(exist_ok=True), "found 0 class folder(s)"),
@@ -253,6 +301,41 @@ class KrTinyShapes(tfds.core.GeneratorBasedBuilder):
             yield i, {"image": pixels, "label": i % 2}
 
 
+class KrRarePhotos(KrTinyShapes):
+    """One split, its three classes one after the other and the last one rare, prepared without shuffling."""
+
+    def _info(self):
+        names = tfds.features.ClassLabel(names=["a", "b", "rare"])
+        features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=(None, None, 3)), "label": names})
+        return tfds.core.DatasetInfo(
+            builder=self, features=features, supervised_keys=("image", "label"), disable_shuffling=True
+        )
+
+    def _split_generators(self, manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for i, label in enumerate([0] * 180 + [1] * 19 + [2] * 3):
+            yield i, {"image": np.full((66, 70, 3), i, np.uint8), "label": label}
+
+
+class KrTurnedPhotos(KrTinyShapes):
+    """JPEG files of a bright sky over a dark ground, stored in all eight orientations."""
+
+    SHAPE = (None, None, 3)
+
+    def _generate_examples(self, n, seed):
+        sky = np.full((70, 80, 3), 30, np.uint8)
+        sky[:35] = 230
+        for i in range(n):
+            exif, file = Image.Exif(), io.BytesIO()
+            exif[preprocessing.ORIENTATION] = orientation = i % 8 + 1
+            undo = {6: 8, 8: 6}.get(orientation, orientation)
+            stored = preprocessing.turned(tf.constant(sky), undo).numpy()
+            Image.fromarray(stored).save(file, "JPEG", exif=exif, quality=95)
+            yield i, {"image": io.BytesIO(file.getvalue()), "label": i % 2}
+
+
 class KrTinyPhotos(KrTinyShapes):
     """The same with pictures of many sizes, so that it is streamed."""
 
@@ -270,8 +353,20 @@ def test_tfds_in_memory(tmp_path):
     assert gray.test.images.shape == (20, 10, 14, 1)
 
 
+def test_random_resized_crops_are_cut_from_the_original_or_refused(tmp_path):
+    data = load_dataset("kr_tiny_shapes", data_dir=str(tmp_path), original=True)
+    assert isinstance(data.train, Stream)
+    collect(data.training(4, 0, 0, augment="resized_crop"))
+    folder = make_folder(tmp_path / "folder")
+    assert isinstance(load_dataset(str(folder), image_size=20, original=True).train, Files)
+    with pytest.raises(DataError, match="load them with original=True"):
+        load_dataset(str(folder), image_size=20).training(4, 0, 0, augment="resized_crop")
+    with pytest.raises(DataError, match="8x8 pixels have no detail"):
+        load_dataset("digits", original=True)
+
+
 def test_tfds_streamed(tmp_path):
-    data = load_dataset("kr_tiny_photos", data_dir=str(tmp_path), image_size=64)
+    data = load_dataset("kr_tiny_photos", data_dir=str(tmp_path), image_size=64, original=True)
     assert isinstance(data.train, Stream)
     assert [len(data.split(s)) for s in datasets.SPLITS] == [54, 6, 20]
     images, labels = collect(data.evaluation("test"))
@@ -283,6 +378,88 @@ def test_tfds_streamed(tmp_path):
         np.testing.assert_array_equal(whole[20:], rest)
         other, _ = collect(data.training(4, 3, 2, augment=augment))
         assert not np.array_equal(whole, other)
+
+
+def test_streamed_splits_are_stratified_and_disjoint(tmp_path):
+    data = load_dataset("kr_rare_photos", data_dir=str(tmp_path), image_size=64)
+    assert isinstance(data.train, Stream)
+    assert "prepared in order" in data.note
+    seen = {}
+    for split in datasets.SPLITS:
+        images, labels = collect(data.evaluation(split))
+        seen[split] = {image.tobytes() for image in images}
+        assert len(labels) == len(data.split(split)) == len(seen[split])
+        # A tenth of 180, 19 and 3, and of what is left of them.
+        expected = {"train": [146, 15, 1], "validation": [16, 2, 1], "test": [18, 2, 1]}[split]
+        np.testing.assert_array_equal(np.bincount(labels, minlength=3), expected)
+    assert sum(map(len, seen.values())) == len(set.union(*seen.values())) == 202
+    again = load_dataset("kr_rare_photos", data_dir=str(tmp_path), image_size=64)
+    np.testing.assert_array_equal(collect(again.evaluation("test"))[0], collect(data.evaluation("test"))[0])
+
+
+def test_a_stream_is_shuffled_by_files_and_by_a_buffer(tmp_path, monkeypatch):
+    builder = tfds.builder("kr_rare_photos", data_dir=str(tmp_path))
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=20))
+    data = load_dataset("kr_rare_photos", data_dir=str(tmp_path), image_size=64)
+
+    def order(epoch, buffer):
+        monkeypatch.setattr(datasets, "SHUFFLE_BUFFER", buffer)
+        images, _ = collect(data.training(1, 0, epoch))
+        return (128 * (images[:, 0, 0, 0] + 1)).astype(int)  # a picture's pixels are its place in the files
+
+    # 16 of the 20 files are read in turn: neighbours in a file, ten to each, do not follow each other.
+    files = [order(epoch, 1) for epoch in (0, 1)]
+    assert np.abs(np.diff(files[0])[:50]).min() > 1
+    assert not np.array_equal(*files)
+    mixed = [order(epoch, 1000) for epoch in range(6)]
+    assert all(np.array_equal(np.sort(m), np.sort(files[0])) for m in mixed)
+    correlations = np.corrcoef([*mixed, files[0], np.sort(files[0])])[np.triu_indices(8, 1)][:-1]
+    assert np.sqrt(np.mean(correlations**2) * len(mixed[0])) < 1.6
+
+
+def test_streams_are_turned_upright(tmp_path):
+    data = load_dataset("kr_turned_photos", data_dir=str(tmp_path), image_size=64, original=True)
+    assert isinstance(data.train, Stream)
+    for batches in (data.evaluation("train"), data.training(4, 0, 0)):
+        for image in collect(batches)[0]:
+            assert image[:8].mean() > 0.5 and image[-8:].mean() < 0  # the sky is above
+    crops = collect(data.training(4, 0, 0, augment="resized_crop"))[0]
+    above, below = crops[:, :8].mean((1, 2, 3)), crops[:, -8:].mean((1, 2, 3))
+    assert np.mean(above > below + 1) > 0.5 and (above > below - 0.1).all()
+
+
+def test_validation_pictures_are_prepared_once(tmp_path):
+    data = load_dataset(str(make_folder(tmp_path, size=(90, 110))), image_size=64)
+    assert isinstance(data.validation, Files)
+    batches = data.evaluation("validation")
+    first = collect(batches)
+    for path in data.validation.paths:
+        os.remove(path)
+    for again, expected in zip(collect(batches), first, strict=True):
+        np.testing.assert_array_equal(again, expected)
+
+
+def test_what_the_scan_takes_training_can_read(tmp_path):
+    rng = np.random.default_rng(0)
+    make_folder(tmp_path, size=(70, 70))
+    for kind in ("jpg", "png"):
+        image = Image.fromarray(rng.integers(0, 256, (70, 70, 3), np.uint8).repeat(2, 0)[:70])
+        image.save(tmp_path / f"whole.{kind}")
+        whole = (tmp_path / f"whole.{kind}").read_bytes()
+        for i in range(150):
+            damaged = bytearray(whole)
+            for place in rng.integers(2, len(whole), rng.integers(1, 4)):
+                damaged[place] = rng.integers(256)
+            cut = rng.integers(1, 40) if i % 3 == 0 else 0
+            (tmp_path / "cat" / f"damaged{i}.{kind}").write_bytes(damaged[: len(damaged) - cut])
+        os.remove(tmp_path / f"whole.{kind}")
+    found = folders.scan(tmp_path, max_bad_fraction=0.99)
+    paths, labels, layouts = found.splits["train"]
+    assert len(found.unreadable) > 20 and len(paths) > 50
+    train = Files(paths, labels, layouts)
+    data = datasets.Data("damaged", preprocessing.ImageContract(64, 64, 3, found.classes), train, train, train)
+    assert len(collect(data.evaluation("train"))[1]) == len(paths)
+    collect(data.training(1, 0, 0, augment="resized_crop"))
 
 
 CIFAR = pathlib.Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser() / "cifar10"
