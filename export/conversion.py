@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import files
+from keras_resnet import convolution, files, runs, training
 
 IO_TYPES = {"uint8": tf.uint8, "int8": tf.int8, "float32": tf.float32}
 
@@ -127,6 +127,9 @@ def by_tfmot(recipe, io):
         files.write_json(pathlib.Path(folder, "recipe.json"), {"recipe": dataclasses.asdict(recipe)})
         command = [sys.executable, "-m", "export.tfmot", folder, io]
         environment = {**os.environ, "TMPDIR": folder}  # what TensorFlow writes goes with the folder, whatever happens
+        origin = training.load_model(runs.Run(pathlib.Path(recipe.init)).model)
+        if any(convolution.is_at_risk(layer) for layer in origin.layers):
+            environment["TF_ENABLE_ONEDNN_OPTS"] = "0"
         process = subprocess.run(command, stderr=subprocess.PIPE, text=True, env=environment)
         if process.returncode:
             killed = f"its process was killed by signal {-process.returncode}"

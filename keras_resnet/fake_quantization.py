@@ -7,6 +7,8 @@ https://arxiv.org/abs/1712.05877; Krishnamoorthi 2018, https://arxiv.org/abs/180
 import keras
 from keras import layers, ops
 
+from keras_resnet import convolution
+
 PACKAGE = "keras_resnet"
 
 
@@ -103,7 +105,7 @@ class _Quantized:
         kernel, bias = self.kernel, self.bias
         if self.weight_bits is not None:
             kernel, bias = self._rounded(kernel, bias)
-        outputs = self._apply(inputs, kernel)
+        outputs = self._apply(inputs, kernel, training)
         return self.activation(outputs if bias is None else ops.add(outputs, bias))
 
     def _rounded(self, kernel, bias):
@@ -120,7 +122,9 @@ class _Quantized:
 class QuantizedConv2D(_Quantized, layers.Conv2D):
     """`Conv2D` with a kernel rounded per output channel."""
 
-    def _apply(self, inputs, kernel):
+    def _apply(self, inputs, kernel, training):
+        if training and convolution.is_at_risk(self):  # converted, it is one operator with strides
+            return convolution.convolve_subsampled(inputs, kernel, self.strides)
         return self.convolution_op(inputs, kernel)
 
 
@@ -128,7 +132,7 @@ class QuantizedConv2D(_Quantized, layers.Conv2D):
 class QuantizedDepthwiseConv2D(_Quantized, layers.DepthwiseConv2D):
     """`DepthwiseConv2D` with a kernel rounded per output channel."""
 
-    def _apply(self, inputs, kernel):
+    def _apply(self, inputs, kernel, training):
         return ops.depthwise_conv(
             inputs, kernel, self.strides, self.padding, dilation_rate=self.dilation_rate, data_format=self.data_format
         )
@@ -145,5 +149,5 @@ class QuantizedDense(_Quantized, layers.Dense):
 
     per_channel = False
 
-    def _apply(self, inputs, kernel):
+    def _apply(self, inputs, kernel, training):
         return ops.matmul(inputs, kernel)

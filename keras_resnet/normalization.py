@@ -7,6 +7,8 @@ the same names and weights.
 import keras
 import tensorflow as tf
 
+from keras_resnet import convolution
+
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Keras' batch normalization of NHWC maps, computed by TensorFlow's fused kernel (Keras computes it in pieces)."""
@@ -57,6 +59,8 @@ def training_twin(model, kind, precision="float32"):
                 return FusedBatchNormalization.from_config(config)
             if kind == "synchronized":
                 config["synchronized"] = True
+        if type(layer) is keras.layers.Conv2D and convolution.is_at_risk(layer):
+            return convolution.SubsampledConv2D.from_config(config)
         return layer.__class__.from_config(config)
 
     twin = keras.models.clone_model(model, clone_function=clone)

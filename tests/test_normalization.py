@@ -1,10 +1,15 @@
 """The training twin's norms against Keras' own."""
 
+import pathlib
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_resnet import ResNet
+from keras_resnet.convolution import SubsampledConv2D
 from keras_resnet.normalization import FusedBatchNormalization, copy_weights, training_twin
 
 
@@ -84,6 +89,20 @@ class TwinTest(tf.test.TestCase):
         norms = [layer for layer in twin.layers if isinstance(layer, keras.layers.BatchNormalization)]
         self.assertLen(norms, 9)
         self.assertTrue(all(layer.synchronized for layer in norms))
+
+    def test_narrow_convolutions_with_strides_have_their_gradient(self):
+        script = pathlib.Path(__file__).with_name("narrow_steps.py")
+        process = subprocess.run([sys.executable, script], stderr=subprocess.PIPE, text=True, timeout=500)
+        self.assertEqual(process.returncode, 0, process.stderr[-2000:])
+
+    def test_narrow_twin_has_the_same_answers_and_weights(self):
+        model = ResNet(8, (32, 32, 3), 10, width=0.25)
+        twin = training_twin(model, "fused")
+        self.assertIsInstance(twin.get_layer("stage3_block1_shortcut_conv"), SubsampledConv2D)
+        self.assertAllClose(model(images()), twin(images()), 1e-5, 1e-5)
+        self.assertEqual([w.path for w in model.weights], [w.path for w in twin.weights])
+        wide = training_twin(ResNet(8, (32, 32, 3), 10), "fused")  # where nothing is wrong nothing changes
+        self.assertNotIn(SubsampledConv2D, {type(layer) for layer in wide.layers})
 
 
 if __name__ == "__main__":
