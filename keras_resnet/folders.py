@@ -53,7 +53,8 @@ def scan(root, max_bad_fraction=0.01):
     good = [(*entry, state) for entry, state in zip(entries, states, strict=True) if not isinstance(state, str)]
     splits = {split: _columns([e for e in good if e[0] == split]) for split in folders}
     for split, (_, labels, _) in splits.items():
-        empty = [name for i, name in enumerate(classes) if i not in labels]
+        counts = np.bincount(labels, minlength=len(classes))
+        empty = [name for name, count in zip(classes, counts, strict=True) if not count]
         if empty:
             raise ValueError(
                 f"{folders[split]}: no readable picture of class {', '.join(empty)}; "
