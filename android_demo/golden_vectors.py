@@ -10,6 +10,8 @@ import hashlib
 import json
 import pathlib
 import sys
+import tempfile
+import zipfile
 
 import numpy as np
 from PIL import Image
@@ -18,7 +20,13 @@ HERE = pathlib.Path(__file__).parent
 RESOURCES = HERE / "core" / "src" / "test" / "resources"
 MODELS = HERE / "app" / "src" / "main" / "assets" / "models"
 sys.path.insert(0, str(HERE.parent))
-from raspberry_pi.classifier import Classifier, Contract  # noqa: E402
+from raspberry_pi.classifier import (  # noqa: E402
+    Classifier,
+    Contract,
+    read_contract,
+    read_labels,
+    shown_normalization,
+)
 
 ORIENTATION = 0x0112
 
@@ -76,6 +84,33 @@ OUTPUTS = (
     ("float32", 0.0, 0, (-3.25, 0.1, 87.5, 88.0, 1e-8), "logits"),
     ("float32", 0.0, 0, (-1000.0, 1000.0, 999.5), "logits"),
     ("uint8", 1 / 256, 0, (3, 250, 3), "probabilities"),
+)
+
+
+# type, scale and zero point of the input of a file that says nothing of its scale.
+SHOWN = (
+    ("int8", 1.0, -128),
+    ("uint8", 1.0, 0),
+    ("int8", 1 / 128, 0),
+    ("uint8", 0.007843137718737125, 127),
+    ("int8", 0.00392156862745098, -128),
+    ("int8", 0.018658448, -14),
+    ("float32", 0.0, 0),
+)
+
+# What stands in a foreign file of labels.
+LABELS = ("", "\n", "a", "a\nb\n", "a\r\nb\r\n", "\ufeffa\nb", "a\n\nb\n\n", "a\x85b\u2028c\x0bd\n", "ä\n 日本 \n")
+
+# What is said otherwise than by a right contract of a picture 32 x 32 x 3 and ten classes.
+CONTRACTS = (
+    *({}, {"height": 32.0}, {"height": 31}, {"height": 32.5}, {"width": "32"}, {"channels": None}, {"unknown": [{}]}),
+    *({"labels": list("abcdefghi")}, {"labels": [*"abcdefghi", 1]}, {"labels": [*"abcdefghij", 1]}),
+    *({"labels": "abcdefghij"}, {"labels": None}, {"labels": ["", "\u0000", "ä\n", *"defghij"]}),
+    *({"mean": 1}, {"mean": [1, 2.5, -3e1]}, {"mean": [4]}, {"mean": [1, 2]}, {"mean": []}, {"mean": "1"}),
+    *({"mean": None}, {"mean": [1, None, 3]}, {"mean": [[1]]}, {"std": 0}, {"std": [1, 0, 1]}, {"std": -2.5}),
+    *({"crop_fraction": 1}, {"crop_fraction": 0.875}, {"crop_fraction": 0}, {"crop_fraction": 1.25}),
+    *({"crop_fraction": "1"}, {"crop_fraction": None}),
+    *({"output": "logits"}, {"output": "probabilities"}, {"output": "scores"}, {"output": None}),
 )
 
 
@@ -144,13 +179,37 @@ def every_colour():
     return digest.hexdigest()
 
 
-def turned_frame(degrees):
-    """An odd-sized frame as planes and, turned clockwise, as RGB."""
+def shown(kind, scale, zero):
+    """What the reader takes where a file says nothing of its scale."""
+    (mean, std), _ = shown_normalization({"dtype": np.dtype(kind).type, "quantization": (scale, zero)})
+    return {"type": kind, "scale": scale, "zero": zero, "mean": mean, "std": std}
+
+
+def contract(changes):
+    """What the reader makes of a contract; null where it refuses it."""
+    text = json.dumps({"height": 32, "width": 32, "channels": 3, "labels": list("abcdefghij")} | changes)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.tflite"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("contract.json", text)
+        try:
+            read = read_contract(path, (32, 32, 3), 10)
+        except ValueError:
+            return {"text": text, "read": None}
+    mean, std = (np.atleast_1d(value).tolist() for value in (read.mean, read.std))
+    found = {"labels": read.labels, "crop_fraction": read.crop_fraction, "mean": mean, "std": std}
+    return {"text": text, "read": found | {"output": read.output}}
+
+
+def turned_frame(degrees, mirrored):
+    """An odd-sized frame as planes and, turned clockwise and then as a mirror shows it, as RGB."""
     planes = noise(5, 7)
     luma, blue, red = planes[..., 0], planes[:3, :4, 1], planes[:3, :4, 2]
     chroma = [np.repeat(np.repeat(plane, 2, 0), 2, 1)[:5, :7] for plane in (blue, red)]
     rgb = np.rot90(rgb_of(luma, *chroma), -degrees // 90)
-    return {"degrees": degrees, "width": 7, "height": 5, "rgb": encoded(np.ascontiguousarray(rgb).tobytes())}
+    rgb = rgb[:, ::-1] if mirrored else rgb
+    size = {"degrees": degrees, "mirrored": mirrored, "width": 7, "height": 5}
+    return size | {"rgb": encoded(np.ascontiguousarray(rgb).tobytes())}
 
 
 def golden_probabilities(path):
@@ -179,7 +238,13 @@ def write(folder):
         "preparation": [preparation(*case) for case in PREPARATIONS],
         "quantization": [quantization(*case) for case in QUANTIZATIONS],
         "output": [output(*case) for case in OUTPUTS],
-        "yuv": {"every_colour": every_colour(), "frames": [turned_frame(degrees) for degrees in (0, 90, 180, 270)]},
+        "shown": [shown(*case) for case in SHOWN],
+        "labels": [{"text": text, "labels": read_labels(text)} for text in LABELS],
+        "contracts": [contract(changes) for changes in CONTRACTS],
+        "yuv": {
+            "every_colour": every_colour(),
+            "frames": [turned_frame(degrees, mirrored) for mirrored in (False, True) for degrees in (0, 90, 180, 270)],
+        },
         "models": {path.stem: golden_probabilities(path) for path in sorted(MODELS.glob("*.tflite"))},
     }
     for name, value in vectors.items():

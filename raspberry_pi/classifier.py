@@ -170,6 +170,8 @@ def _tensors(path, interpreter):
         if tensor["dtype"] not in (np.float32, np.uint8, np.int8, np.int16):
             kind = np.dtype(tensor["dtype"]).name
             raise ValueError(f"{path}: a tensor of {kind} comes in or out; expected float32, uint8, int8 or int16")
+        if not 0 <= tensor["quantization"][0] < np.inf:
+            raise ValueError(f"{path}: a tensor of scale {tensor['quantization'][0]} comes in or out")
     return inputs[0], outputs[0]
 
 
@@ -213,7 +215,7 @@ def _saved_contract(path, text, shape):
         saved = json.loads(text)
         known = {f.name for f in dataclasses.fields(Contract)}
         fields = {name: value for name, value in saved.items() if name in known}
-        fields |= {name: _one(np.atleast_1d(saved[name]).tolist()) for name in ("mean", "std") if name in saved}
+        fields |= {name: _one(_numbers(saved[name])) for name in ("mean", "std") if name in saved}
         contract = Contract(**fields | {"labels": tuple(saved["labels"])})
         if not isinstance(saved["labels"], list) or not all(isinstance(label, str) for label in contract.labels):
             raise TypeError("labels are no list of names")
@@ -222,7 +224,16 @@ def _saved_contract(path, text, shape):
         raise ValueError(f"{path}: the contract.json inside is damaged ({error}); export the model again") from error
     if contract.shape != shape:
         raise ValueError(f"{path}: the contract inside says {contract.shape}, the network takes {shape}")
-    return contract
+    height, width, channels = shape  # 32.0 equals 32
+    return dataclasses.replace(contract, height=height, width=width, channels=channels)
+
+
+def _numbers(value):
+    """The numbers of a list, or one number, as JSON has them."""
+    numbers = np.atleast_1d(value)
+    if numbers.dtype.kind not in "iuf":
+        raise TypeError(f"got {value!r}, expected numbers")
+    return numbers.tolist()
 
 
 def _check(path, contract):

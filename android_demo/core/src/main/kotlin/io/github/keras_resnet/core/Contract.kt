@@ -1,5 +1,7 @@
 package io.github.keras_resnet.core
 
+private const val MOST_PIXELS = 1L shl 24
+
 /** How a picture becomes the network's input: `x = (pixel - mean) / std`, after resize and crop. */
 class Contract(
     val height: Int,
@@ -14,14 +16,22 @@ class Contract(
     val std: FloatArray = floatArrayOf(128f),
     val isLogits: Boolean = true,
 ) {
-    /** Size (height, width) of a picture before the crop; in integers, so that every port agrees. */
+    /**
+     * Size (height, width) of a picture before the crop; in integers, so that every port agrees.
+     *
+     * @throws PictureError it would be larger than any port makes it, though only the crop is computed here.
+     */
     fun resized(height: Int, width: Int): Pair<Int, Int> {
         val toHeight = Math.rint(this.height / cropFraction).toLong()
         val toWidth = Math.rint(this.width / cropFraction).toLong()
-        return if (width * toHeight >= height * toWidth) {
-            toHeight.toInt() to maxOf(toWidth, (width * toHeight + height / 2) / height).toInt()
-        } else {
-            maxOf(toHeight, (height * toWidth + width / 2) / width).toInt() to toWidth.toInt()
+        val (newHeight, newWidth) = when {
+            toHeight > MOST_PIXELS || toWidth > MOST_PIXELS -> toHeight to toWidth // what follows would overflow
+            width * toHeight >= height * toWidth -> toHeight to maxOf(toWidth, (width * toHeight + height / 2) / height)
+            else -> maxOf(toHeight, (height * toWidth + width / 2) / width) to toWidth
         }
+        if (newHeight > MOST_PIXELS / newWidth) {
+            throw PictureError("it would be resized to $newWidth x $newHeight pixels; expected at most $MOST_PIXELS")
+        }
+        return newHeight.toInt() to newWidth.toInt()
     }
 }

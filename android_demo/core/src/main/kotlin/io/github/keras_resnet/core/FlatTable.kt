@@ -36,7 +36,7 @@ internal class FlatTable(private val content: ByteBuffer, private val place: Int
     /** Checked against the buffer, so that a broken file asks for no gigabytes. */
     private fun size(vector: Int, bytes: Int): Int {
         val size = content.getInt(vector)
-        if (size < 0 || size > content.limit() / bytes) throw IndexOutOfBoundsException("a vector of $size items")
+        if (size < 0 || size > (content.limit() - vector - 4) / bytes) throw IndexOutOfBoundsException("a vector of $size items")
         return size
     }
 

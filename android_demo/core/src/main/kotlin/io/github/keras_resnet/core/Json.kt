@@ -8,8 +8,11 @@ package io.github.keras_resnet.core
  */
 internal fun parseJson(text: String): Any? = JsonReader(text).document()
 
+private const val DEEPEST = 100 // lists in lists; each is some calls on the stack, and a hundred thousand end the app
+
 private class JsonReader(private val text: String) {
     private var at = 0
+    private var depth = 0
 
     fun document(): Any? {
         val value = value()
@@ -29,15 +32,16 @@ private class JsonReader(private val text: String) {
         }
 
     private fun <T> items(end: Char, item: () -> T): List<T> {
+        if (++depth > DEEPEST) fail("at most $DEEPEST levels")
         at++
         val items = ArrayList<T>()
-        if (peek() == end) return items.also { at++ }
-        while (true) {
+        while (peek() != end || items.isNotEmpty()) {
             items.add(item())
             if (peek() != ',') break
             at++
         }
         expect(end)
+        depth--
         return items
     }
 
@@ -63,9 +67,10 @@ private class JsonReader(private val text: String) {
             'r' -> '\r'
             't' -> '\t'
             'u' -> {
-                val code = text.substring(at, minOf(at + 4, text.length)).toIntOrNull(16) ?: fail("four digits")
+                val digits = text.substring(at, minOf(at + 4, text.length))
+                if (digits.length < 4 || digits.any { Character.digit(it, 16) < 0 }) fail("four digits")
                 at += 4
-                code.toChar()
+                digits.toInt(16).toChar()
             }
             else -> fail("an escape")
         }

@@ -6,7 +6,8 @@ import java.nio.ByteOrder
 /** A file that can't be used; the message is made of sentences for the screen. */
 class ModelError(message: String) : Exception(message)
 
-enum class DataType(val bytes: Int) { UINT8(1), INT8(1), FLOAT32(4) }
+/** @property lowest its smallest number, where it has 256 of them. */
+enum class DataType(val bytes: Int, val lowest: Int) { UINT8(1, 0), INT8(1, -128), FLOAT32(4, 0) }
 
 /** Input or output of a network: `value = (number - zeroPoint) * scale`. Scale is 1 and zero point 0 for FLOAT32. */
 class Tensor(val shape: List<Int>, val type: DataType, val scale: Float, val zeroPoint: Int) {
@@ -52,7 +53,9 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         val model = FlatTable.root(content)
         val graph = model.tables(2).firstOrNull() ?: throw ModelError("$name holds no network.")
         val tensors = graph.tables(0)
-        val input = tensor(tensors[graph.ints(1)[0]])
+        val inputs = graph.ints(1)
+        if (inputs.size != 1) throw ModelError("$name takes ${inputs.size} inputs; expected one picture.")
+        val input = tensor(tensors[inputs[0]])
         val output = tensor(tensors[graph.ints(2)[0]])
         if (!isBatchOfOne(input.shape, 4) || !isBatchOfOne(output.shape, 2) || input.shape[3] !in CHANNELS) {
             throw ModelError(
@@ -61,28 +64,31 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
             )
         }
         val metadata = metadata(model)
-        val contract = contract(input.shape, output.shape[1], metadata, !endsInSoftmax(model, graph))
-        if (!isUsable(contract, input)) {
+        val contract = contract(input, output.shape[1], metadata, !endsInSoftmax(model, graph))
+        if (!isUsable(contract)) {
             throw ModelError(
                 "$name says of its pictures: mean ${contract.mean.toList()}, std ${contract.std.toList()}, crop " +
-                    "${contract.cropFraction}, scale ${input.scale}; expected one number or ${contract.channels}, " +
-                    "no std or scale of 0, and a crop of more than 0 and at most 1.",
+                    "${contract.cropFraction}; expected one number or ${contract.channels}, no std of 0, and a crop " +
+                    "of more than 0 and at most 1.",
             )
         }
         return Model(metadata?.text(0) ?: name, contract, input, output, warnings)
     }
 
-    private fun isUsable(contract: Contract, input: Tensor): Boolean {
+    private fun isUsable(contract: Contract): Boolean {
         val sizes = listOf(1, contract.channels)
         return contract.mean.size in sizes && contract.std.size in sizes && contract.std.all { it != 0f } &&
-            input.scale > 0 && contract.cropFraction > 0 && contract.cropFraction <= 1
+            (contract.mean + contract.std).all { it - it == 0f } && // neither NaN nor infinite
+            contract.cropFraction > 0 && contract.cropFraction <= 1
     }
 
     private fun tensor(table: FlatTable): Tensor {
         val type = TYPES[table.byte(1)]
             ?: throw ModelError("$name has a tensor of type ${table.byte(1)}; expected uint8, int8 or float32.")
         val quantization = table.table(4)
-        val scale = quantization?.floats(2)?.firstOrNull() ?: 1f
+        val scale = quantization?.floats(2)?.firstOrNull() ?: 0f
+        if (scale == 0f) return Tensor(table.ints(0), type, 1f, 0) // it is not quantized
+        if (!(scale > 0 && scale < Float.POSITIVE_INFINITY)) throw ModelError("$name has a tensor of scale $scale.")
         return Tensor(table.ints(0), type, scale, quantization?.longs(3)?.firstOrNull()?.toInt() ?: 0)
     }
 
@@ -110,42 +116,52 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         return false
     }
 
-    private fun contract(shape: List<Int>, classes: Int, metadata: FlatTable?, isLogits: Boolean): Contract {
+    private fun contract(input: Tensor, classes: Int, metadata: FlatTable?, isLogits: Boolean): Contract {
         val files = readAppendedFiles(content)
-        files["contract.json"]?.let { return ours(it, shape, classes) }
+        files["contract.json"]?.let { return ours(it, input.shape, classes) }
 
-        val scale = metadata?.let(::normalization)
-        if (scale == null) warnings.add("$name says nothing of its scale; taking x = pixel / 127.5 - 1.")
-        var labels = files.entries.firstOrNull { it.key.endsWith(".txt") }?.value?.split("\n")?.take(classes)
-        if (labels?.size != classes) {
-            warnings.add("$name has no $classes labels; numbers stand for classes.")
+        val (mean, std) = metadata?.let(::normalization) ?: shownNormalization(input).also {
+            val isShown = input.type != DataType.FLOAT32
+            val taken = if (isShown) "its 256 steps are taken for the pixels 0 to 255" else "taking x = pixel / 127.5 - 1"
+            warnings.add("$name says nothing of its scale; $taken.")
+        }
+        var labels = files.entries.firstOrNull { it.key.endsWith(".txt") }?.value?.let(::readLabels).orEmpty()
+        if (labels.size != classes) {
+            warnings.add("$name has ${labels.size} labels for $classes classes; numbers stand for classes.")
             labels = List(classes) { it.toString() }
         }
-        val (mean, std) = scale ?: (floatArrayOf(127.5f) to floatArrayOf(127.5f))
-        return Contract(shape[1], shape[2], shape[3], labels!!, mean = mean, std = std, isLogits = isLogits)
+        return Contract(
+            input.shape[1], input.shape[2], input.shape[3], labels, mean = mean, std = std, isLogits = isLogits,
+        )
     }
 
     private fun ours(json: String, shape: List<Int>, classes: Int): Contract {
-        val saved = parseJson(json) as? Map<*, *>
-        val size = listOf("height", "width", "channels").map { (saved?.get(it) as? Double)?.toInt() }
-        val labels = (saved?.get("labels") as? List<*>)?.filterIsInstance<String>()
-        if (size != shape.drop(1) || labels?.size != classes) {
+        val saved = parseJson(json) as? Map<*, *> ?: emptyMap<String, Any?>()
+        fun field(key: String, missing: Any) = if (key in saved) saved[key] else missing
+        val size = listOf("height", "width", "channels").map { key ->
+            (saved[key] as? Double)?.let { if (it == Math.rint(it)) it.toInt() else null }
+        }
+        val labels = (saved["labels"] as? List<*>)?.map { it as? String }
+        if (size != shape.drop(1) || labels?.size != classes || null in labels) {
             throw ModelError(
                 "The contract in $name is of a picture $size with ${labels?.size} labels; " +
                     "its network expects ${shape.drop(1)} and $classes labels.",
             )
         }
-        fun numbers(key: String) = when (val value = saved[key]) {
-            is Double -> floatArrayOf(value.toFloat())
-            is List<*> -> value.filterIsInstance<Double>().map { it.toFloat() }.toFloatArray()
-            else -> floatArrayOf(128f)
+        val output = field("output", "logits")
+        if (output !in listOf("logits", "probabilities")) {
+            throw ModelError("The contract in $name says that its output is $output; expected logits or probabilities.")
         }
+        fun numbers(key: String) = when (val value = field(key, 128.0)) {
+            is List<*> -> value.map { it as? Double ?: Double.NaN }
+            else -> listOf(value as? Double ?: Double.NaN)
+        }.map { it.toFloat() }.toFloatArray()
         return Contract(
-            shape[1], shape[2], shape[3], labels,
-            cropFraction = saved["crop_fraction"] as? Double ?: 1.0,
+            shape[1], shape[2], shape[3], labels.filterNotNull(),
+            cropFraction = field("crop_fraction", 1.0) as? Double ?: Double.NaN,
             mean = numbers("mean"),
             std = numbers("std"),
-            isLogits = (saved["output"] ?: "logits") == "logits",
+            isLogits = output == "logits",
         )
     }
 
@@ -165,4 +181,22 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         const val NORMALIZATION = 1 // of the schema's union ProcessUnitOptions
         val TYPES = mapOf(0 to DataType.FLOAT32, 3 to DataType.UINT8, 9 to DataType.INT8)
     }
+}
+
+/**
+ * Mean and standard deviation of a network that says nothing of its scale. An 8-bit input's lowest step is taken for a
+ * pixel of 0 and its highest one for 255; the Raspberry Pi's reader says in `shown_normalization` why, and when that is
+ * no proof. Floats show nothing: theirs is the usual default.
+ */
+internal fun shownNormalization(input: Tensor): Pair<FloatArray, FloatArray> =
+    if (input.type == DataType.FLOAT32) {
+        floatArrayOf(127.5f) to floatArrayOf(127.5f)
+    } else {
+        floatArrayOf((input.zeroPoint - input.type.lowest).toFloat()) to floatArrayOf(1 / input.scale)
+    }
+
+/** Class names, one a line; no more of them are taken and none is left out. */
+internal fun readLabels(text: String): List<String> {
+    val lines = text.removePrefix("\uFEFF").split("\n") // Windows' byte order mark, and below its line ends
+    return (if (lines.last() == "") lines.dropLast(1) else lines).map { it.removeSuffix("\r") }
 }

@@ -2,6 +2,9 @@ package io.github.keras_resnet.core
 
 import java.nio.ByteBuffer
 
+/** A picture that can't be prepared; the message says why, in words that fit after a colon. The model is all right. */
+class PictureError(message: String) : Exception(message)
+
 /**
  * An upright 8-bit RGB picture. Its buffer is kept and used again, so that a camera's frames allocate nothing.
  *
@@ -105,13 +108,13 @@ class Picture {
         private val MIRRORED = setOf(2, 3, 6, 7)
         private val FLIPPED = setOf(3, 4, 7, 8)
 
-        /** EXIF's orientation for a clockwise turn by 0, 90, 180 or 270 degrees. */
-        fun orientation(degreesClockwise: Int): Int =
+        /** EXIF's orientation for a clockwise turn by 0, 90, 180 or 270 degrees, and for a mirror held up to that. */
+        fun orientation(degreesClockwise: Int, isMirrored: Boolean = false): Int =
             when (degreesClockwise) {
-                0 -> 1
-                90 -> 6
-                180 -> 3
-                270 -> 8
+                0 -> if (isMirrored) 2 else 1
+                90 -> if (isMirrored) 5 else 6
+                180 -> if (isMirrored) 4 else 3
+                270 -> if (isMirrored) 7 else 8
                 else -> throw IllegalArgumentException("a turn by $degreesClockwise degrees; expected 0, 90, 180, 270")
             }
     }

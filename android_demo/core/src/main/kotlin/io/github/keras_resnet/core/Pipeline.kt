@@ -16,9 +16,16 @@ class Pipeline(val model: Model) {
     /** Probabilities of an output tensor's bytes (native order). */
     fun probabilities(output: ByteArray): DoubleArray = quantization.toProbabilities(output)
 
-    /** The likeliest `k` labels, the likeliest first. */
+    /**
+     * The likeliest `k` labels, the likeliest first.
+     *
+     * @throws ModelError a probability is no number.
+     */
     fun answers(output: ByteArray, k: Int = 5): List<Answer> {
         val probabilities = probabilities(output)
+        if (probabilities.any { it.isNaN() || it.isInfinite() }) {
+            throw ModelError("its answer is no number (NaN or infinite); its weights are damaged or it overflows")
+        }
         return topK(probabilities, k).map { Answer(model.contract.labels[it], probabilities[it]) }
     }
 }

@@ -47,7 +47,7 @@ class Quantization(private val contract: Contract, private val input: Tensor, pr
     }
 
     private fun quantize(x: Float): Byte {
-        val lowest = if (input.type == DataType.INT8) -128 else 0
+        val lowest = input.type.lowest
         val value = Math.rint((x / input.scale).toDouble()) + input.zeroPoint // half to even, as numpy
         return value.coerceIn(lowest.toDouble(), lowest + 255.0).toInt().toByte()
     }

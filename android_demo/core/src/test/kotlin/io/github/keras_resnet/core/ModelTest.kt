@@ -54,14 +54,146 @@ class ModelTest {
     fun `what is in neither is said`() {
         val withoutLabels = read(network)
         assertArrayEquals(floatArrayOf(128f), withoutLabels.contract.mean, 0f)
-        assertEquals(listOf("m has no 10 labels; numbers stand for classes."), withoutLabels.warnings)
+        assertEquals(listOf("m has 0 labels for 10 classes; numbers stand for classes."), withoutLabels.warnings)
 
-        val bare = read(replaced(network, "TFLITE_METADATA", "OTHER__METADATA"))
+        val bare = read(bare())
         assertEquals("m", bare.name)
-        assertArrayEquals(floatArrayOf(127.5f), bare.contract.std, 0f)
+        assertArrayEquals(floatArrayOf(128f), bare.contract.std, 0f)
         assertEquals(List(10) { "$it" }, bare.contract.labels)
-        assertEquals("m says nothing of its scale; taking x = pixel / 127.5 - 1.", bare.warnings[0])
+        assertEquals(
+            "m says nothing of its scale; its 256 steps are taken for the pixels 0 to 255.", bare.warnings[0],
+        )
         assertEquals(2, bare.warnings.size)
+    }
+
+    private fun bare() = replaced(network, "TFLITE_METADATA", "OTHER__METADATA")
+
+    /** A file that says nothing of its scale, with another input. */
+    private fun bare(type: Int, scale: Float, zero: Long): ByteArray {
+        val content = ByteBuffer.wrap(bare()).order(java.nio.ByteOrder.LITTLE_ENDIAN)
+        val graph = FlatTable.root(content).tables(2)[0]
+        val input = graph.tables(0)[graph.ints(1)[0]]
+        content.put(input.at(1)!!, type.toByte())
+        val quantization = input.table(4)!!
+        fun first(slot: Int) = quantization.at(slot)!!.let { it + content.getInt(it) + 4 }
+        content.putFloat(first(2), scale)
+        content.putLong(first(3), zero)
+        return content.array()
+    }
+
+    @Test
+    fun `an 8-bit input shows what a pixel is, as Python takes it`() {
+        val types = mapOf("float32" to 0, "uint8" to 3, "int8" to 9)
+        for (vector in Vector.all("shown")) {
+            val zero = vector.int("zero")
+            val model = read(bare(types.getValue(vector.text("type")), vector.number("scale").toFloat(), zero.toLong()))
+            assertArrayEquals("$vector", vector.floats("mean"), model.contract.mean, 0f)
+            assertEquals("$vector", vector.number("std"), model.contract.std[0].toDouble(), 1e-6 * vector.number("std"))
+            if (model.input.type == DataType.FLOAT32) {
+                assertEquals("m says nothing of its scale; taking x = pixel / 127.5 - 1.", model.warnings[0])
+                continue
+            }
+            // Each pixel is the step of its number.
+            val pixels = ByteArray(32 * 32 * 3) { it.toByte() }
+            val bytes = Quantization(model.contract, model.input, model.output).toInput(pixels)
+            for (i in pixels.indices) assertEquals("$vector", (pixels[i] + model.input.type.lowest).toByte(), bytes.get(i))
+        }
+    }
+
+    @Test
+    fun `an input without a scale takes pixels as they are, and one with an impossible scale is refused`() {
+        val model = read(bare(3, 0f, 7))
+        assertEquals(1f to 0, model.input.scale to model.input.zeroPoint)
+        assertArrayEquals(floatArrayOf(0f), model.contract.mean, 0f)
+        for (scale in listOf(-1f, Float.NaN, Float.POSITIVE_INFINITY)) {
+            val error = assertThrows(ModelError::class.java) { read(bare(3, scale, 7)) }
+            assertEquals("m has a tensor of scale $scale.", error.message)
+        }
+    }
+
+    @Test
+    fun `labels are read as Python reads them`() {
+        for (vector in Vector.all("labels")) {
+            assertEquals(vector.list("labels"), readLabels(vector.text("text")))
+        }
+    }
+
+    @Test
+    fun `labels count only if they are as many as the classes`() {
+        for (count in listOf(9, 11)) {
+            val model = read(network + zip("labels.txt" to List(count) { "name $it" }.joinToString("\n")))
+            assertEquals(List(10) { "$it" }, model.contract.labels)
+            assertEquals(
+                listOf("m has $count labels for 10 classes; numbers stand for classes."), model.warnings,
+            )
+        }
+        val two = zip("notes" to "a", "first.txt" to "abcdefghij".toList().joinToString("\n"), "b.txt" to "b")
+        assertEquals("a", read(network + two).contract.labels[0])
+    }
+
+    @Test
+    fun `a contract is read as Python reads it, or refused by both`() {
+        val vectors = Vector.all("contracts")
+        for (vector in vectors) {
+            val content = network + zip("contract.json" to vector.text("text"))
+            if (vector.isNull("read")) {
+                assertThrows(vector.text("text"), ModelError::class.java) { read(content) }
+                continue
+            }
+            val expected = vector.vector("read")
+            val contract = read(content).contract
+            assertEquals(expected.list("labels"), contract.labels)
+            assertEquals(expected.number("crop_fraction"), contract.cropFraction, 0.0)
+            assertArrayEquals(expected.floats("mean"), contract.mean, 0f)
+            assertArrayEquals(expected.floats("std"), contract.std, 0f)
+            assertEquals(expected.text("output") == "logits", contract.isLogits)
+        }
+        assertTrue(vectors.count { it.isNull("read") } in 10..vectors.size - 10)
+    }
+
+    @Test
+    fun `brackets without end are a sentence`() {
+        val deep = "[".repeat(100_000)
+        for (json in listOf(deep, "{\"a\":".repeat(100_000), "{\"labels\": $deep")) {
+            val error = assertThrows(ModelError::class.java) { read(network + zip("contract.json" to json)) }
+            assertTrue(error.message, error.message!!.startsWith("No JSON: expected at most 100 levels at character "))
+        }
+        assertEquals(List(1000) { emptyList<Any>() }, parseJson("[" + List(1000) { "[]" }.joinToString(",") + "]"))
+        for (json in listOf("[1,]", "[,]", "[1", "{\"a\"}", "\"\\u-123\"", "\"\\u12\"", "1 2")) {
+            assertThrows(json, ModelError::class.java) { parseJson(json) }
+        }
+    }
+
+    @Test
+    fun `a zip that would fill the memory is refused`() {
+        val bomb = zip("labels.txt" to "a\u0000".repeat(100_000_000)) // 200 MB in 200 kB
+        assertTrue("${bomb.size}", bomb.size < 400_000)
+        val error = assertThrows(ModelError::class.java) { read(network + bomb) }
+        assertEquals("The zip behind the model can't be used (it holds more than 16777216 bytes).", error.message)
+        val many = zip(*Array(5) { "$it.txt" to "a".repeat(4_000_000) })
+        assertThrows(ModelError::class.java) { read(network + many) }
+    }
+
+    @Test
+    fun `a zip that is damaged is refused`() {
+        val right = zip("labels.txt" to "a", "contract.json" to texts.getValue("contract.json"))
+        assertEquals(emptyList<String>(), read(network + right).warnings)
+        val second = String(right, Charsets.ISO_8859_1).indexOf("PK\u0003\u0004", 4)
+        val directory = String(right, Charsets.ISO_8859_1).indexOf("PK\u0001\u0002")
+        for (place in listOf(second, directory, directory + 42, 40)) {
+            val damaged = right.clone().also { it[place] = (it[place] + 1).toByte() }
+            val error = assertThrows("$place", ModelError::class.java) { read(network + damaged) }
+            assertTrue(error.message, error.message!!.startsWith("The zip behind the model can't be used ("))
+        }
+    }
+
+    @Test
+    fun `a vector that would not end within the file is refused`() {
+        val content = ByteBuffer.wrap(bare()).order(java.nio.ByteOrder.LITTLE_ENDIAN)
+        val tensors = FlatTable.root(content).tables(2)[0].at(0)!!
+        val vector = tensors + content.getInt(tensors)
+        content.putInt(vector, (content.limit() - vector) / 4)
+        assertThrows(ModelError::class.java) { read(content.array()) }
     }
 
     @Test

@@ -1,9 +1,11 @@
 package io.github.keras_resnet.core
 
+import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertSame
+import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
 
@@ -34,6 +36,24 @@ class QuantizationTest {
             val quantization = Quantization(contract, none, vector.tensor(1, expected.size))
             val found = quantization.toProbabilities(vector.bytes("bytes"))
             assertArrayEquals("$vector", expected.toDoubleArray(), found, 1e-12)
+        }
+    }
+
+    @Test
+    fun `an answer that is no number is a sentence`() {
+        val cifar = Bundled.all.single { it.name == "cifar10-jpeg-resnet20" }.model
+        val output = Tensor(listOf(1, 10), DataType.FLOAT32, 1f, 0)
+        for (isLogits in listOf(true, false)) {
+            val contract = Contract(32, 32, 3, cifar.contract.labels, isLogits = isLogits)
+            val pipeline = Pipeline(Model("m", contract, cifar.input, output, emptyList()))
+            val buffer = ByteBuffer.allocate(40).order(ByteOrder.nativeOrder())
+            for (wrong in listOf(Float.NaN, Float.POSITIVE_INFINITY)) {
+                buffer.putFloat(12, wrong)
+                val error = assertThrows(ModelError::class.java) { pipeline.answers(buffer.array()) }
+                assertTrue(error.message, error.message!!.startsWith("its answer is no number"))
+            }
+            buffer.putFloat(12, if (isLogits) Float.NEGATIVE_INFINITY else 0f) // a class that can't be
+            assertEquals(0.0, pipeline.answers(buffer.array(), 10)[9].probability, 0.0)
         }
     }
 

@@ -17,6 +17,8 @@ class Vector(private val fields: Map<*, *>) {
 
     fun number(key: String) = fields[key] as Double
 
+    fun boolean(key: String) = fields[key] as Boolean
+
     fun int(key: String) = number(key).toInt()
 
     fun numbers(key: String) = fields[key].let { it as? List<*> ?: listOf(it) }.map { it as Double }
@@ -28,6 +30,10 @@ class Vector(private val fields: Map<*, *>) {
     fun bytes(key: String): ByteArray = Base64.getDecoder().decode(text(key))
 
     fun list(key: String) = (fields[key] as List<*>)
+
+    fun vector(key: String) = Vector(fields[key])
+
+    fun isNull(key: String) = key in fields && fields[key] == null
 
     override fun toString() = fields.filterKeys { it !in setOf("pixels", "bytes", "rgb") }.toString()
 

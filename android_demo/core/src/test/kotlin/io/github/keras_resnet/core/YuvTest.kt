@@ -25,16 +25,16 @@ class YuvTest {
     }
 
     @Test
-    fun `a frame of odd size is turned upright, however its planes lie in memory`() {
+    fun `a frame of odd size is turned upright and mirrored, however its planes lie in memory`() {
         for (vector in Vector(Vector.read("yuv")).list("frames").map(::Vector)) {
             val (width, height) = vector.int("width") to vector.int("height")
-            val orientation = Picture.orientation(vector.int("degrees"))
+            val orientation = Picture.orientation(vector.int("degrees"), vector.boolean("mirrored"))
             for (interleaved in listOf(false, true)) {
                 val (u, v) = if (interleaved) interleaved(width, height) else listOf(1, 2).map { plane(4, 3, it, 4) }
                 val picture = Picture()
                 picture.setYuv(plane(width, height, 0, width + 9), u, v, width, height, orientation)
                 assertArrayEquals("$vector", vector.bytes("rgb"), picture.rgb)
-                val turned = orientation in listOf(6, 8)
+                val turned = orientation in 5..8
                 assertEquals(if (turned) height else width, picture.width)
             }
         }
