@@ -17,6 +17,8 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image, ImageOps
 
 MAX_FILES = 1 << 24  # unpacked bytes of all files behind a model: 16 MiB, a thousand times what labels need
+LONGEST = 64  # a strip of 2,000,000x1 pixels would be resized to 448,000,000x224, which takes 10 GB
+ORIENTATION = 0x0112  # the EXIF tag
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,21 +39,39 @@ class Contract:
         return self.height, self.width, self.channels
 
     def resized(self, height, width):
-        """Size of a picture before the crop: as large as just covers it, in integers, so that every port agrees."""
+        """Size of a picture before the crop: as large as just covers it, in integers, so that every port agrees.
+
+        Raises:
+            ValueError: it is so long that `LONGEST` crops beside one another would not cover it.
+        """
         to_height, to_width = round(self.height / self.crop_fraction), round(self.width / self.crop_fraction)
+        shorter, longer = sorted((width * to_height, height * to_width))
+        if longer > LONGEST * shorter:
+            raise ValueError(
+                f"{width}x{height} pixels: too long for an input of {self.width}x{self.height}, which would show less "
+                f"than a {LONGEST}th of it; cut the picture into parts"
+            )
         if width * to_height >= height * to_width:
             return to_height, max(to_width, (width * to_height + height // 2) // height)
         return max(to_height, (height * to_width + width // 2) // width), to_width
 
     def pixels(self, image):
-        """Turns a `PIL.Image.Image` upright, resizes and crops it; returns uint8 (height, width, channels)."""
-        image = ImageOps.exif_transpose(image)
+        """Turns a `PIL.Image.Image` upright, resizes and crops it; returns uint8 (height, width, channels).
+
+        Raises:
+            ValueError: it is too long (`resized`).
+        """
+        # Nothing is copied without need: 50 megapixels are 200 MB.
+        if image.getexif().get(ORIENTATION, 1) != 1:
+            image = ImageOps.exif_transpose(image)
+        height, width = self.resized(image.height, image.width)
         if image.mode.startswith("I"):  # 16 bits a pixel: Pillow's own conversion would clip, not scale
-            image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         if image.mode == "P" and "transparency" in image.info:
             image = image.convert("RGBA")
-        image = image.convert("RGB" if self.channels == 3 else "L")
-        height, width = self.resized(image.height, image.width)
+        mode = "RGB" if self.channels == 3 else "L"
+        if image.mode != mode:
+            image = image.convert(mode)
         if (height, width) != (image.height, image.width):
             image = image.resize((width, height), Image.Resampling.BILINEAR)
         top, left = (height - self.height) // 2, (width - self.width) // 2

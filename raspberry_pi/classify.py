@@ -27,6 +27,7 @@ def arguments():
     parser.add_argument("--serve", action="store_true", help="a page for camera and dropped pictures")
     parser.add_argument("--host", default="127.0.0.1", help="address of the page; 0.0.0.0 for the whole network")
     parser.add_argument("--port", type=int, default=8000, help="of the page; 0 takes a free one")
+    parser.add_argument("--name", action="append", default=[], help="another name that browsers know this machine by")
     parser.add_argument("--top", type=command_line.positive, default=5, help="how many classes to name")
     parser.add_argument("--threads", type=command_line.positive, default=1, help="of LiteRT and of preparing pictures")
     parser.add_argument("--labels", metavar="FILE", help="class names, one a line, instead of those in the model")
@@ -133,7 +134,11 @@ def prepared(reader, file, name):
     import pictures
 
     began = time.perf_counter()
-    return reader.prepare(pictures.read(file, name), began)
+    with pictures.opened(file, name) as image:
+        try:
+            return reader.prepare(image, began)
+        except ValueError as error:
+            raise pictures.PictureError(f"{name}: {error}") from error
 
 
 def watch(reader, chosen):

@@ -1,6 +1,8 @@
 """Where pictures come from: files, folders, a camera."""
 
+import contextlib
 import pathlib
+import threading
 
 from PIL import Image
 
@@ -10,8 +12,15 @@ SUFFIXES = (
 )
 Image.init()  # all decoders now: else the first picture's time holds the import of its own
 FORMATS = tuple(f for f in ("JPEG", "PNG", "BMP", "GIF", "WEBP", "AVIF", "TIFF", "PPM") if f in Image.OPEN)
-# A phone's pictures pass; a small file that unpacks into gigabytes does not.
-MAX_PIXELS = 64_000_000
+# Bytes of memory that pictures may take at a time: one of a phone's 50 megapixels fits, on a Pi with 1 GB. A small file
+# that unpacks into gigabytes does not.
+MEMORY = 9 * 8192 * 6144
+# Bytes that a pixel takes at most until it is prepared, by mode: decoded, turned upright, converted; all measured.
+BYTES = {"RGB": 9, "1": 6, "L": 6, "P": 10, "LA": 12, "RGBA": 12, "CMYK": 12}
+OTHER_BYTES = 16  # 16 and 32 bits a channel
+DECODER_BYTES = {"AVIF": 16, "TIFF": 13, "WEBP": 16}  # those that keep more than the picture
+PROGRESSIVE_BYTES = 10  # a JPEG's coefficients, all at once
+Image.MAX_IMAGE_PIXELS = None  # `MEMORY` decides
 CAMERA_SIZE = (640, 480)
 
 
@@ -43,32 +52,68 @@ def find(paths):
     return found
 
 
-def read(file, name):
-    """Opens and decodes a picture.
+class Room:
+    """So many bytes that threads share."""
+
+    def __init__(self, size):
+        self.size = self.free = size
+        self.changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def taken(self, size, seconds=None):
+        """Holds `size` bytes, waiting until they are free; raises TimeoutError when that takes too long."""
+        with self.changed:
+            if not self.changed.wait_for(lambda: self.free >= size, seconds):
+                raise TimeoutError
+            self.free -= size
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.free += size
+                self.changed.notify_all()
+
+
+ROOM = Room(MEMORY)
+
+
+@contextlib.contextmanager
+def opened(file, name):
+    """A decoded picture, `PIL.Image.Image`; while it is used, threads that want another wait where both are too large.
 
     Args:
         file: path or binary file.
         name: what messages call it.
-
-    Returns:
-        `PIL.Image.Image`, decoded.
 
     Raises:
         PictureError: it is no picture, a broken or a huge one.
     """
     try:
         image = Image.open(file, formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise PictureError(f"{name}: {image.width}x{image.height} pixels; expected at most {MAX_PIXELS:,}")
-        image.load()
-    except PictureError:
-        raise
     except Image.UnidentifiedImageError as error:
         raise PictureError(f"{name}: no picture; expected {', '.join(FORMATS)}") from error
     # Decoders raise many kinds for a broken file.
     except Exception as error:
         raise PictureError(f"{name}: broken picture ({error})") from error
-    return image
+    with image:
+        needed = memory(image)
+        if needed > MEMORY:
+            raise PictureError(
+                f"{name}: {image.width}x{image.height} pixels ({image.format}, {image.mode}) take "
+                f"{needed / 1e6:,.0f} MB of memory; expected at most {MEMORY / 1e6:.0f}; make the picture smaller"
+            )
+        with ROOM.taken(needed):
+            try:
+                image.load()
+            except Exception as error:
+                raise PictureError(f"{name}: broken picture ({error})") from error
+            yield image
+
+
+def memory(image):
+    """Bytes that an opened picture takes at most until it is prepared."""
+    decoder = PROGRESSIVE_BYTES if image.info.get("progressive") else DECODER_BYTES.get(image.format, 0)
+    return image.width * image.height * max(BYTES.get(image.mode, OTHER_BYTES), decoder)
 
 
 def frames(device="0"):

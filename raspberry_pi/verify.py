@@ -58,7 +58,8 @@ def compare(reader, png, expected_input, expected_output):
     """Runs one golden picture: whether its input is the expected one, the output, and its differences."""
     import pictures
 
-    tensor, _ = reader.prepare(pictures.read(io.BytesIO(png), "golden picture"))
+    with pictures.opened(io.BytesIO(png), "golden picture") as image:
+        tensor, _ = reader.prepare(image)
     output = reader.invoke(tensor)
     differences = np.abs(output.astype(np.float64) - np.asarray(expected_output, output.dtype).astype(np.float64))
     return tensor.tobytes() == expected_input, output, differences

@@ -11,6 +11,7 @@ from PIL import Image
 
 from keras_resnet import preprocessing
 from keras_resnet.preprocessing import ImageContract
+from raspberry_pi.classifier import Contract
 
 CONTRACT = ImageContract(24, 24, 3, ("a", "b"), crop_fraction=0.75)
 
@@ -58,6 +59,30 @@ def test_without_resize_nothing_changes():
 )
 def test_resized_covers_the_crop(size, resized):
     assert CONTRACT.resized(*size) == resized
+
+
+@pytest.mark.parametrize("contract", [CONTRACT, ImageContract(224, 168, 3, (), 0.875)])
+def test_a_strip_is_refused_before_it_is_resized(contract):
+    """Covering the input with it would take 10 GB."""
+    reader = Contract(*contract.shape, (), contract.crop_fraction)
+    long, wide = contract.covered[0], contract.covered[1]
+    for height, width in ((long, 64 * wide), (64 * long, wide), (100, 3000), (3000, 100)):
+        resized = contract.resized(height, width)
+        assert resized == reader.resized(height, width)
+        assert resized[0] * resized[1] <= 64 * long * wide
+    for height, width in ((long, 64 * wide + 1), (64 * long + 1, wide), (1, 2_000_000), (2_000_000, 1)):
+        for refuses in (contract.resized, reader.resized):
+            with pytest.raises(
+                ValueError, match=f"^{width}x{height} pixels: too long for an input of {contract.width}x"
+            ):
+                refuses(height, width)
+    strip = Image.new("L", (20_000, 1))
+    for prepare in (contract.picture, reader.pixels):
+        with pytest.raises(ValueError, match="cut the picture into parts"):
+            prepare(strip)
+    in_graph = tf.data.Dataset.from_tensors(encoded(strip, "PNG")).map(contract.decode)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="20000x1 pixels: too long"):
+        next(iter(in_graph))
 
 
 def test_every_pixel_is_its_int8_value():

@@ -21,6 +21,7 @@ from PIL import Image, features
 
 from export import metadata
 from keras_resnet import class_folders
+from raspberry_pi import pictures as reading
 from raspberry_pi.classifier import Classifier, read_contract, read_files, read_normalization, shown_normalization
 
 INT8 = "resnet8-int8-ptq.tflite"
@@ -63,10 +64,14 @@ def test_folder_with_broken_pictures(folder, models, pictures):
     (below / "cut.png").write_bytes(content[: len(content) // 2])
     (below / "text.jpg").write_text("no picture")
     (below / ".hidden.png").write_text("left alone")
+    Image.new("1", (2_000_000, 1)).save(below / "strip.png")
+    Image.new("RGBA", (7000, 6000)).save(below / "huge.png", compress_level=1)
     result = run(folder, "classify.py", models / INT8, pictures, "--json", "--threads=2")
     assert result.returncode == 1
     assert "cut.png: broken picture" in result.stderr and "text.jpg: no picture; expected JPEG, PNG" in result.stderr
-    assert re.search(r"18 pictures, \d+\.\d images/s, 2 could not be read", result.stderr)
+    assert "strip.png: 2000000x1 pixels: too long for an input of 32x32, which would show less than a" in result.stderr
+    assert "huge.png: 7000x6000 pixels (PNG, RGBA) take 504 MB of memory; expected at most 453; make" in result.stderr
+    assert re.search(r"20 pictures, \d+\.\d images/s, 4 could not be read", result.stderr)
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert [pathlib.Path(a["picture"]).name for a in answers] == [f"{i:02}.png" for i in range(16)]
     for answer in answers:
@@ -83,6 +88,40 @@ def test_pictures_of_every_kind(folder, models, pictures):
     result = run(folder, "classify.py", models / INT8, folder / "kinds", "--csv", "--top=1")
     assert result.returncode == 0, result.stderr
     assert len(list(csv.DictReader(io.StringIO(result.stdout)))) == len(kinds)
+
+
+LARGEST = {
+    "turned.jpg": ((8192, 6144), "RGB", {}),  # as a phone with 50 megapixels writes it
+    "progressive.jpg": ((7424, 6080), "RGB", {"progressive": True, "subsampling": 0}),
+    "alpha.png": ((6144, 6144), "RGBA", {"compress_level": 1}),
+    "deep.png": ((6144, 4608), "I;16", {"compress_level": 1}),
+    "plain.webp": ((6144, 4608), "RGB", {"quality": 10, "method": 0}),
+    "plain.avif": ((6144, 4608), "RGB", {"speed": 10}),
+    "strip.tif": ((7232, 4800), "RGB", {"compression": "tiff_lzw", "tiffinfo": {278: 4800}}),
+}
+
+
+@pytest.mark.parametrize("name", ["turned.jpg", *(pytest.param(n, marks=pytest.mark.slow) for n in list(LARGEST)[1:])])
+def test_memory_of_the_largest_pictures(folder, models, tmp_path, name):
+    """What `pictures.MEMORY` says is the most that a process takes, though two threads would like to decode."""
+    size, mode, options = LARGEST[name]
+    if name == "plain.avif" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new(mode, size).save(tmp_path / name, exif=exif, **options)
+    with Image.open(tmp_path / name) as image:
+        assert 0.9 * reading.MEMORY < reading.memory(image) <= reading.MEMORY
+    shutil.copy(tmp_path / name, tmp_path / f"copy_{name}")
+    shutil.copy(ROOT / "docs" / "digit_3.png", tmp_path)
+    code = "import atexit, pathlib, runpy; status = pathlib.Path('/proc/self/status'); "
+    code += "atexit.register(lambda: print(status.read_text())); runpy.run_path('classify.py', run_name='__main__')"
+    taken = {}
+    for given in ([tmp_path / "digit_3.png"], [tmp_path / name, tmp_path / f"copy_{name}"]):
+        result = run(folder, "-c", code, models / INT8, *given, "--threads=2", "--csv")
+        assert result.returncode == 0, result.stderr
+        taken[len(given)] = 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", result.stdout)[1])
+    assert taken[2] - taken[1] <= reading.MEMORY + 8 * 2**20
 
 
 def test_more_pictures_than_one_batch(folder, models, pictures):
