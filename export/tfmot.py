@@ -17,7 +17,8 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 
 from export.conversion import IO_TYPES
-from keras_resnet import distillation, files, metrics, optimization, ranges, runs, training
+from keras_resnet import distillation, files, metrics, optimization, prediction, ranges, runs, training
+from keras_resnet.history import best_row
 from keras_resnet.quantization import INPUT_RANGE
 from keras_resnet.translation import nodes
 
@@ -133,21 +134,23 @@ def train(model, teachers, recipe, data):
     schedule = Schedule(recipe.schedule, recipe.learning_rate, recipe.epochs * steps, recipe.warmup, recipe.decay_parts)
     optimizer = SGD(schedule, recipe.momentum, recipe.weight_decay)
     model.compile(optimizer, training.cross_entropy())
-    validation = data.evaluation("validation")
-    labels = np.concatenate([labels for _, labels in validation.as_numpy_iterator()])
-    best, weights = (-1.0, 0.0), None
+    validation = data.evaluation("validation", prediction.batch_size(recipe))
+    rows, weights = [], None
     for epoch in range(recipe.epochs + 1):
         if epoch:  # what it starts with may be the best there will be
             batches = data.training(recipe.batch_size, recipe.seed, epoch - 1, 0, recipe.augmentation)
             model.fit(batches.map(taught).prefetch(2), verbose=int(sys.stdout.isatty()))
-        logits = model.predict(validation, verbose=0)
-        loss, accuracy = metrics.losses(logits, labels).mean(), (logits.argmax(-1) == labels).mean()
-        scores = f"val_loss {loss:.4f}  val_accuracy {accuracy:.4f}"
+        figures = metrics.Accumulator(len(data.contract.labels))
+        for images, labels in validation.as_numpy_iterator():
+            figures.add(model.predict_on_batch(images), labels)
+        row = {f"val_{name}": score for name, score in figures.scores().items()}
+        scores = "  ".join(f"{name} {score:.4f}" for name, score in row.items())
         print(f"int8-tfmot  epoch {epoch:3d}/{recipe.epochs}  {scores}", flush=True)
-        if not np.isfinite(loss):
+        if not np.isfinite(row["val_loss"]):
             raise ValueError(f"the loss is not finite in epoch {epoch} (learning rate {recipe.learning_rate:.4g})")
-        if (accuracy, -loss) > best:
-            best, weights = (accuracy, -loss), model.get_weights()
+        rows.append(row)
+        if best_row(rows, recipe.best) is row:
+            weights = model.get_weights()
     model.set_weights(weights)
 
 

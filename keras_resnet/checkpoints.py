@@ -19,14 +19,12 @@ class Progress:
         history: a dict for each finished epoch; of a training that continues another, for its start too (epoch 0).
         partial: of an epoch that has begun: `steps` done, mean `loss` and `accuracy` over them, and once its steps are
             done the median `step_seconds`.
-        best: (validation accuracy, -validation loss) of the saved model.
         seconds: spent in training and validation, over all restarts.
     """
 
     step: int = 0
     history: list = dataclasses.field(default_factory=list)
     partial: dict = dataclasses.field(default_factory=dict)
-    best: tuple = (-1.0, 0.0)
     seconds: float = 0.0
 
 
@@ -71,7 +69,8 @@ def restore(path, model, optimizer):
         raise CheckpointError(f"{path}: a checkpoint of another model; give another --run_dir")
     for name, variable in variables.items():
         variable.assign(arrays[name])
-    return Progress(**{**progress, "best": tuple(progress["best"])})
+    progress.pop("best", None)  # of an older version: the history tells it
+    return Progress(**progress)
 
 
 def _variables(model, optimizer):

@@ -103,12 +103,13 @@ def main(argv):
     try:
         distribution.split_cpu(FLAGS.logical_cpus)
         print(f"recipe {name}: {training.describe(recipe)} -> {run_dir}", flush=True)
-        if not training.train(recipe, run_dir, FLAGS.save_seconds):
+        data = training.train(recipe, run_dir, FLAGS.save_seconds)
+        if data is None:
             print(f"{run_dir}: this run is finished; nothing to train")
             if evaluation.has_report(run_dir, FLAGS.split):
                 print(f"its report on the {FLAGS.split} pictures is in {run_dir}/report.json")
                 return
-        evaluation.report(run_dir, FLAGS.split)
+        evaluation.report(run_dir, FLAGS.split, data)
     except callbacks.Interrupted as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)

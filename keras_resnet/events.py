@@ -1,42 +1,62 @@
 """TensorBoard: curves of training and validation in one plot each, an augmented batch, the graph, the confusion."""
 
+import contextlib
+
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.util import event_pb2
 
 
 class Writer:
-    """Writes below one folder: `train` and `validation` are two runs to TensorBoard, so that it overlays them."""
+    """Writes below one folder: `train` and `validation` are two runs to TensorBoard, so that it overlays them.
+
+    What the folder holds already is not written again, so that a run that continues can offer all of its history.
+    """
 
     def __init__(self, folder):
-        self.train = tf.summary.create_file_writer(str(folder / "train"))
-        self.validation = tf.summary.create_file_writer(str(folder / "validation"))
+        self.there = {name: set(_written(folder / name)) for name in ("train", "validation")}
+        self.writers = {name: tf.summary.create_file_writer(str(folder / name)) for name in self.there}
 
     def begin(self, model, batches):
         """Writes the graph and the first training batch as the network sees it."""
+        if ("augmented batch", 0) in self.there["train"]:
+            return
         images = next(iter(batches))[0].numpy()
         graph = tf.function(lambda image: model(image, training=False)).get_concrete_function(
             tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
         )
-        with self.train.as_default(step=0):
+        with self.writers["train"].as_default(step=0):
             tf.summary.graph(graph.graph)
             tf.summary.image("augmented batch", grid(images)[None])
+        self.writers["train"].flush()
 
     def epoch(self, row):
         """Writes one row of the history."""
-        step = row["step"]
         if row["epoch"]:
-            with self.train.as_default(step):
-                for name in ("loss", "accuracy", "learning_rate", "images_per_second"):
-                    tf.summary.scalar(name, row[name])
-        with self.validation.as_default(step):
-            for name in ("loss", "accuracy"):
-                tf.summary.scalar(name, row[f"val_{name}"])
-        self.train.flush()
-        self.validation.flush()
+            self._scalars("train", row, "", ("loss", "accuracy", "learning_rate", "images_per_second"))
+        self._scalars("validation", row, "val_", ("loss", "accuracy", "balanced_accuracy", "macro_f1"))
+
+    def _scalars(self, name, row, prefix, tags):
+        step = row["step"]
+        with self.writers[name].as_default(step):
+            for tag in tags:  # rows of an older version lack some
+                if prefix + tag in row and (tag, step) not in self.there[name]:
+                    tf.summary.scalar(tag, row[prefix + tag])
+                    self.there[name].add((tag, step))
+        self.writers[name].flush()
 
     def close(self):
-        self.train.close()
-        self.validation.close()
+        for writer in self.writers.values():
+            writer.close()
+
+
+def _written(folder):
+    """Yields (tag, step) of all that the event files of a folder hold, up to where a kill cut one off."""
+    for path in folder.glob("events.out.tfevents.*"):
+        with contextlib.suppress(tf.errors.DataLossError):
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                event = event_pb2.Event.FromString(record)
+                yield from ((value.tag, event.step) for value in event.summary.value)
 
 
 def grid(images, most=64):

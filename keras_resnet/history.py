@@ -1,14 +1,16 @@
 """`history.csv`: a row for each epoch; epoch 0 is what a training that continues another starts with."""
 
 import csv
+import math
 
 from keras_resnet import files
 
 
 def write_history(path, rows):
-    """Writes a list of dicts with the same keys, atomically."""
+    """Writes a list of dicts, atomically. Rows of an older version, which had fewer columns, have NaN there."""
+    columns = dict.fromkeys(name for row in rows for name in row)
     with files.atomic(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
+        writer = csv.DictWriter(file, columns, restval="nan")
         writer.writeheader()
         writer.writerows(rows)
 
@@ -22,3 +24,18 @@ def read_history(path):
 def finished_epochs(rows):
     """How many epochs the rows tell of."""
     return int(rows[-1]["epoch"]) if rows else 0
+
+
+def best_row(rows, best):
+    """The row of the epoch whose model is kept: the first of the best on the validation pictures.
+
+    Args:
+        rows: dicts, not empty.
+        best: the figure that decides, as `recipes.BEST` lists them. Where it ties, the loss does.
+    """
+
+    def rank(row):
+        figure, loss = row[f"val_{best}"], row["val_loss"]
+        return (-math.inf, -math.inf) if math.isnan(loss) else (-loss if best == "loss" else figure, -loss)
+
+    return max(rows, key=rank)

@@ -20,6 +20,7 @@ AUGMENTATIONS = (
     "resized_crop",
     "resized_crop_flip",
 )
+BEST = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
 
 
 def option(default, help, choices=None):
@@ -89,6 +90,12 @@ class Recipe:
     momentum: float = option(0.9, "Nesterov momentum of SGD.")
     weight_decay: float = option(1e-4, "L2 penalty on kernels, not on norms and biases.")
     label_smoothing: float = option(0.0, "Part of a label's probability, spread over all classes (no teacher's).")
+    best: str = option(
+        "accuracy",
+        "Figure on the validation pictures by which the epoch is chosen whose model is kept; balanced_accuracy (macro "
+        "recall) and macro_f1 count every class alike, however few its pictures.",
+        BEST,
+    )
     seed: int = option(0, "Of the initial weights, the order of examples and the augmentation.")
 
     # What it runs on

@@ -20,14 +20,16 @@ from keras_resnet import (
     distribution,
     events,
     files,
+    metrics,
     normalization,
     optimization,
+    prediction,
     recipes,
     runs,
 )
 from keras_resnet.datasets import DataError, load_dataset
 from keras_resnet.folders import report as report_files
-from keras_resnet.history import finished_epochs, write_history
+from keras_resnet.history import best_row, finished_epochs, write_history
 from keras_resnet.preprocessing import ImageContract
 from keras_resnet.resnet import ResNet
 
@@ -43,7 +45,7 @@ def train(recipe, run_dir, save_seconds=300):
         save_seconds: time between two saves within an epoch; each epoch's end is saved too.
 
     Returns:
-        True if there was something to do, False if the run was finished already.
+        The `Data` that it was trained on, or None if the run was finished already.
 
     Raises:
         RunError: the folder is another run's.
@@ -55,10 +57,10 @@ def train(recipe, run_dir, save_seconds=300):
     runs.check(run, recipe)
     with runs.locked(run), callbacks.signals() as received:
         if runs.is_finished(run):
-            return False
+            return None
         trainer = Trainer(recipe, run, received, save_seconds)
         trainer.fit()
-        return True
+        return trainer.data
 
 
 def build_model(recipe, data):
@@ -141,7 +143,7 @@ class Trainer:
                 f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures; "
                 f"try {recipes.smaller_batch(recipe, len(self.data.train))}"
             )
-        self.validation = self.data.evaluation("validation")
+        self.validation = self.data.evaluation("validation", prediction.batch_size(recipe))
         self.model, teachers = build_model(recipe, self.data)
         with hardware.strategy.scope():
             self.twin = normalization.training_twin(self.model, hardware.norm, hardware.precision)
@@ -158,6 +160,7 @@ class Trainer:
                 metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
                 jit_compile=hardware.xla,
             )
+            self.predict = prediction.predictor(self.twin, hardware.xla)
             self.progress = checkpoints.restore(run.checkpoint, self.twin, self.optimizer)
 
     def save(self):
@@ -183,22 +186,24 @@ class Trainer:
         writer = events.Writer(self.run.tensorboard)
         if not progress.step:
             writer.begin(self.model, self._batches(0, 0))
+        for row in progress.history:  # nor need it be in TensorBoard's files
+            writer.epoch(row)
+        warning = None
         bar = callbacks.ProgressBar(recipe.epochs, self.steps, recipe.batch_size, progress.step)
         try:
             if recipe.init and not progress.step and not progress.history:
-                self._say(self._validate(), writer, bar)  # what it starts with may be the best there will be
+                self._end_epoch(writer, bar)  # what it starts with may be the best there will be
             for epoch in range(finished_epochs(progress.history), recipe.epochs):
-                self._say(self._epoch(epoch, bar), writer, bar)
+                self._epoch(epoch, bar)
+                warning = self._end_epoch(writer, bar)
+            if warning:
+                bar.say(f"validation after the last epoch: {warning}")
         finally:
             bar.close()
             writer.close()
 
-    def _say(self, row, writer, bar):
-        writer.epoch(row)
-        bar.say(_line(row, self.recipe.epochs))
-
     def _epoch(self, epoch, bar):
-        """One epoch, from wherever it was cut off: the remaining steps, the validation, the save."""
+        """The steps of one epoch, from wherever it was cut off."""
         watch = callbacks.StepWatch(self.progress, self.received, self.save, self.save_seconds)
         first = self.progress.step - epoch * self.steps
         if first < self.steps:
@@ -216,21 +221,36 @@ class Trainer:
             self.progress.partial["step_seconds"] = watch.median_step_seconds()
             self.save()
             self._stop_if_asked()
-        return self._validate()
 
-    def _validate(self):
-        """Makes the row of the epoch that is done, or of epoch 0: what a continued training starts with."""
+    def _end_epoch(self, writer, bar):
+        """Makes the row of the epoch that is done, or of epoch 0: what a continued training starts with.
+
+        The checkpoint holds the row before any log does: a log that misses it, for a kill, gets it at the next start.
+
+        Returns:
+            A sentence about classes that are never predicted, or None.
+        """
         began = time.monotonic()
-        scores = self.twin.evaluate(self.validation, verbose=0, return_dict=True)
+        figures = self._validate()
         self.progress.seconds += time.monotonic() - began
-        row = self._row(scores)
+        row = self._row(figures.scores())
         self.progress.history.append(row)
         self.progress.partial = {}
-        self._keep_best(scores)
+        self._keep_best(row)
         self.save()
         write_history(self.run.history, self.progress.history)
+        writer.epoch(row)
+        bar.say(_line(row, self.recipe.epochs))
         self._stop_if_asked()
-        return row
+        return figures.warning(self.data.contract.labels)
+
+    def _validate(self):
+        """The figures of the validation pictures. A signal ends it at once: it is made anew at the next start."""
+        figures = metrics.Accumulator(len(self.data.contract.labels))
+        for images, labels in self.validation:
+            figures.add(self.predict(images), labels.numpy())
+            self._stop_if_asked()
+        return figures
 
     def _batches(self, epoch, first_step):
         recipe = self.recipe
@@ -243,19 +263,16 @@ class Trainer:
             "step": self.progress.step,
             "loss": partial["loss"],
             "accuracy": partial["accuracy"],
-            "val_loss": scores["loss"],
-            "val_accuracy": scores["accuracy"],
+            **{f"val_{name}": score for name, score in scores.items()},
             "learning_rate": self._learning_rate(max(0, self.progress.step - 1)),
             "images_per_second": self.recipe.batch_size / partial["step_seconds"],
             "seconds": self.progress.seconds,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
 
-    def _keep_best(self, scores):
-        """Saves the model, as stock layers, when it is the best on the validation pictures."""
-        rank = (scores["accuracy"], -scores["loss"])
-        if rank > self.progress.best:
-            self.progress.best = rank
+    def _keep_best(self, row):
+        """Saves the model, as stock layers, when its row is the best on the validation pictures."""
+        if best_row(self.progress.history, self.recipe.best) is row:
             normalization.copy_weights(self.twin, self.model)
             save_model(self.model, self.run.model)
 
@@ -312,11 +329,12 @@ def load_data(recipe, run):
 
 
 def _line(row, epochs):
+    names = ("val_loss", "val_accuracy", "val_balanced_accuracy", "val_macro_f1")
+    validation = "  ".join(f"{name} {row[name]:.4f}" for name in names)
     if not row["epoch"]:
-        return f"at the start     val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}"
+        return f"at the start     {validation}"
     return (
-        f"epoch {row['epoch']:3d}/{epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}  "
-        f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}  "
+        f"epoch {row['epoch']:3d}/{epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}  {validation}  "
         f"learning rate {row['learning_rate']:.2g}  {row['images_per_second']:,.0f} images/s"
     )
 

@@ -1,5 +1,6 @@
 """A report made from a run's folder alone, and its pictures read back."""
 
+import json
 import pathlib
 import shutil
 import subprocess
@@ -11,18 +12,21 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_resnet import evaluation, events, figures, files, preprocessing, recipes, training
+from keras_resnet import evaluation, events, figures, files, metrics, models, preprocessing, recipes, training
 from keras_resnet.datasets import load_dataset
+from keras_resnet.history import best_row, read_history, write_history
 
 NAMES = tuple("0123456789")
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
     path = tmp_path_factory.mktemp("evaluation") / "run"
-    recipe = recipes.Recipe(dataset="digits", depth=8, width=0.5, epochs=2, batch_size=64, augmentation="shift")
-    assert training.train(recipe, path)
-    evaluation.report(path)
+    recipe = recipes.Recipe(
+        dataset="digits", depth=8, width=0.5, epochs=2, batch_size=64, augmentation="shift", label_smoothing=0.1
+    )
+    evaluation.report(path, data=training.train(recipe, path))
     return path
 
 
@@ -33,7 +37,54 @@ def test_report_equals_keras(run_dir):
     result = files.read_json(run_dir / "report.json")["validation"]
     assert result["top1_accuracy"] == pytest.approx(expected["accuracy"], abs=1e-6)
     assert result["loss"] == pytest.approx(expected["loss"], rel=1e-4)
-    assert sum(map(sum, result["confusion"])) == result["images"] == 287
+    assert result["images"] == 287
+    confused = sum(count for _, _, count in result["confused"])
+    assert confused == round(287 * (1 - result["top1_accuracy"]))
+    assert confused == 287 - sum(round(c["images"] * c["recall"]) for c in result["per_class"].values())
+
+
+def test_history_and_report_of_one_model_agree(run_dir):
+    report, history = files.read_json(run_dir / "report.json"), read_history(run_dir / "history.csv")
+    row = next(row for row in history if row["epoch"] == report["training"]["best_epoch"])
+    for name, key in (("loss", "loss"), ("accuracy", "top1_accuracy"), ("balanced_accuracy",) * 2, ("macro_f1",) * 2):
+        assert row[f"val_{name}"] == pytest.approx(report["validation"][key], rel=1e-5), name  # labels are smoothed
+
+
+def test_a_report_knows_its_weights(run_dir, tmp_path):
+    run = shutil.copytree(run_dir, tmp_path / "run")
+    evaluation.report(run, "test")
+    assert evaluation.has_report(run, "validation") and evaluation.has_report(run, "test")
+    model = keras.models.load_model(run / "model.keras")
+    model.set_weights([0.9 * w for w in model.get_weights()])
+    model.save(run / "model.keras")
+    assert not evaluation.has_report(run, "validation")
+    before = files.read_json(run / "report.json")
+    recipe = files.read_json(run / "recipe.json")["recipe"]
+    flags = [f"--{name}={value}" for name, value in recipe.items() if value != ""]
+    command = [sys.executable, "train.py", *flags, f"--run_dir={run}"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert "nothing to train" in output and "top-1 accuracy" in output
+    after = files.read_json(run / "report.json")
+    assert after["validation"]["loss"] != before["validation"]["loss"]
+    assert after["validation"]["model_sha256"] == files.sha256(run / "model.keras")
+    assert after["test"] == {"asked": before["test"]["asked"]}  # its figures are of weights that are gone
+    assert evaluation.has_report(run, "validation") and not evaluation.has_report(run, "test")
+    output = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert "its report on the validation pictures is in" in output and "top-1 accuracy" not in output
+
+
+def test_reports_and_histories_of_older_versions(tmp_path):
+    for name in models.names():
+        folder = models._HERE / name
+        report, history = files.read_json(folder / "report.json"), read_history(folder / "history.csv")
+        assert "top-1 accuracy" in evaluation.table(report, "validation")
+        assert best_row(history, "accuracy")["epoch"] == report["training"]["best_epoch"]
+        assert figures.pixels(figures.curves(history, name)).std() > 10
+        assert not evaluation.has_report(folder, "validation")  # it does not say of which weights it is
+    row = {**history[-1], "epoch": 41.0, "val_macro_f1": 0.5}
+    write_history(tmp_path / "history.csv", [*history, row])
+    again = read_history(tmp_path / "history.csv")
+    assert again[-1] == row and np.isnan(again[0]["val_macro_f1"])
 
 
 def test_made_again_by_the_command(run_dir):
@@ -78,9 +129,9 @@ class WorstTest(tf.test.TestCase):
         model = keras.Model(image, keras.layers.Reshape((10,))(image[..., 0]))
         batches = tf.data.Dataset.from_tensor_slices((pixels, np.zeros(300, np.int64))).batch(64)
         batches = batches.map(lambda x, y: (preprocessing.normalize(x), y))
-        result, logits, _, worst = evaluation.evaluate(model, batches, NAMES)
-        self.assertAllEqual(logits, preprocessing.normalize(pixels[:, 0, :, 0]))
-        self.assertEqual(result["top1_accuracy"], float((logits.argmax(-1) == 0).mean()))
+        accumulated, mistakes = evaluation.evaluate(model, batches, len(NAMES))
+        logits, worst = preprocessing.normalize(pixels[:, 0, :, 0]), mistakes.worst()
+        self.assertEqual(accumulated.scores()["accuracy"], float((logits.argmax(-1) == 0).mean()))
         self.assertLen(worst, evaluation.WORST)
         losses = [np.log(np.exp(x).sum()) - x[0] for x in logits if x.argmax()]
         expected = np.sort(losses)[::-1][: evaluation.WORST]
@@ -89,12 +140,52 @@ class WorstTest(tf.test.TestCase):
 
 
 def test_figures_of_many_classes_and_of_no_mistakes(tmp_path):
-    matrix = np.eye(100, dtype=int) * 7
-    path = pathlib.Path(tmp_path) / "many.png"
-    figures.save(figures.confusion(matrix, [str(i) for i in range(100)], "a hundred classes"), path)
+    accumulated, names = metrics.Accumulator(1000), [f"class {i} of $\\many$ with a long name" for i in range(1000)]
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        labels = rng.integers(0, 1000, 250)
+        accumulated.add(rng.normal(0, 1, (250, 1000)) + 4 * np.eye(1000)[labels], labels)
+    confusion = figures.confusion(accumulated, names, "a thousand classes")
+    assert len(confusion.axes[0].get_xticks()) == figures.MOST_CLASSES
+    assert "30 of 1,000 classes" in confusion.axes[0].get_title()
+    assert figures.pixels(confusion).shape[2] == 3
+    text = evaluation._text({"validation": accumulated.summary(names)})
+    assert json.loads(text) == {"validation": accumulated.summary(names)}
+    assert len(text) < 300_000 and text.count("\n") < 3000
     figures.save(figures.mistakes([], NAMES, "nothing wrong"), tmp_path / "none.png")
-    assert path.stat().st_size > 5000 and (tmp_path / "none.png").stat().st_size > 1000
-    assert figures.pixels(figures.confusion(matrix, [""] * 100, "")).shape[2] == 3
+    assert (tmp_path / "none.png").stat().st_size > 1000
+
+
+def test_the_legend_hides_no_bar():
+    rng = np.random.default_rng(0)
+    confidences = rng.random(2000)
+    figure = figures.reliability(metrics.binned(confidences, rng.random(2000) < 1 - confidences / 2), "modest")
+    figure.canvas.draw()
+    legend = figure.legends[0].get_window_extent()
+    assert not any(legend.overlaps(axes.get_tightbbox()) for axes in figure.axes)
+    figures.pixels(figure)
+
+
+def test_the_best_epoch():
+    rows = [
+        {"val_accuracy": a, "val_balanced_accuracy": b, "val_macro_f1": f, "val_loss": loss}
+        for a, b, f, loss in (
+            (0.9, 0.5, 0.3, 2),
+            (0.9, 0.5, 0.3, 1.5),
+            (0.8, 0.7, 0.6, 1.4),
+            (0.7, 0.6, 0.7, 1),
+            (0,) * 4,
+        )
+    ]
+    rows[4]["val_loss"] = float("nan")
+    for best, number in zip(recipes.BEST, (1, 2, 3, 3), strict=True):
+        assert best_row(rows, best) is rows[number], best
+        assert best_row(rows[4:], best) is rows[4]  # the only one there is
+    history = [{**row, "epoch": i, "loss": 1, "accuracy": 0.5, "learning_rate": 0.1} for i, row in enumerate(rows[:4])]
+    for best, said in zip(recipes.BEST, ("90.00 %", "70.00 %", "70.00 %", "1.0000"), strict=True):
+        figure = figures.curves(history, "title", best)
+        assert [t.get_text() for axes in figure.axes for t in axes.texts] == [f"best {said}"]
+        figures.pixels(figure)
 
 
 def test_grid_of_pictures():

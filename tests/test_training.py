@@ -1,5 +1,6 @@
 """Runs as people start them: real processes, killed, interrupted and continued."""
 
+import contextlib
 import csv
 import json
 import pathlib
@@ -12,11 +13,12 @@ import time
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from tensorflow.core.util import event_pb2
 from tensorflow.python.lib.io import tf_record
 
-from keras_resnet import files, recipes, training
+from keras_resnet import files, metrics, recipes, training
 from keras_resnet.datasets import load_dataset
 from keras_resnet.preprocessing import normalize
 from keras_resnet.training import load_model
@@ -180,6 +182,27 @@ def test_killed_between_the_last_step_and_the_validation(whole, tmp_path):
     assert_same_state(state(whole[0]), state(run_dir))
 
 
+def test_the_figure_that_is_asked_for_keeps_the_model(tmp_path, monkeypatch):
+    """The validation's answers are made up, so that the figures disagree; all else is a training."""
+
+    def answers(predictions):
+        figures = metrics.Accumulator(10)
+        labels = np.repeat(np.arange(10), [82] + [2] * 9)
+        figures.add(5 * np.eye(10)[predictions], labels)
+        return figures
+
+    majority, fair = np.zeros(100, int), np.repeat([1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [40, 42] + [2] * 9)
+    fields = {"dataset": "digits", "depth": 8, "width": 0.25, "epochs": 2, "batch_size": 512}
+    for best, kept in (("accuracy", 1), ("balanced_accuracy", 2), ("macro_f1", 2), ("loss", 1)):
+        made = iter((answers(majority), answers(fair)))
+        monkeypatch.setattr(training.Trainer, "_validate", lambda self, made=made: next(made))
+        run_dir = tmp_path / best
+        training.train(recipes.Recipe(**fields, best=best), run_dir)
+        weights = state(run_dir)["model/logits/kernel"]  # after the second epoch
+        is_last = np.array_equal(keras.models.load_model(run_dir / "model.keras").get_layer("logits").kernel, weights)
+        assert is_last == (kept == 2), best
+
+
 def test_a_changed_data_set_is_noticed(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("cat", "dog"):
@@ -308,8 +331,9 @@ def test_int8_and_control_keep_the_recipe_of_their_origin(whole, tmp_path):
 
 def events(folder):
     for path in sorted(pathlib.Path(folder).glob("events*")):
-        for record in tf_record.tf_record_iterator(str(path)):
-            yield event_pb2.Event.FromString(record)
+        with contextlib.suppress(tf.errors.DataLossError):  # what comes after a cut is lost to TensorBoard, too
+            for record in tf_record.tf_record_iterator(str(path)):
+                yield event_pb2.Event.FromString(record)
 
 
 def test_tensorboard_files_hold_what_they_should(whole):
@@ -321,7 +345,7 @@ def test_tensorboard_files_hold_what_they_should(whole):
         for event in events(run_dir / "tensorboard" / split):
             graphs += bool(event.graph_def)
             for value in event.summary.value:
-                tensor = keras.ops.convert_to_numpy(__import__("tensorflow").make_ndarray(value.tensor))
+                tensor = tf.make_ndarray(value.tensor)
                 if value.metadata.plugin_data.plugin_name == "images":
                     images[value.tag] = tensor
                 elif value.metadata.plugin_data.plugin_name == "scalars":
@@ -335,6 +359,56 @@ def test_tensorboard_files_hold_what_they_should(whole):
     assert images["augmented batch"][2].startswith(b"\x89PNG")
     assert images["confusion matrix"][2].startswith(b"\x89PNG")
     assert graphs == 1
+
+
+def logged(run_dir):
+    """Epochs of every log of a run, as often as it has them; TensorBoard's as steps, each tag a log of its own."""
+    with open(run_dir / "history.csv", newline="") as file:
+        logs = {"history.csv": [row["epoch"] for row in csv.DictReader(file)]}
+    for split in ("train", "validation"):
+        for event in events(run_dir / "tensorboard" / split):
+            for value in event.summary.value:
+                if value.metadata.plugin_data.plugin_name == "scalars":
+                    logs.setdefault((split, value.tag), []).append(event.step)
+    return logs
+
+
+def assert_each_epoch_once(run_dir, steps=35, epochs=3):
+    logs = logged(run_dir)
+    assert logs.pop("history.csv") == [str(epoch + 1) for epoch in range(epochs)]
+    names = ("loss", "accuracy", "learning_rate", "images_per_second")
+    expected = {("train", name) for name in names}
+    expected |= {("validation", name) for name in ("loss", "accuracy", "balanced_accuracy", "macro_f1")}
+    assert logs.keys() == expected
+    for name, found in logs.items():
+        assert sorted(found) == [steps * (epoch + 1) for epoch in range(epochs)], name
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_every_log_holds_every_epoch_once(tmp_path, number):
+    run_dir = tmp_path / "run"
+    process = start(run_dir)
+    wait_until(lambda: saved_steps(run_dir) == 35, process)  # the steps of the first epoch: now it is validated
+    process.send_signal(number)
+    assert process.wait(timeout=100) in (143, -9)
+    process = start(run_dir)
+    wait_until((run_dir / "history.csv").exists, process)  # the first epoch's row: TensorBoard's come next
+    process.send_signal(number)
+    assert process.wait(timeout=100) in (143, -9)
+    finish(run_dir)
+    assert_each_epoch_once(run_dir)
+
+
+def test_what_tensorboard_lacks_is_written_at_the_next_start(whole, tmp_path):
+    run_dir = shutil.copytree(whole[0], tmp_path / "run")
+    (run_dir / "history.csv").unlink()  # or it would be finished
+    shutil.rmtree(run_dir / "tensorboard" / "train")
+    first, *others = sorted((run_dir / "tensorboard" / "validation").glob("events*"))
+    first.write_bytes(first.read_bytes()[: first.stat().st_size // 2])  # as a kill in the middle of a write leaves it
+    for other in others:
+        other.unlink()
+    finish(run_dir)
+    assert_each_epoch_once(run_dir)
 
 
 def test_run_needs_more_pictures_than_a_batch(tmp_path):

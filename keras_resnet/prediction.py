@@ -1,0 +1,38 @@
+"""A model's logits, batch by batch, on every device that it was made for."""
+
+import tensorflow as tf
+
+LARGEST_BATCH = 256
+
+
+def batch_size(recipe):
+    """Pictures a batch: the training's, since what fits with gradients fits without; more than 256 gain nothing."""
+    return min(recipe.batch_size, LARGEST_BATCH)
+
+
+def predictor(model, xla=False):
+    """Makes a function from pictures, a float32 tensor (n, height, width, channels), to logits, NumPy (n, classes).
+
+    On several replicas each computes its part. A batch is filled up to a multiple of them, and what was filled in is
+    dropped again: oneDNN aborts the process for a part without a picture.
+
+    Args:
+        model: functional `keras.Model`; the strategy in whose scope it was made says which devices compute.
+        xla: whether XLA compiles it; for one device only.
+    """
+    strategy = model.distribute_strategy
+    replicas = strategy.num_replicas_in_sync
+    shape = model.input_shape[1:]
+
+    def part(parts):
+        return model(parts[tf.distribute.get_replica_context().replica_id_in_sync_group], training=False)
+
+    @tf.function(input_signature=[tf.TensorSpec((replicas, None, *shape))], jit_compile=xla)
+    def logits(parts):
+        return tf.concat(strategy.experimental_local_results(strategy.run(part, (parts,))), 0)
+
+    def predict(images):
+        filled = tf.pad(images, [(0, -len(images) % replicas), (0, 0), (0, 0), (0, 0)])
+        return logits(tf.reshape(filled, (replicas, -1, *shape))).numpy()[: len(images)]
+
+    return predict
