@@ -52,8 +52,13 @@ PREPARATIONS = (
     (1, 1, 1, 8, 8, 3, 1.0),
     (1, 50, 1, 8, 8, 3, 1.0),
     (50, 1, 1, 8, 8, 3, 1.0),
-    (2, 300, 1, 8, 8, 3, 1.0),
-    (301, 2, 1, 8, 8, 3, 1.0),
+    (2, 128, 1, 8, 8, 3, 1.0),  # as long as is taken, and a pixel longer
+    (2, 129, 1, 8, 8, 3, 1.0),
+    (128, 2, 6, 8, 8, 3, 1.0),
+    (129, 2, 6, 8, 8, 3, 1.0),
+    (128, 3, 1, 16, 24, 3, 0.9),  # 18 and 27: 64 times
+    (129, 3, 1, 16, 24, 3, 0.9),
+    (2_000_000, 1, 1, 224, 224, 3, 0.875),
     (97, 61, 1, 25, 31, 3, 0.9),  # 25 / 0.9 and 31 / 0.9 are rounded
     (97, 61, 1, 21, 35, 3, 1 / 1.5),  # 31.5 and 52.5: halves go to the even number
     (97, 61, 1, 35, 21, 3, 1 / 1.5),
@@ -109,7 +114,7 @@ CONTRACTS = (
     *({"mean": 1}, {"mean": [1, 2.5, -3e1]}, {"mean": [4]}, {"mean": [1, 2]}, {"mean": []}, {"mean": "1"}),
     *({"mean": None}, {"mean": [1, None, 3]}, {"mean": [[1]]}, {"std": 0}, {"std": [1, 0, 1]}, {"std": -2.5}),
     *({"crop_fraction": 1}, {"crop_fraction": 0.875}, {"crop_fraction": 0}, {"crop_fraction": 1.25}),
-    *({"crop_fraction": "1"}, {"crop_fraction": None}),
+    *({"crop_fraction": "1"}, {"crop_fraction": None}, {"crop_fraction": 0.0078125}, {"crop_fraction": 0.0078}),
     *({"output": "logits"}, {"output": "probabilities"}, {"output": "scores"}, {"output": None}),
 )
 
@@ -124,13 +129,17 @@ def noise(height, width):
 
 
 def preparation(height, width, orientation, to_height, to_width, channels, crop_fraction):
-    """What the reference reader makes of noise."""
+    """What the reference reader makes of noise, or that it refuses it."""
     image = Image.fromarray(noise(height, width))
     image.getexif()[ORIENTATION] = orientation
     contract = Contract(to_height, to_width, channels, (), crop_fraction)
-    pixels = contract.pixels(image).tobytes()
     result = {"source": [height, width, orientation], "input": [to_height, to_width, channels]}
-    result |= {"crop_fraction": crop_fraction, "sha256": hashlib.sha256(pixels).hexdigest()}
+    result |= {"crop_fraction": crop_fraction}
+    try:
+        pixels = contract.pixels(image).tobytes()
+    except ValueError:  # too long
+        return result | {"refused": True}
+    result |= {"sha256": hashlib.sha256(pixels).hexdigest()}
     if len(pixels) < 4096:  # small ones are kept, so that a failing test can show where
         result["pixels"] = encoded(pixels)
     return result

@@ -17,6 +17,7 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image, ImageOps
 
 MAX_FILES = 1 << 24  # unpacked bytes of all files behind a model: 16 MiB, a thousand times what labels need
+MAX_COVERED = 1 << 24  # pixels of a square picture before the crop; a contract with more of them is a broken one
 LONGEST = 64  # a strip of 2,000,000x1 pixels would be resized to 448,000,000x224, which takes 10 GB
 ORIENTATION = 0x0112  # the EXIF tag
 
@@ -190,8 +191,6 @@ def _tensors(path, interpreter):
         if tensor["dtype"] not in (np.float32, np.uint8, np.int8, np.int16):
             kind = np.dtype(tensor["dtype"]).name
             raise ValueError(f"{path}: a tensor of {kind} comes in or out; expected float32, uint8, int8 or int16")
-        if not 0 <= tensor["quantization"][0] < np.inf:
-            raise ValueError(f"{path}: a tensor of scale {tensor['quantization'][0]} comes in or out")
     return inputs[0], outputs[0]
 
 
@@ -262,13 +261,14 @@ def _check(path, contract):
         numbers = [np.atleast_1d(np.asarray(value, np.float32)) for value in (contract.mean, contract.std)]
         usable = all(n.ndim == 1 and n.size in (1, contract.channels) and np.isfinite(n).all() for n in numbers)
         usable = usable and (numbers[1] != 0).all() and 0 < contract.crop_fraction <= 1
-    except (ValueError, TypeError):
+        usable = usable and contract.height * contract.width / contract.crop_fraction**2 <= MAX_COVERED
+    except (ValueError, TypeError, ArithmeticError):
         usable = False
     if not usable or contract.output not in ("logits", "probabilities"):
         raise ValueError(
             f"{path}: it says of its pictures: mean {contract.mean}, std {contract.std}, crop "
             f"{contract.crop_fraction}, output {contract.output!r}; expected one number or {contract.channels}, no std "
-            "of 0, a crop of more than 0 and at most 1, and logits or probabilities"
+            f"of 0, a crop of at most 1 out of at most {MAX_COVERED:,} pixels, and logits or probabilities"
         )
 
 
@@ -416,10 +416,8 @@ class _Table:
         place = self.position(slot)
         if place is None:
             return range(0)
-        start, count, size = place + 4, self._read("<I", place), struct.calcsize(form)
-        if count > (len(self.content) - start) // size:
-            raise IndexError(f"a vector of {count} items")
-        return range(start, start + size * count, size)
+        start, size = place + 4, struct.calcsize(form)
+        return range(start, start + size * self._read("<I", place), size)
 
     def text(self, slot):
         places = self._items(slot, "B")

@@ -41,7 +41,11 @@ def test_vectors_are_what_the_script_writes(tmp_path):
 
 def test_vectors_hold_both_orders_of_passes_and_every_orientation():
     orders, orientations = set(), set()
-    for case in json.loads((RESOURCES / "preparation.json").read_text()):
+    cases = json.loads((RESOURCES / "preparation.json").read_text())
+    assert sum("refused" in case for case in cases) == 4
+    for case in cases:
+        if "refused" in case:
+            continue
         height, width, orientation = case["source"]
         height, width = (width, height) if orientation > 4 else (height, width)
         to_height, to_width = Contract(*case["input"], (), case["crop_fraction"]).resized(height, width)

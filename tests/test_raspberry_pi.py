@@ -276,18 +276,18 @@ def softmax_file(path, calibration=None, io=tf.uint8):
     return model
 
 
-@pytest.mark.parametrize("quantized", [False, True])
-def test_probabilities_of_a_foreign_model_stay_what_they_are(tmp_path, quantized, capsys):
+@pytest.mark.parametrize("io", [None, tf.uint8, tf.float32])
+def test_probabilities_of_a_foreign_model_stay_what_they_are(tmp_path, io, capsys):
     path = tmp_path / "foreign.tflite"
     noise = np.random.default_rng(0).uniform(-1, 1, (8, 16, 16, 3)).astype(np.float32)
-    model = softmax_file(path, noise if quantized else None)
+    model = softmax_file(path, noise if io else None, io)
     image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8))
     reader = Classifier(path, labels=list("abcd"))
     assert "it says nothing of its scale" in capsys.readouterr().err
     found = {label: probability for label, probability in reader.classify(image)}
     x = np.asarray(image, np.float32)[None] / 127.5 - 1
     probabilities = model(x).numpy()[0]
-    np.testing.assert_allclose([found[c] for c in "abcd"], probabilities, atol=0.02 if quantized else 1e-5)
+    np.testing.assert_allclose([found[c] for c in "abcd"], probabilities, atol=0.02 if io else 1e-5)
     with pytest.raises(ValueError, match="it tells 4 classes apart, got 3 labels"):
         Classifier(path, labels=list("abc"))
 
@@ -326,6 +326,30 @@ def test_what_the_numbers_of_an_input_show(dtype, scale, zero, mean, std):
     assert shown_normalization({"dtype": dtype, "quantization": (scale, zero)})[0] == (mean, std)
 
 
+def picture_spec(dtype=tf.float32, channels=3):
+    return tf.TensorSpec((1, 8, 8, channels), dtype)
+
+
+@pytest.mark.parametrize(
+    ("answer", "given", "sentence"),
+    [
+        (lambda x, y: x[:, 0, 0] + y[:, 0, 0], [picture_spec()] * 2, r"makes \[\(1, 3\)\] of \[\(1, 8, 8, 3\), \(1"),
+        (lambda x: x[:, 0, 0], [picture_spec(channels=2)], r"of \[\(1, 8, 8, 2\)\]"),
+        (lambda x: x[:, 0, 0, :0], [picture_spec()], r"makes \[\(1, 0\)\] of"),
+        (lambda x: x[:, 0], [picture_spec()], r"makes \[\(1, 8, 3\)\] of"),
+        (lambda x: tf.concat([x[:, 0, 0], x[:, 1, 1]], 0), [picture_spec()], r"makes \[\(2, 3\)\] of"),
+        (lambda x: x[:, 0, 0] + 1, [picture_spec(tf.int32)], "a tensor of int32 comes in or out; expected float32"),
+        (lambda x: x[:, 0, 0] > 0, [picture_spec()], "a tensor of bool comes in or out"),
+    ],
+)
+def test_networks_that_classify_no_picture(tmp_path, answer, given, sentence):
+    function = tf.function(answer, input_signature=given).get_concrete_function()
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([function]).convert())
+    with pytest.raises(ValueError, match=f"foreign.tflite: .*{sentence}"):
+        Classifier(path)
+
+
 def bare(models):
     """A file without labels and contract, whose standard metadata is left."""
     content = (models / INT8).read_bytes()
@@ -356,19 +380,32 @@ def test_foreign_labels_count_only_if_they_are_as_many_as_the_classes(models, tm
         count = len(text.split()) if text else 0
         assert f"it has {count} labels for 10 classes; numbers stand for classes (--labels names them)" in said
         assert Classifier(path, labels=list("klmnopqrst")).contract.labels[0] == "k"
+        assert "labels" not in capsys.readouterr().err
+
+
+def test_labels_that_are_not_utf_8_are_names_with_a_mark(models, tmp_path, capsys):
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(bare(models))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("labels.txt", "\n".join(["äpple", *"bcdefghij"]).encode("latin-1"))
+    assert Classifier(path).contract.labels[:2] == ("\ufffdpple", "b") and not capsys.readouterr().err
 
 
 def test_damaged_contract(models, tmp_path):
     path = tmp_path / "damaged.tflite"
     right = {"height": 32, "width": 32, "channels": 3, "labels": list("abcdefghij")}
-    path.write_bytes(metadata.append_files(bare(models), {"contract.json": json.dumps(right)}))
-    assert Classifier(path).contract.mean == 128
+    for height in (32, 32.0):
+        path.write_bytes(metadata.append_files(bare(models), {"contract.json": json.dumps(right | {"height": height})}))
+        reader = Classifier(path)
+        assert reader.contract.mean == 128 and reader.contract.pixels(Image.new("RGB", (40, 50))).shape == (32, 32, 3)
     wrong = [
         {"height": 8},
         {"labels": "abcdefghij"},
         {"labels": [1] * 10},
         {"crop_fraction": 0},
         {"crop_fraction": "1"},
+        {"crop_fraction": 1e-9},
+        {"crop_fraction": 1e-300},
     ]
     wrong += [{"mean": [1, 2]}, {"std": [1, 0, 1]}, {"std": []}, {"mean": float("nan")}, {"std": None}, {"output": "?"}]
     texts = ["{", '{"height": 32}', "[]", "[" * 100_000, *(json.dumps(right | field) for field in wrong)]

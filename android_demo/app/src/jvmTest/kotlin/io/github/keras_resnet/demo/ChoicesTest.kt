@@ -19,6 +19,14 @@ class ChoicesTest {
     }
 
     @Test
+    fun `a front camera's frame is mirrored as its preview is`() {
+        val back = CameraChoice("0", Size(640, 480), 90, isFront = false)
+        assertEquals(listOf(6, 1, 8, 3), listOf(0, 90, 180, 270).map(back::orientation))
+        val front = CameraChoice("1", Size(640, 480), 270, isFront = true)
+        assertEquals(listOf(7, 2, 5, 4), listOf(0, 90, 180, 270).map(front::orientation))
+    }
+
+    @Test
     fun `frames are as small as is enough`() {
         val sizes = listOf(Size(4000, 3000), Size(320, 240), Size(640, 480), Size(1280, 720))
         assertEquals(Size(640, 480), CameraChoice.size(sizes))

@@ -6,11 +6,13 @@ import android.content.Intent
 import android.content.res.Configuration
 import android.graphics.Color
 import android.net.Uri
+import android.os.Bundle
 import android.view.View
 import android.widget.LinearLayout
 import android.widget.ScrollView
 import io.github.keras_resnet.core.Model
 import io.github.keras_resnet.core.Pipeline
+import java.io.ByteArrayInputStream
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertNotNull
@@ -123,6 +125,51 @@ class MainActivityTest {
         Phone(own).use { phone ->
             phone.await(R.id.message) { it.startsWith("The picture can’t be opened: ") }
             phone.draw("no_picture")
+        }
+    }
+
+    @Test
+    fun `odd pictures are sentences, and the model survives them`() {
+        val sentences = listOf(
+            { ByteArrayInputStream(Phone.whitePng(30_000, 30_000)) } to
+                "The picture is too large: 30000 × 30000 pixels, expected at most 25 million. Share a smaller one.",
+            { ByteArrayInputStream(Phone.whitePng(1, 5000)) } to
+                "The picture can’t be classified: 1 × 5000 pixels are too long for an input of 32 × 32, which would " +
+                "show less than a 64th of it",
+            { throw OutOfMemoryError() } to
+                "The picture needs more memory than this phone has left for it. Share a smaller one.",
+            { throw IllegalStateException("the gallery is gone") } to "The picture can’t be opened: the gallery is gone",
+        )
+        val png = Phone.golden(Phone.CIFAR)[0].png
+        Phone(Phone.sharing(png)).use { phone ->
+            val before = phone.await({ phone.described(R.id.bars) }) { it.contains("percent") }
+            for ((open, sentence) in sentences) {
+                Phone.sharing(open)
+                pick(phone)
+                phone.await(R.id.message) { it == sentence }
+                assertEquals("No answer yet", phone.described(R.id.bars))
+                assertTrue(phone.text(R.id.status), phone.text(R.id.status).contains("resnet20"))
+                Phone.sharing(png)
+                pick(phone)
+                assertEquals(before, phone.await({ phone.described(R.id.bars) }) { it.contains("percent") })
+                assertEquals("", phone.text(R.id.message))
+            }
+            phone.tap(R.id.check_button) // the same model, still open
+            phone.await(R.id.check) { it.endsWith("16/16 identical") }
+        }
+    }
+
+    private fun pick(phone: Phone) {
+        phone.tap(R.id.picture_button)
+        val asked = shadowOf(phone.activity).nextStartedActivityForResult
+        shadowOf(phone.activity).receiveResult(asked.intent, Activity.RESULT_OK, Intent().setData(Phone.URI))
+    }
+
+    @Test
+    fun `what another app shares may be no address`() {
+        for (extra in listOf(Intent(), Bundle())) {
+            val intent = Intent(Intent.ACTION_SEND).setType("image/png").putExtra(Intent.EXTRA_STREAM, extra)
+            Phone(intent).use { phone -> phone.await(R.id.status) { it.contains("resnet20") } }
         }
     }
 

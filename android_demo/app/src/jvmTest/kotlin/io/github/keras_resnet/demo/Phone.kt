@@ -12,7 +12,13 @@ import io.github.keras_resnet.core.Golden
 import io.github.keras_resnet.core.GoldenPicture
 import io.github.keras_resnet.core.Model
 import java.io.ByteArrayInputStream
+import java.io.ByteArrayOutputStream
+import java.io.DataOutputStream
 import java.io.File
+import java.io.InputStream
+import java.nio.ByteBuffer
+import java.util.zip.CRC32
+import java.util.zip.DeflaterOutputStream
 import org.robolectric.Robolectric
 import org.robolectric.RuntimeEnvironment
 import org.robolectric.Shadows.shadowOf
@@ -80,10 +86,34 @@ class Phone(intent: Intent = Intent(Intent.ACTION_MAIN)) : AutoCloseable {
         val URI: Uri = Uri.parse("content://gallery/1")
 
         /** Shares a file's bytes, as a gallery does. */
-        fun sharing(bytes: ByteArray): Intent {
+        fun sharing(bytes: ByteArray): Intent = sharing { ByteArrayInputStream(bytes) }
+
+        fun sharing(open: () -> InputStream): Intent {
             val resolver = shadowOf(RuntimeEnvironment.getApplication().contentResolver)
-            resolver.registerInputStreamSupplier(URI) { ByteArrayInputStream(bytes) }
+            resolver.registerInputStreamSupplier(URI) { open() }
             return Intent(Intent.ACTION_SEND).setType("image/png").putExtra(Intent.EXTRA_STREAM, URI)
+        }
+
+        /** A white picture, one bit a pixel: a thousandth of what it takes decoded. */
+        fun whitePng(width: Int, height: Int): ByteArray {
+            val file = ByteArrayOutputStream()
+            val data = DataOutputStream(file)
+            fun chunk(name: String, content: ByteArray) {
+                val named = name.toByteArray() + content
+                data.writeInt(content.size)
+                data.write(named)
+                data.writeInt(CRC32().apply { update(named) }.value.toInt())
+            }
+            data.writeLong(-0x76afb1b8f2f5e5f6) // PNG's first eight bytes
+            chunk("IHDR", ByteBuffer.allocate(13).putInt(width).putInt(height).put(1).array())
+            val rows = ByteArrayOutputStream()
+            DeflaterOutputStream(rows).use { deflater ->
+                val row = ByteArray(1 + (width + 7) / 8) { if (it == 0) 0 else -1 }
+                repeat(height) { deflater.write(row) }
+            }
+            chunk("IDAT", rows.toByteArray())
+            chunk("IEND", ByteArray(0))
+            return file.toByteArray()
         }
 
         /** The golden pictures of a bundled model. */

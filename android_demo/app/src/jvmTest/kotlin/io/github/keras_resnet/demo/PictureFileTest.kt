@@ -1,11 +1,10 @@
 package io.github.keras_resnet.demo
 
-import android.graphics.Bitmap
 import io.github.keras_resnet.core.Picture
-import java.io.ByteArrayOutputStream
 import java.util.Base64
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.junit.runner.RunWith
@@ -46,16 +45,21 @@ class PictureFileTest {
     }
 
     @Test
-    fun `a very large picture is halved until it fits`() {
-        val bitmap = Bitmap.createBitmap(6000, 4000, Bitmap.Config.ARGB_8888)
-        val bytes = ByteArrayOutputStream()
-        bitmap.compress(Bitmap.CompressFormat.PNG, 100, bytes)
-        val file = PictureFile(bytes.toByteArray())
+    fun `a picture of more pixels than fit is refused before it is decoded`() {
+        val bytes = Phone.whitePng(30_000, 30_000)
+        assertTrue("${bytes.size}", bytes.size < 1_000_000)
+        val error = assertThrows(TooLarge::class.java) { PictureFile(bytes) }
+        assertEquals("30000 x 30000", "${error.width} x ${error.height}")
+        assertThrows(TooLarge::class.java) { PictureFile(Phone.whitePng(5000, 5001)) }
         val picture = Picture()
-        file.copyTo(picture)
-        assertTrue(file.isShrunk)
-        assertEquals("6000 x 4000", "${file.width} x ${file.height}")
-        assertEquals("3000 x 2000", "${picture.width} x ${picture.height}")
+        PictureFile(Phone.whitePng(5000, 4000)).copyTo(picture)
+        assertEquals("5000 x 4000", "${picture.width} x ${picture.height}")
+    }
+
+    @Test
+    fun `a strip is shown a pixel wide`() {
+        val shown = PictureFile(Phone.whitePng(1, 5000)).preview()
+        assertEquals("1 x 1024", "${shown.width} x ${shown.height}")
     }
 
     private fun number(byte: Byte) = byte.toInt() and 255

@@ -5,12 +5,19 @@ import android.hardware.camera2.CameraCharacteristics
 import android.hardware.camera2.CameraManager
 import android.util.Size
 import android.view.SurfaceHolder
+import io.github.keras_resnet.core.Picture
 
 /** A camera and the size of its frames, the same for network and preview: what is seen is what is classified. */
 class CameraChoice(val id: String, val size: Size, private val sensorDegrees: Int, private val isFront: Boolean) {
     /** Degrees clockwise by which a frame must be turned to stand upright on a screen that is turned itself. */
     fun degrees(displayDegrees: Int): Int =
         if (isFront) (sensorDegrees + displayDegrees) % 360 else (sensorDegrees - displayDegrees + 360) % 360
+
+    /**
+     * EXIF's orientation of a frame, so that it becomes what the preview shows. Android mirrors a front camera's preview
+     * (`OutputConfiguration.MIRROR_MODE_AUTO`; to turn that off takes Android 13) and never the frames of an ImageReader.
+     */
+    fun orientation(displayDegrees: Int): Int = Picture.orientation(degrees(displayDegrees), isMirrored = isFront)
 
     companion object {
         private const val SHORTER_SIDE = 480 // enough for every usual network, little enough to be prepared in time

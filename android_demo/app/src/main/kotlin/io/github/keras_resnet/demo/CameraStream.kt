@@ -94,12 +94,8 @@ class CameraStream(
             action()
         } catch (error: CameraAccessException) {
             fail(error.message ?: "error ${error.reason}")
-        } catch (error: IllegalStateException) {
-            fail(error.message ?: "closed")
-        } catch (error: IllegalArgumentException) {
-            fail(error.message ?: "refused") // the preview's surface is gone, say
-        } catch (error: SecurityException) {
-            fail(error.message ?: "not allowed")
+        } catch (error: RuntimeException) { // not allowed, closed, the preview's surface is gone, say
+            fail(error.message ?: error.javaClass.simpleName)
         }
     }
 

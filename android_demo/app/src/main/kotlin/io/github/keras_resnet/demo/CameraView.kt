@@ -16,8 +16,8 @@ class CameraView(context: Context, attributes: AttributeSet?) :
     SurfaceView(context, attributes), SurfaceHolder.Callback {
 
     interface Listener {
-        /** A frame, on the frames' thread, and the degrees clockwise that turn it upright. It is closed afterwards. */
-        fun onFrame(image: Image, degrees: Int)
+        /** A frame, on the frames' thread, and its orientation (EXIF's) in the preview. It is closed afterwards. */
+        fun onFrame(image: Image, orientation: Int)
 
         /** A sentence for the screen, on the main thread. */
         fun onCameraMissing(sentence: String)
@@ -59,7 +59,7 @@ class CameraView(context: Context, attributes: AttributeSet?) :
         Result.success(manager?.let(CameraChoice::find))
     } catch (error: CameraAccessException) {
         Result.failure(error)
-    } catch (error: IllegalArgumentException) { // one that was unplugged meanwhile
+    } catch (error: RuntimeException) { // one that was unplugged meanwhile, and what phones' makers throw
         Result.failure(error)
     }
 
@@ -78,7 +78,7 @@ class CameraView(context: Context, attributes: AttributeSet?) :
         if (stream != null || !holder.surface.isValid) return
         // The surface has its new size only some time after it was asked for.
         if (frame.width() != choice.size.width || frame.height() != choice.size.height) return
-        val onFrame = { image: Image -> listener.onFrame(image, choice.degrees(displayDegrees())) }
+        val onFrame = { image: Image -> listener.onFrame(image, choice.orientation(displayDegrees())) }
         val round = round
         stream = CameraStream(manager, choice, holder.surface, cameraThread, frames, onFrame) { reason ->
             post { if (round == this.round) fail(reason) }

@@ -8,8 +8,8 @@ import android.content.pm.PackageManager
 import android.graphics.Bitmap
 import android.media.Image
 import android.net.Uri
-import android.os.Build
 import android.os.Bundle
+import android.os.Parcelable
 import android.view.View
 import android.widget.AdapterView
 import android.widget.ArrayAdapter
@@ -142,7 +142,7 @@ class MainActivity : Activity(), Screen, CameraView.Listener {
         if (isResumed) showSource()
     }
 
-    override fun onFrame(image: Image, degrees: Int) = recognizer.classify(image, degrees)
+    override fun onFrame(image: Image, orientation: Int) = recognizer.classify(image, orientation)
 
     override fun onCameraMissing(sentence: String) = showMessage(sentence)
 
@@ -176,13 +176,12 @@ class MainActivity : Activity(), Screen, CameraView.Listener {
 
         fun uri(text: String?): Uri? = text?.let(Uri::parse)
 
-        /** The picture that another app shares, or null. */
+        /** The picture that another app shares, or null; any app may send anything. */
         @Suppress("DEPRECATION") // what follows it begins with Android 13
-        fun shared(intent: Intent): Uri? = when {
-            intent.action != Intent.ACTION_SEND -> null
-            Build.VERSION.SDK_INT >= Build.VERSION_CODES.TIRAMISU ->
-                intent.getParcelableExtra(Intent.EXTRA_STREAM, Uri::class.java)
-            else -> intent.getParcelableExtra(Intent.EXTRA_STREAM)
+        fun shared(intent: Intent): Uri? = try {
+            if (intent.action == Intent.ACTION_SEND) intent.getParcelableExtra<Parcelable>(Intent.EXTRA_STREAM) as? Uri else null
+        } catch (_: RuntimeException) { // of a class that is not here
+            null
         }
     }
 }

@@ -15,40 +15,32 @@ import java.io.FileNotFoundException
 import java.io.IOException
 
 /** Bytes that are no picture Android can read. */
-class NotAPicture : IOException()
+class NotAPicture : IOException("no picture that Android can read")
+
+/** More pixels than are decoded. Every second one would be fewer, and another picture than Python's. */
+class TooLarge(val width: Int, val height: Int) : IOException("$width x $height pixels")
 
 /** A file decoded once, for the network and for the screen. */
 class PictureFile(bytes: ByteArray) {
-    /** Size as stored. */
-    val width: Int
-    val height: Int
-
-    /** Whether only every second pixel was decoded, for lack of memory. */
-    val isShrunk: Boolean
-
     private val bitmap: Bitmap
     private val orientation: Int
 
     init {
         val options = BitmapFactory.Options().apply { inJustDecodeBounds = true }
         BitmapFactory.decodeByteArray(bytes, 0, bytes.size, options)
-        width = options.outWidth
-        height = options.outHeight
+        if (options.outWidth.toLong() * options.outHeight > MOST_PIXELS) {
+            throw TooLarge(options.outWidth, options.outHeight)
+        }
         orientation = orientation(bytes, options.outMimeType)
         options.inJustDecodeBounds = false
         options.inPremultiplied = false // alpha is dropped, as Pillow does, and must not darken the colours before
         options.inPreferredConfig = Bitmap.Config.ARGB_8888
-        options.inSampleSize = 1
-        while (pixels(options.inSampleSize) > MOST_PIXELS) options.inSampleSize *= 2
-        isShrunk = options.inSampleSize > 1
         bitmap = BitmapFactory.decodeByteArray(bytes, 0, bytes.size, options) ?: throw NotAPicture()
         // Numbers as they are in the file, whatever space they are meant in: Pillow does not convert either.
         if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q && bitmap.config == Bitmap.Config.ARGB_8888) {
             bitmap.setColorSpace(ColorSpace.get(ColorSpace.Named.SRGB))
         }
     }
-
-    private fun pixels(sample: Int) = (width / sample).toLong() * (height / sample)
 
     /** Fills a picture for the network, upright. */
     fun copyTo(picture: Picture) {
@@ -68,14 +60,15 @@ class PictureFile(bytes: ByteArray) {
     }
 
     private fun upright(scale: Float) = Matrix().apply {
-        setScale(scale, scale)
+        setScale(maxOf(scale, 1f / bitmap.width), maxOf(scale, 1f / bitmap.height)) // a strip keeps a pixel
         if (orientation in MIRRORED) postScale(-1f, 1f)
         if (orientation == 4) postScale(1f, -1f)
         postRotate(TURNS[orientation] ?: 0f)
     }
 
     companion object {
-        private const val MOST_PIXELS = 16_000_000L
+        /** As a bitmap 100 MB, as numbers for the network 75 more: what a phone of 256 MB a heap has. */
+        const val MOST_PIXELS = 25_000_000L
         private const val MOST_BYTES = 64_000_000
         private const val PREVIEW_SIZE = 1024f
         private val MIRRORED = setOf(2, 5, 7)

@@ -13,11 +13,12 @@ import io.github.keras_resnet.core.Latency
 import io.github.keras_resnet.core.Model
 import io.github.keras_resnet.core.ModelError
 import io.github.keras_resnet.core.Picture
+import io.github.keras_resnet.core.PictureError
 import io.github.keras_resnet.core.Pipeline
 import io.github.keras_resnet.core.Plane
 import io.github.keras_resnet.core.SelfCheck
 import java.io.Closeable
-import java.io.IOException
+import java.nio.ByteBuffer
 
 /** Where a `Recognizer` says what it found; always on the main thread. */
 interface Screen {
@@ -51,7 +52,7 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
 
     // From here on, of the thread alone.
     private var loaded: Loaded? = null
-    private val picture = Picture()
+    private val frame = Picture()
     private val preparing = Latency()
     private val inferring = Latency()
     private val intervals = Latency()
@@ -89,56 +90,75 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
     )
 
     /** Classifies a frame of the camera; on the thread of `handler`. */
-    fun classify(image: Image, degrees: Int) {
+    fun classify(image: Image, orientation: Int) {
         val loaded = loaded ?: return
-        val planes = image.planes.map { Plane(it.buffer, it.rowStride, it.pixelStride) }
-        classify(loaded, isLive = true) {
-            it.setYuv(planes[0], planes[1], planes[2], image.width, image.height, Picture.orientation(degrees))
+        tolerate {
+            val planes = image.planes.map { Plane(it.buffer, it.rowStride, it.pixelStride) }
+            classify(loaded, isLive = true, frame) {
+                it.setYuv(planes[0], planes[1], planes[2], image.width, image.height, orientation)
+            }
         }
     }
 
     /** Classifies a picture of another app. */
     fun classify(uri: Uri) {
         handler.post {
-            try {
+            tolerate {
                 val file = PictureFile.read(context.contentResolver, uri)
-                val words = resources.getString(R.string.picture_shrunk, file.width, file.height)
                 clearTimes()
-                loaded?.let { classify(it, isLive = false, file::copyTo) }
+                say { showMessage(null) }
+                // A picture of its own: a large one's memory is not kept.
+                loaded?.let { classify(it, isLive = false, Picture(), file::copyTo) }
                 val preview = file.preview()
-                say {
-                    showPicture(preview)
-                    showMessage(words.takeIf { file.isShrunk })
-                }
-            } catch (_: NotAPicture) {
-                say { showMessage(resources.getString(R.string.not_a_picture)) }
-            } catch (error: IOException) {
-                say { showMessage(resources.getString(R.string.picture_failed, error.message)) }
-            } catch (error: SecurityException) {
-                say { showMessage(resources.getString(R.string.picture_failed, error.message)) }
+                say { showPicture(preview) }
             }
         }
     }
 
-    private fun classify(loaded: Loaded, isLive: Boolean, fill: (Picture) -> Unit) {
-        try {
-            val begin = System.nanoTime()
-            fill(picture)
-            val input = loaded.pipeline.input(picture)
-            val prepared = System.nanoTime()
-            val output = loaded.engine.run(input)
-            val end = System.nanoTime()
-            preparing.add((prepared - begin) / 1e6)
-            inferring.add((end - prepared) / 1e6)
-            if (isLive && lastFrame != 0L) intervals.add((end - lastFrame) / 1e6)
-            lastFrame = if (isLive) end else 0L
-            val answers = loaded.pipeline.answers(output, BarsView.COUNT)
-            val times = times(isLive)
-            say { if (loaded.number == wanted) showAnswers(answers, times, isLive) }
-        } catch (error: RuntimeException) { // LiteRT's kinds
-            release()
-            say { showMessage(resources.getString(R.string.inference_failed, error.message)) }
+    /** Runs what an odd picture may end, and says why it did. The model is not to blame, and stays. */
+    private fun tolerate(action: () -> Unit) {
+        val sentence = try {
+            return action()
+        } catch (_: NotAPicture) {
+            resources.getString(R.string.not_a_picture)
+        } catch (error: TooLarge) {
+            val most = PictureFile.MOST_PIXELS / 1_000_000
+            resources.getString(R.string.picture_too_large, error.width, error.height, most)
+        } catch (_: OutOfMemoryError) { // the last resort: this phone has less than most
+            resources.getString(R.string.picture_memory)
+        } catch (error: PictureError) {
+            resources.getString(R.string.not_classified, error.message)
+        } catch (error: ModelError) { // of its answer
+            resources.getString(R.string.not_classified, error.message)
+        } catch (error: Exception) { // of files, and of the app that shares them
+            resources.getString(R.string.picture_failed, error.message ?: error.javaClass.simpleName)
         }
+        say { showMessage(sentence) }
+    }
+
+    private fun classify(loaded: Loaded, isLive: Boolean, picture: Picture, fill: (Picture) -> Unit) {
+        val begin = System.nanoTime()
+        fill(picture)
+        val input = loaded.pipeline.input(picture)
+        val prepared = System.nanoTime()
+        val output = infer(loaded, input) ?: return
+        val end = System.nanoTime()
+        preparing.add((prepared - begin) / 1e6)
+        inferring.add((end - prepared) / 1e6)
+        if (isLive && lastFrame != 0L) intervals.add((end - lastFrame) / 1e6)
+        lastFrame = if (isLive) end else 0L
+        val answers = loaded.pipeline.answers(output, BarsView.COUNT)
+        val times = times(isLive)
+        say { if (loaded.number == wanted) showAnswers(answers, times, isLive) }
+    }
+
+    /** The output's bytes, or null where LiteRT failed: it can't be used any more then. */
+    private fun infer(loaded: Loaded, input: ByteBuffer): ByteArray? = try {
+        loaded.engine.run(input)
+    } catch (error: RuntimeException) { // LiteRT's kinds
+        release()
+        say { showMessage(resources.getString(R.string.inference_failed, error.message)) }
+        null
     }
 
     private fun times(isLive: Boolean): String =
@@ -175,9 +195,9 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
             error.message
         } catch (error: EngineError) {
             error.message
-        } catch (error: IOException) {
-            "${error.message}"
-        } catch (error: RuntimeException) {
+        } catch (_: OutOfMemoryError) {
+            resources.getString(R.string.memory)
+        } catch (error: Exception) {
             "${error.message}"
         }
         val text = resources.getString(sentence, *words, reason)

@@ -1,6 +1,6 @@
 package io.github.keras_resnet.core
 
-private const val MOST_PIXELS = 1L shl 24
+private const val LONGEST = 64 // of crops beside one another
 
 /** How a picture becomes the network's input: `x = (pixel - mean) / std`, after resize and crop. */
 class Contract(
@@ -19,19 +19,22 @@ class Contract(
     /**
      * Size (height, width) of a picture before the crop; in integers, so that every port agrees.
      *
-     * @throws PictureError it would be larger than any port makes it, though only the crop is computed here.
+     * @throws PictureError it is so long that 64 crops beside one another would not cover it.
      */
     fun resized(height: Int, width: Int): Pair<Int, Int> {
         val toHeight = Math.rint(this.height / cropFraction).toLong()
         val toWidth = Math.rint(this.width / cropFraction).toLong()
-        val (newHeight, newWidth) = when {
-            toHeight > MOST_PIXELS || toWidth > MOST_PIXELS -> toHeight to toWidth // what follows would overflow
-            width * toHeight >= height * toWidth -> toHeight to maxOf(toWidth, (width * toHeight + height / 2) / height)
-            else -> maxOf(toHeight, (height * toWidth + width / 2) / width) to toWidth
+        val (shorter, longer) = listOf(width * toHeight, height * toWidth).sorted()
+        if (longer > LONGEST * shorter) {
+            throw PictureError(
+                "$width × $height pixels are too long for an input of ${this.width} × ${this.height}, which would " +
+                    "show less than a ${LONGEST}th of it",
+            )
         }
-        if (newHeight > MOST_PIXELS / newWidth) {
-            throw PictureError("it would be resized to $newWidth x $newHeight pixels; expected at most $MOST_PIXELS")
+        return if (width * toHeight >= height * toWidth) {
+            toHeight.toInt() to maxOf(toWidth, (width * toHeight + height / 2) / height).toInt()
+        } else {
+            maxOf(toHeight, (height * toWidth + width / 2) / width).toInt() to toWidth.toInt()
         }
-        return newHeight.toInt() to newWidth.toInt()
     }
 }

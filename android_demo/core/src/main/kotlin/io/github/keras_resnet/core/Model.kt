@@ -69,7 +69,7 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
             throw ModelError(
                 "$name says of its pictures: mean ${contract.mean.toList()}, std ${contract.std.toList()}, crop " +
                     "${contract.cropFraction}; expected one number or ${contract.channels}, no std of 0, and a crop " +
-                    "of more than 0 and at most 1.",
+                    "of at most 1 out of at most $MOST_COVERED pixels.",
             )
         }
         return Model(metadata?.text(0) ?: name, contract, input, output, warnings)
@@ -79,7 +79,8 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         val sizes = listOf(1, contract.channels)
         return contract.mean.size in sizes && contract.std.size in sizes && contract.std.all { it != 0f } &&
             (contract.mean + contract.std).all { it - it == 0f } && // neither NaN nor infinite
-            contract.cropFraction > 0 && contract.cropFraction <= 1
+            contract.cropFraction > 0 && contract.cropFraction <= 1 &&
+            contract.height * contract.width / (contract.cropFraction * contract.cropFraction) <= MOST_COVERED
     }
 
     private fun tensor(table: FlatTable): Tensor {
@@ -175,6 +176,7 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
     private companion object {
         const val TFL3 = 0x334c4654 // "TFL3"
         const val MOST_NUMBERS = 1 shl 26 // more in one tensor is a broken file
+        const val MOST_COVERED = 1 shl 24 // pixels of a square picture before the crop
         val CHANNELS = listOf(1, 3)
         const val SOFTMAX = 25 // of the schema's BuiltinOperator
         val CHANGES_OF_TYPE = listOf(6, 114) // DEQUANTIZE, QUANTIZE

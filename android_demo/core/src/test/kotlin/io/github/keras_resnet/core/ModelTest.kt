@@ -112,6 +112,15 @@ class ModelTest {
     }
 
     @Test
+    fun `a network of two inputs is refused`() {
+        val content = ByteBuffer.wrap(bare()).order(java.nio.ByteOrder.LITTLE_ENDIAN)
+        val inputs = FlatTable.root(content).tables(2)[0].at(1)!!
+        content.putInt(inputs + content.getInt(inputs), 2)
+        val error = assertThrows(ModelError::class.java) { read(content.array()) }
+        assertEquals("m takes 2 inputs; expected one picture.", error.message)
+    }
+
+    @Test
     fun `labels are read as Python reads them`() {
         for (vector in Vector.all("labels")) {
             assertEquals(vector.list("labels"), readLabels(vector.text("text")))
@@ -159,7 +168,7 @@ class ModelTest {
             assertTrue(error.message, error.message!!.startsWith("No JSON: expected at most 100 levels at character "))
         }
         assertEquals(List(1000) { emptyList<Any>() }, parseJson("[" + List(1000) { "[]" }.joinToString(",") + "]"))
-        for (json in listOf("[1,]", "[,]", "[1", "{\"a\"}", "\"\\u-123\"", "\"\\u12\"", "1 2")) {
+        for (json in listOf("[1,]", "[,]", "[1", "{\"a\"}", "\"\\u-123\"", "\"\\u12\"", "\"\\u", "1 2")) {
             assertThrows(json, ModelError::class.java) { parseJson(json) }
         }
     }
