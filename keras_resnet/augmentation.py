@@ -82,14 +82,14 @@ def random_resized_crop(encoded, layout, contract, seed, area=(0.08, 1.0), aspec
     """
     # Of a JPEG only the window is decoded; any other picture is decoded whole, once.
     in_windows = (layout > 0) & tf.io.is_jpeg(encoded)
+    orientation = tf.maximum(layout, 1)  # what is decoded whole is upright
     whole = tf.cond(
-        in_windows,
-        lambda: tf.zeros((1, 1, 3), tf.uint8),
-        lambda: preprocessing.decode_exactly(encoded, 3, layout),
+        in_windows, lambda: tf.zeros((1, 1, 3), tf.uint8), lambda: preprocessing.decode_upright(encoded, layout)
     )
-    shape = tf.cond(in_windows, lambda: _upright_shape(encoded, layout), lambda: tf.shape(whole))
+    stored = tf.cond(in_windows, lambda: tf.io.extract_jpeg_shape(encoded)[:2], lambda: tf.shape(whole)[:2])
+    seen = _turned_size(stored, orientation)
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-        shape,
+        tf.concat([seen, [3]], 0),
         tf.zeros((1, 0, 4)),
         seed,
         min_object_covered=0.0,
@@ -98,30 +98,42 @@ def random_resized_crop(encoded, layout, contract, seed, area=(0.08, 1.0), aspec
         max_attempts=10,
         use_image_if_no_bounding_boxes=True,
     )
+    window = _stored_window(begin[:2], size[:2], seen, orientation)
 
-    def window():
-        stored = _stored_window(begin[:2], size[:2], shape[:2], layout)
-        image = tf.image.decode_and_crop_jpeg(encoded, stored, 3, dct_method="INTEGER_ACCURATE")
-        return preprocessing.turned(image, layout)
+    def jpeg():
+        return tf.image.decode_and_crop_jpeg(encoded, window, 3, dct_method="INTEGER_ACCURATE")
 
-    image = tf.cond(in_windows, window, lambda: tf.slice(whole, begin, size))
+    image = tf.cond(in_windows, jpeg, lambda: tf.slice(whole, begin, size))
     image = preprocessing.in_channels(tf.ensure_shape(image, (None, None, 3)), contract.channels)
-    return tf.ensure_shape(preprocessing.resize(image, contract.shape[:2]), contract.shape)
+    # Turned when it is small; the resize treats rows and columns alike.
+    image = preprocessing.resize(image, _turned_size(contract.shape[:2], orientation))
+    return tf.ensure_shape(_upright(image, orientation), contract.shape)
 
 
-def _upright_shape(encoded, layout):
-    """Shape (height, width, 3) of a JPEG that has been turned upright."""
-    height, width = tf.unstack(tf.io.extract_jpeg_shape(encoded)[:2])
-    return tf.where(layout >= 5, [width, height, 3], [height, width, 3])
+# Whether rows and columns are reversed for each EXIF orientation, after the transposition of 5 to 8.
+FLIPS = [[False, False]] * 2 + [[False, True], [True, True], [True, False], [False, False], [False, True]]
+FLIPS += [[True, True], [True, False]]
 
 
-def _stored_window(begin, size, shape, layout):
+def _upright(image, orientation):
+    """Turns a picture, a uint8 tensor (height, width, channels), upright by its EXIF orientation, 1 to 8."""
+    image = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
+    return tf.reverse(image, tf.where(tf.gather(FLIPS, orientation))[:, 0])
+
+
+def _turned_size(size, orientation):
+    """Size (height, width) of a picture, or of an upright one that is stored so, turned by its EXIF orientation."""
+    size = tf.convert_to_tensor(size)
+    return tf.where(orientation >= 5, size[::-1], size)
+
+
+def _stored_window(begin, size, seen, orientation):
     """Where a window of an upright picture lies in the picture as it is stored: (top, left, height, width).
 
     Args:
-        begin, size, shape: (rows, columns), int32: the window's corner and size, the upright picture's size.
-        layout: the picture's EXIF orientation, 1 to 8.
+        begin, size, seen: (rows, columns), int32: the window's corner and size, the upright picture's size.
+        orientation: the picture's EXIF orientation, 1 to 8.
     """
-    begin = tf.where(tf.gather(preprocessing.FLIPS, layout), shape - begin - size, begin)
+    begin = tf.where(tf.gather(FLIPS, orientation), seen - begin - size, begin)
     window = tf.concat([begin, size], 0)
-    return tf.where(layout >= 5, tf.gather(window, (1, 0, 3, 2)), window)
+    return tf.where(orientation >= 5, tf.gather(window, (1, 0, 3, 2)), window)

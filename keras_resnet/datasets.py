@@ -401,8 +401,9 @@ def _prepared(pictures, contract):
 
 
 def _folder(root, shape, crop_fraction, max_bad_fraction, original):
-    found = folders.scan(root, max_bad_fraction)
-    contract = ImageContract(*shape, found.classes, crop_fraction)
+    contract = ImageContract(*shape, (), crop_fraction)
+    found = folders.scan(root, max_bad_fraction, contract)
+    contract = dataclasses.replace(contract, labels=found.classes)
     splits = {name: Files(*columns) for name, columns in found.splits.items()}
     total = sum(map(len, splits.values()))
     if min(shape[:2]) < 64 and total * math.prod(shape) <= IN_MEMORY_BYTES and not original:

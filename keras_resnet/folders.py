@@ -31,10 +31,15 @@ class Found:
     unreadable: tuple
 
 
-def scan(root, max_bad_fraction=0.01):
+def scan(root, max_bad_fraction=0.01, contract=None):
     """Reads every picture below `root` once, by Pillow and by TensorFlow, and sorts out what either can't read.
 
     JPEGs are decoded at an eighth of their size, which takes all their bytes, but not all their pixels.
+
+    Args:
+        root: `pathlib.Path` of the data set.
+        max_bad_fraction: unreadable pictures that are left out; more are an error.
+        contract: `ImageContract`, whatever its labels; a picture that is too long for it counts as unreadable.
 
     Raises:
         ValueError: no such folder, fewer than two classes, an empty class, or too many unreadable pictures.
@@ -47,7 +52,7 @@ def scan(root, max_bad_fraction=0.01):
         for label, name in enumerate(classes)
         for path in class_folders.pictures(folder / name)
     ]
-    states = _states([entry[1] for entry in entries])
+    states = _states([entry[1] for entry in entries], contract)
     unreadable = tuple((e[1], state) for e, state in zip(entries, states, strict=True) if isinstance(state, str))
     _check_unreadable(root, unreadable, len(entries), max_bad_fraction)
     good = [(*entry, state) for entry, state in zip(entries, states, strict=True) if not isinstance(state, str)]
@@ -63,7 +68,7 @@ def scan(root, max_bad_fraction=0.01):
     return Found(classes, splits, unreadable)
 
 
-def _states(paths):
+def _states(paths, contract):
     """The `_state` of each path. Only some of them are queued at a time: a queue of a million would take gigabytes."""
     with (
         concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
@@ -71,12 +76,12 @@ def _states(paths):
     ):
         states = []
         for i in range(0, len(paths), QUEUE):
-            states += pool.map(_state, paths[i : i + QUEUE])
+            states += pool.map(lambda path: _state(path, contract), paths[i : i + QUEUE])
             bar.update(len(states) - i)
     return states
 
 
-def _state(path):
+def _state(path, contract):
     """The picture's `preprocessing.layout`, or the reason (str) why it can't be read.
 
     TensorFlow reads it in training and Pillow on devices: a damaged picture that only one of them takes is left out.
@@ -89,6 +94,8 @@ def _state(path):
             return "empty file"
         layout = preprocessing.layout(encoded)
         with Image.open(io.BytesIO(encoded)) as image:
+            if contract:
+                contract.resized(*(image.size if layout >= 5 else image.size[::-1]))
             image.draft("RGB", (1, 1))
             if image.mode == "F" or (image.mode, image.format) == ("I", "TIFF"):  # what would be black, and what white?
                 return "its pixels have 32 bits and an unknown range; convert it to 8 or 16 bits"

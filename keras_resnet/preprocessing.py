@@ -16,9 +16,6 @@ from keras_resnet import files
 ORIENTATION = 0x0112  # the EXIF tag
 # Marks of a PNG that may say an orientation: in its EXIF, in ImageMagick's copy of it, in its XMP.
 PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
-# Whether rows and columns are reversed, after the transposition of 5 to 8, for each orientation.
-FLIPS = [[False, False]] * 2 + [[False, True], [True, True], [True, False], [False, False], [False, True]]
-FLIPS += [[True, True], [True, False]]
 LONGEST = 64  # a strip of 2,000,000x1 pixels would be resized to 448,000,000x224, which takes 10 GB
 
 
@@ -132,7 +129,16 @@ class ImageContract:
         """
         import tensorflow as tf
 
-        image = decode_exactly(encoded, self.channels, layout)
+        def by_pillow():
+            return tf.numpy_function(lambda content: self.picture(open_bytes(content)), [encoded], tf.uint8)
+
+        image = tf.cond(tf.equal(layout, 1), lambda: self._decode_upright(encoded), by_pillow)
+        return tf.ensure_shape(image, self.shape)
+
+    def _decode_upright(self, encoded):
+        import tensorflow as tf
+
+        image = in_channels(decode_stored(encoded), self.channels)
 
         def cropped():
             top, left = (self.covered[0] - self.height) // 2, (self.covered[1] - self.width) // 2
@@ -144,8 +150,7 @@ class ImageContract:
             return self._fitted(Image.fromarray(np.squeeze(pixels, 2) if pixels.shape[2] == 1 else pixels))
 
         fits = tf.reduce_all(tf.shape(image)[:2] == self.covered)
-        image = tf.cond(fits, cropped, lambda: tf.numpy_function(fitted, [image], tf.uint8))
-        return tf.ensure_shape(image, self.shape)
+        return tf.cond(fits, cropped, lambda: tf.numpy_function(fitted, [image], tf.uint8))
 
 
 def normalize(pixels):
@@ -183,33 +188,33 @@ def layout(encoded):
         return orientation if orientation in range(1, 9) else 1
 
 
-def decode_exactly(encoded, channels, layout=1):
-    """Decodes a picture and turns it upright, pixel for pixel as Pillow does.
+def decode_stored(encoded):
+    """Decodes a picture that has a `layout` from 1 to 8, pixel for pixel as Pillow does.
 
     Args:
-        encoded: scalar string tensor, a picture file's bytes.
-        channels: 3 (RGB) or 1 (gray).
-        layout: what the function `layout` says of it, a number or scalar tensor.
+        encoded: scalar string tensor, a JPEG's or PNG's bytes.
 
     Returns:
-        uint8 tensor (height, width, channels).
+        uint8 tensor (height, width, 3), as it is stored, not turned.
     """
     import tensorflow as tf
 
     def jpeg():  # the default DCT is a faster one that differs from Pillow's
         return tf.io.decode_jpeg(encoded, 3, dct_method="INTEGER_ACCURATE")
 
-    def other():
-        return tf.io.decode_image(encoded, 3, expand_animations=False)
+    image = tf.cond(tf.io.is_jpeg(encoded), jpeg, lambda: tf.io.decode_png(encoded, 3))
+    return tf.ensure_shape(image, (None, None, 3))
 
-    def by_tensorflow():
-        return turned(tf.cond(tf.io.is_jpeg(encoded), jpeg, other), layout)
+
+def decode_upright(encoded, layout):
+    """Decodes a picture and turns it upright: by Pillow where its `layout` is not 1. uint8 (height, width, 3)."""
+    import tensorflow as tf
 
     def by_pillow():
-        return tf.numpy_function(pillow_pixels, [encoded], tf.uint8)
+        return tf.numpy_function(lambda content: np.asarray(upright(open_bytes(content))), [encoded], tf.uint8)
 
-    image = tf.cond(tf.equal(layout, 0), by_pillow, by_tensorflow)
-    return in_channels(tf.ensure_shape(image, (None, None, 3)), channels)
+    image = tf.cond(tf.equal(layout, 1), lambda: decode_stored(encoded), by_pillow)
+    return tf.ensure_shape(image, (None, None, 3))
 
 
 def try_decoding(encoded):
@@ -221,21 +226,6 @@ def try_decoding(encoded):
             tf.io.decode_jpeg(encoded, ratio=8)
         else:
             tf.io.decode_png(encoded)
-
-
-def turned(image, orientation):
-    """Turns a decoded picture, a uint8 tensor (height, width, 3), upright by its EXIF orientation, 1 to 8."""
-    import tensorflow as tf
-
-    orientation = tf.convert_to_tensor(orientation)
-
-    def upright():
-        turned = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
-        flips = tf.gather(FLIPS, orientation)
-        turned = tf.cond(flips[0], lambda: turned[::-1], lambda: turned)
-        return tf.cond(flips[1], lambda: turned[:, ::-1], lambda: turned)
-
-    return tf.cond(tf.equal(orientation, 1), lambda: image, upright)
 
 
 def in_channels(image, channels):
@@ -256,12 +246,12 @@ def upright(image, channels=3):
         image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
-    return image.convert("RGB" if channels == 3 else "L")
+    mode = "RGB" if channels == 3 else "L"
+    return image if image.mode == mode else image.convert(mode)  # `convert` would copy it
 
 
-def pillow_pixels(encoded):
-    """RGB pixels, uint8 (height, width, 3), of any picture file's bytes that Pillow reads, turned upright."""
+def open_bytes(encoded):
+    """Opens a picture file's bytes with Pillow."""
     if isinstance(encoded, np.ndarray):  # what TensorFlow makes of bytes outside a graph
         encoded = encoded.item()
-    with Image.open(io.BytesIO(encoded)) as image:
-        return np.asarray(upright(image))
+    return Image.open(io.BytesIO(encoded))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from PIL import Image, features
+from PIL import Image, ImageOps, features
 
 from keras_resnet import datasets, folders, preprocessing
 from keras_resnet.datasets import Arrays, DataError, Files, Stream, load_dataset
@@ -214,6 +214,15 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path):
     assert sum(len(data.split(s)) for s in datasets.SPLITS) == 121
 
 
+def test_a_strip_is_left_out(tmp_path):
+    make_folder(tmp_path, n=60)
+    Image.new("RGB", (20_000, 10)).save(tmp_path / "cat" / "strip.png")
+    data = load_dataset(str(tmp_path), image_size=20)
+    assert [(pathlib.Path(path).name, "too long" in reason) for path, reason in data.unreadable] == [
+        ("strip.png", True)
+    ]
+
+
 def test_cut_jpeg_is_found(tmp_path):
     make_folder(tmp_path)
     big = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8))
@@ -330,9 +339,11 @@ class KrTurnedPhotos(KrTinyShapes):
         for i in range(n):
             exif, file = Image.Exif(), io.BytesIO()
             exif[preprocessing.ORIENTATION] = orientation = i % 8 + 1
-            undo = {6: 8, 8: 6}.get(orientation, orientation)
-            stored = preprocessing.turned(tf.constant(sky), undo).numpy()
-            Image.fromarray(stored).save(file, "JPEG", exif=exif, quality=95)
+            stored = Image.fromarray(sky)
+            for _ in range(3):  # turning is its own undoing after at most four times
+                stored.getexif()[preprocessing.ORIENTATION] = orientation
+                stored = ImageOps.exif_transpose(stored)
+            stored.save(file, "JPEG", exif=exif, quality=95)
             yield i, {"image": io.BytesIO(file.getvalue()), "label": i % 2}
 
 
