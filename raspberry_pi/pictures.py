@@ -52,6 +52,10 @@ def find(paths):
     return found
 
 
+class Full(Exception):
+    """A `Room` had no place for too long."""
+
+
 class Room:
     """So many bytes that threads share."""
 
@@ -61,10 +65,10 @@ class Room:
 
     @contextlib.contextmanager
     def taken(self, size, seconds=None):
-        """Holds `size` bytes, waiting until they are free; raises TimeoutError when that takes too long."""
+        """Holds `size` bytes, waiting until they are free; raises `Full` when that takes too many seconds."""
         with self.changed:
             if not self.changed.wait_for(lambda: self.free >= size, seconds):
-                raise TimeoutError
+                raise Full
             self.free -= size
         try:
             yield

@@ -1,29 +1,28 @@
 """A page for a Raspberry Pi without a screen: what the camera sees, or a dropped picture, with its likeliest classes.
 
-Three answers and the page; nothing that a client sends is a path or reaches the disk.
+Three answers and the page; nothing that a client sends is a path or reaches the disk. Clients that are slow, many or of
+another page can't take more than a Pi with 1 GB has: the whole process stays below 600 MB.
 """
 
 import base64
-import http.server
 import io
 import ipaddress
 import json
 import pathlib
-import re
 import socket
 import sys
 import threading
+import urllib.parse
 
+import bounded_server
 import classify
 import pictures
+from bounded_server import Refused
 
 PAGE = pathlib.Path(__file__).with_name("page.html")
-MAX_UPLOAD = 16 * 2**20  # bytes
-SILENCE = 20  # seconds after which a client that sends nothing is left
-
-
-class Refused(Exception):
-    """A request that gets no answer: HTTP status and a sentence for the person."""
+# What a router makes of this machine's name. Nobody can buy a name under these (fritz.box is the router maker's own),
+# unlike raspberrypi.example, to point it here.
+SUFFIXES = ("local", "lan", "home", "internal", "home.arpa", "fritz.box")
 
 
 def serve(reader, chosen):
@@ -41,12 +40,13 @@ def serve(reader, chosen):
         CameraError: none is there, though it was asked for.
     """
     try:
-        server = Server((chosen.host, chosen.port), reader, open_camera(chosen), chosen)
+        server = Server(reader, open_camera(chosen), chosen)
     except (OSError, OverflowError) as error:
         print(f"classify.py: {chosen.host}:{chosen.port}: {error}; try another --port or --host", file=sys.stderr)
         return 2
     host, port = server.server_address[:2]
-    print(f"http://{host}:{port}  ({'with' if server.frames else 'without'} camera; Ctrl-C ends)", flush=True)
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    print(f"http://{address}  ({'with' if server.frames else 'without'} camera; Ctrl-C ends)", flush=True)
     with server:
         server.serve_forever()
 
@@ -64,14 +64,11 @@ def open_camera(chosen):
     return frames
 
 
-class Server(http.server.ThreadingHTTPServer):
+class Server(bounded_server.BoundedServer):
     """Holds what requests share; one at a time has the network, the camera and a decoded picture."""
 
-    daemon_threads = True
-    request_queue_size = 128  # with the usual 5, clients that come at once are reset
-
-    def __init__(self, address, reader, frames, chosen):
-        super().__init__(address, Handler)
+    def __init__(self, reader, frames, chosen):
+        super().__init__(chosen.host, chosen.port, Handler)
         self.reader, self.frames, self.top = reader, frames, chosen.top
         self.about = {
             "model": pathlib.Path(chosen.model).name,
@@ -79,33 +76,35 @@ class Server(http.server.ThreadingHTTPServer):
             "input": "{}×{}".format(*reader.contract.shape[1::-1]),
             "threads": chosen.threads,
             "camera": frames is not None,
-            "max_upload": MAX_UPLOAD,
+            "max_upload": bounded_server.MAX_UPLOAD,
         }
+        self.own = socket.gethostname().partition(".")[0].lower()
+        self.names = {"localhost", socket.gethostname().lower(), self.own, *(f"{self.own}.{s}" for s in SUFFIXES)}
+        self.names |= {name.lower() for name in chosen.name}
         self.page = PAGE.read_bytes()
         self.lock = threading.Lock()
 
-    def handle_error(self, request, client_address):
-        """Keeps quiet about a client that went away."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
 
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    timeout = SILENCE
-
-    def do_GET(self):
+class Handler(bounded_server.BoundedHandler):
+    def do_GET(self):  # noqa: N802
         self.respond({"/": self.page, "/about": self.about, "/camera": self.camera})
 
-    def do_POST(self):
+    def do_HEAD(self):  # noqa: N802
+        self.do_GET()
+
+    def do_POST(self):  # noqa: N802
         self.respond({"/classify": self.classify})
 
     def respond(self, answers):
         """Sends what the function for this exact path returns: the page's bytes, or an object as JSON."""
+        path = self.path.partition("?")[0]
         try:
             self.check_host()
-            if self.path not in answers:
+            if path != "/":  # the page itself may be linked to
+                self.check_origin()
+            if path not in answers:
                 raise Refused(404, "nothing is here; the page is at /")
-            status, content = 200, answers[self.path]()
+            status, content = 200, answers[path]()
         except Refused as refused:
             status, content = refused.args[0], {"error": refused.args[1]}
         kind = "text/html; charset=utf-8"
@@ -116,24 +115,39 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
-        policy = "default-src 'none'; connect-src 'self'; img-src blob: data:"
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        policy = "default-src 'none'; connect-src 'self'; img-src blob: data:; frame-ancestors 'none'"
         self.send_header("Content-Security-Policy", f"{policy}; style-src 'unsafe-inline'; script-src 'unsafe-inline'")
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
+        if self.command == "POST" and status != 200:
+            self.hear_out()
 
     def check_host(self):
         """Lets in only who asked for this machine by address or its own name.
 
         A stranger's web page could else give its name this machine's address and read the camera from a browser here.
         """
-        name = self.headers.get("Host", "").rsplit(":", 1)[0].strip("[]").lower()
-        own = socket.gethostname().lower()
         try:
-            known = name in ("localhost", own, f"{own}.local") or bool(ipaddress.ip_address(name))
+            name = urllib.parse.urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
         except ValueError:
-            known = False
-        if not known:
-            raise Refused(421, f"open this page by its address or as http://{own}.local")
+            name = ""
+        name = name.removesuffix(".")
+        if name in self.server.names:
+            return
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            own = f"http://{self.server.own}.local"
+            raise Refused(421, f"open this page by its address, as {own}, or start it with --name=NAME") from None
+
+    def check_origin(self):
+        """Keeps out what the page of another origin makes a browser ask; no other client says where it comes from."""
+        origin = self.headers.get("Origin")
+        same = origin is None or origin.lower().partition("://")[2] == self.headers["Host"].lower()
+        if not same or self.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+            raise Refused(403, "asked by a page of another origin; only this machine's own page may")
 
     def page(self):
         return self.server.page
@@ -160,25 +174,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def classify(self):
         """The answer to the picture that is the request's body."""
-        encoded = io.BytesIO(self.body())
         server = self.server
-        with server.lock:
+        with self.body() as content, server.lock:
             try:
-                prepared = classify.prepared(server.reader, encoded, "this file")
+                prepared = classify.prepared(server.reader, io.BytesIO(content), "this file")
             except pictures.PictureError as error:
                 raise Refused(415, str(error)) from error
             return classify.as_json(server.reader.answer(prepared, server.top))
-
-    def body(self):
-        length = self.headers.get("Content-Length", "")
-        if not re.fullmatch("[0-9]{1,12}", length):
-            raise Refused(411, "expected a picture's bytes and their Content-Length")
-        if int(length) > MAX_UPLOAD:
-            raise Refused(413, f"{int(length):,} bytes; expected at most {MAX_UPLOAD:,}")
-        content = self.rfile.read(int(length))
-        if len(content) < int(length):
-            raise Refused(400, f"{len(content):,} of {int(length):,} bytes came")
-        return content
 
     def log_request(self, code="-", size="-"):
         """Keeps quiet about what went well: the camera alone would write ten lines a second."""

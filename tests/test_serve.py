@@ -3,6 +3,8 @@
 import base64
 import contextlib
 import http.client
+import http.server
+import io
 import json
 import pathlib
 import re
@@ -10,6 +12,8 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -19,6 +23,7 @@ from PIL import Image
 from raspberry_pi.classifier import Classifier
 
 MODEL = "resnet8-int8-ptq.tflite"
+PATIENCE = 120_000  # milliseconds; the machine may be busy
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # Quiet where there is no network and no display.
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
@@ -26,21 +31,37 @@ SWITCHES += ["--disable-background-networking", "--disable-component-update"]
 
 
 @contextlib.contextmanager
-def served(folder, model, *flags):
-    """The address (host, port) of a page that is being served."""
-    command = [sys.executable, "classify.py", str(model), "--serve", "--port=0", *flags]
+def started(folder, model, *flags, settings="pass"):
+    """The process that serves a page, and its address (host, port); `settings` are typed before it starts."""
+    code = f"import sys, bounded_server, classify; sys.argv[0] = 'classify.py'; {settings}; classify.main()"
+    command = [sys.executable, "-c", code, str(model), "--serve", "--port=0", *flags]
     with open(folder / "log.txt", "w") as log:
         pipes = {"stdout": subprocess.PIPE, "stderr": log}
         process = subprocess.Popen(command, cwd=folder, text=True, env=surroundings(), **pipes)
     try:
         line = process.stdout.readline()
         assert line.startswith("http://"), (folder / "log.txt").read_text()
-        host, port = re.match(r"http://([\d.]+):(\d+)", line).groups()
-        yield host, int(port)
+        host, port = re.match(r"http://\[?(.+?)\]?:(\d+) ", line).groups()
+        yield process, (host, int(port))
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait()
         process.stdout.close()
+
+
+@contextlib.contextmanager
+def served(folder, model, *flags):
+    """The address (host, port) of a page that is being served."""
+    with started(folder, model, *flags) as (_, address):
+        yield address
+
+
+def status_of(process, field):
+    """A number of /proc/PID/status: `Threads`, or bytes of `VmRSS` (memory now) and `VmHWM` (its peak)."""
+    number, unit = re.search(
+        rf"{field}:\s+(\d+)( kB)?", pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    ).groups()
+    return int(number) * (1024 if unit else 1)
 
 
 @pytest.fixture
@@ -49,7 +70,7 @@ def browser():
         pytest.skip("no chromium is here; as root on Debian, make browser installs it")
     playwright = pytest.importorskip("playwright.sync_api", reason="no playwright; pip install playwright")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES, timeout=PATIENCE)
         yield browser
         browser.close()
 
@@ -57,6 +78,7 @@ def browser():
 def open_page(browser, address, **options):
     """A page, and the list that its errors will be in."""
     page = browser.new_page(**options)
+    page.set_default_timeout(PATIENCE)
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
@@ -81,7 +103,7 @@ def drop(page, path):
 def wait_for(page, selector, text):
     from playwright.sync_api import expect
 
-    expect(page.locator(selector)).to_have_text(text)
+    expect(page.locator(selector)).to_have_text(text, timeout=PATIENCE)
 
 
 def read_answer(page):
@@ -96,18 +118,19 @@ def test_dropped_and_chosen_pictures_are_answered_as_by_classify(folder, models,
     reader = Classifier(models / MODEL)
     with served(folder, models / MODEL) as address:
         page, errors = open_page(browser, address)
-        assert page.title() == MODEL and page.inner_text("#about") == "10 classes · 32×32 pixels · 1 thread"
+        wait_for(page, "#about", "10 classes · 32×32 pixels · 1 thread")
+        assert page.title() == MODEL
         assert not page.is_visible("#camera")
         for name, give in (("07.png", drop), ("12.png", lambda page, path: page.set_input_files("#file", path))):
             answer = reader.classify(Image.open(pictures / name))
             with page.expect_response("**/classify"):
                 give(page, pictures / name)
             wait_for(page, "#answer li:first-child", re.compile(f"^{answer[0][0]}"))
+            page.wait_for_function("document.querySelector('#picture').naturalWidth == 32")
             pairs, widths = read_answer(page)
             assert pairs == [(label, f"{100 * p:.1f} %") for label, p in answer]
             np.testing.assert_allclose(widths, [p for _, p in answer], atol=0.01)
         assert re.fullmatch(r"Preprocessing [\d.]+ ms · inference [\d.]+ ms", page.inner_text("#latency"))
-        assert page.evaluate("document.querySelector('#picture').naturalWidth") == 32
         drop(page, folder / "requirements.txt")
         wait_for(page, "#error", re.compile("^this file: no picture; expected JPEG, PNG"))
         assert [e for e in errors if "415" not in e] == []
@@ -158,13 +181,13 @@ def test_camera_is_shown_with_its_answers(folder, models, pictures, browser):
         answer = Classifier(models / MODEL).classify(shown)
         assert pairs == [(label, f"{100 * p:.1f} %") for label, p in answer]
         wait_for(page, "#error", re.compile("it gives no more pictures"))
-        assert page.evaluate("document.querySelector('#picture').naturalWidth") == 64
-        assert page.inner_text("#camera") == "Start camera"
+        page.wait_for_function("document.querySelector('#picture').naturalWidth == 64")
+        wait_for(page, "#camera", "Start camera")
 
 
 def request(address, method, path, body=None, half=False, **headers):
     """Status and JSON (or text) of one request; `half`: the client goes silent after `body`."""
-    connection = http.client.HTTPConnection(*address, timeout=30)
+    connection = http.client.HTTPConnection(*address)
     connection.putrequest(method, path, skip_host="Host" in headers)
     if body is not None:
         headers.setdefault("Content-Length", str(len(body)))
@@ -176,12 +199,22 @@ def request(address, method, path, body=None, half=False, **headers):
     response = connection.getresponse()
     text = response.read().decode()
     connection.close()
-    return response.status, json.loads(text) if response.headers["Content-Type"] == "application/json" else text
+    assert len(text.encode()) == (0 if method == "HEAD" else int(response.headers.get("Content-Length", len(text))))
+    return response.status, json.loads(text) if text and response.headers[
+        "Content-Type"
+    ] == "application/json" else text
+
+
+def encoded(size, mode, kind, **options):
+    """A black picture as the bytes of a file."""
+    file = io.BytesIO()
+    Image.new(mode, size).save(file, kind, **options)
+    return file.getvalue()
 
 
 def test_server_keeps_clients_from_memory_disk_and_camera(folder, models, pictures):
     before = sorted(p.name for p in folder.rglob("*"))
-    with served(folder, models / MODEL) as address:
+    with started(folder, models / MODEL) as (process, address):
         picture = (pictures / "02.png").read_bytes()
         status, answer = request(address, "POST", "/classify", picture)
         expected = Classifier(models / MODEL).classify(Image.open(pictures / "02.png"))
@@ -194,11 +227,16 @@ def test_server_keeps_clients_from_memory_disk_and_camera(folder, models, pictur
         assert request(address, "POST", "/classify", b"", **{"Content-Length": "-1"})[0] == 411
         assert request(address, "POST", "/classify")[0] == 411
         assert request(address, "POST", "/classify", b"half", half=True, **{"Content-Length": "8"})[0] == 400
-        # A small file that unpacks into 400 million pixels.
-        bomb = Image.new("1", (20000, 20000))
-        bomb.save(folder.parent / "bomb.png")
-        status, answer = request(address, "POST", "/classify", (folder.parent / "bomb.png").read_bytes())
-        assert status == 415 and "pixels" in answer["error"]
+        # Small files that unpack into 400 million pixels, or are resized to 20 gigabytes.
+        for size in ((20000, 20000), (2_000_000, 1), (1, 2_000_000)):
+            status, answer = request(address, "POST", "/classify", encoded(size, "1", "PNG"))
+            assert status == 415 and "{}x{} pixels".format(*size) in answer["error"]
+        # The largest that are taken: a phone's 50 megapixels, and a PNG that is turned and converted.
+        turned = Image.Exif()
+        turned[0x0112] = 6
+        for picture_of_its_kind in (((8192, 6144), "RGB", "JPEG"), ((6144, 6144), "RGBA", "PNG")):
+            assert request(address, "POST", "/classify", encoded(*picture_of_its_kind, exif=turned))[0] == 200
+        assert 400e6 < status_of(process, "VmHWM") < 568e6  # 600 with the uploads that wait
         for path in (
             "/classifier.py",
             "/../classifier.py",
@@ -211,10 +249,179 @@ def test_server_keeps_clients_from_memory_disk_and_camera(folder, models, pictur
         assert request(address, "DELETE", "/")[0] == 501
         assert request(address, "GET", "/camera") == (503, {"error": "no camera is there"})
         assert request(address, "GET", "/about", Host="stranger.example")[0] == 421
-        for host in ("localhost:80", "192.168.1.7:8000", "[::1]:8000"):
-            assert request(address, "GET", "/about", Host=host)[0] == 200
     assert sorted(p.name for p in folder.rglob("*") if p.name != "log.txt") == before
     assert "Traceback" not in (folder / "log.txt").read_text()
+
+
+def test_names_addresses_and_paths_that_a_browser_may_ask_for(folder, models):
+    own = socket.gethostname().lower()
+    with served(folder, models / MODEL, "--name=Kiosk.example.org") as address:
+        names = (
+            "localhost",
+            own,
+            f"{own}.local",
+            f"{own.upper()}.LAN",
+            f"{own}.fritz.box",
+            "kiosk.example.org",
+            f"{own}.",
+        )
+        for host in (*names, "192.168.1.7", "[::1]", "[fe80::1]"):
+            assert request(address, "GET", "/about", Host=host)[0] == 200
+            assert request(address, "GET", "/about", Host=f"{host}:8000")[0] == 200
+        for host in (
+            f"{own}.com",
+            f"{own}.example.lan",
+            f"{own}x",
+            "example.org",
+            "[::1",
+            "1.2.3.4.example",
+            "",
+            ":80",
+        ):
+            status, answer = request(address, "GET", "/about", Host=host)
+            assert status == 421 and "--name=" in answer["error"]
+        page = request(address, "GET", "/")
+        assert page[0] == 200 and page[1] == (folder / "page.html").read_text()
+        assert request(address, "GET", "/?x=1") == page == request(address, "GET", "/?")
+        assert request(address, "HEAD", "/") == request(address, "HEAD", "/about?x") == (200, "")
+        assert request(address, "HEAD", "/none") == (404, "")
+    for host in ("[::1]", "::1"):
+        with served(folder, models / MODEL, f"--host={host}") as (shown, port):
+            assert shown == "::1" and request((shown, port), "GET", "/about")[0] == 200
+
+
+def test_pages_of_other_origins_are_refused(folder, models, pictures):
+    picture = (pictures / "02.png").read_bytes()
+    with served(folder, models / MODEL) as address:
+        own = "http://{}:{}".format(*address)
+        for headers in (
+            {},
+            {"Origin": own},
+            {"Origin": own, "Sec-Fetch-Site": "same-origin"},
+            {"Sec-Fetch-Site": "none"},
+        ):
+            assert request(address, "POST", "/classify", picture, **headers)[0] == 200
+        origins = ("http://127.0.0.1", f"{own}0", "null", "", "http://[", "https://a.b")
+        strangers = [{"Origin": origin} for origin in origins]
+        for headers in (*strangers, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}):
+            for asked in (("POST", "/classify", picture), ("GET", "/camera"), ("GET", "/about"), ("HEAD", "/about")):
+                assert request(address, *asked, **headers)[0] == 403
+        assert request(address, "GET", "/", **{"Sec-Fetch-Site": "cross-site"})[0] == 200  # a link to the page
+
+
+class Stranger(http.server.BaseHTTPRequestHandler):
+    """Another program's page."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>stranger</title>")
+
+
+@pytest.fixture
+def stranger():
+    """The port of another program's page."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])  # another site, and the same with another port
+def test_a_page_of_another_origin_in_a_browser(folder, models, browser, stranger, host):
+    with served(folder, models / MODEL) as address:
+        own = "http://{}:{}".format(*address)
+        page, _ = open_page(browser, (host, stranger))
+        asked = {"/classify": "{method: 'POST', mode: 'no-cors', body: 'x'}", "/camera": "{mode: 'no-cors'}"}
+        for path, options in asked.items():
+            page.evaluate(f"own => fetch(own + '{path}', {options}).catch(() => {{}})", own)
+        log = (folder / "log.txt").read_text()
+        assert re.findall(r'"(\w+ /\w+) HTTP/1.1" (\d+)', log) == [("POST /classify", "403"), ("GET /camera", "403")]
+        page.evaluate(
+            """own => new Promise((loaded) => {
+                const frame = Object.assign(document.createElement("iframe"), {src: own, onload: loaded});
+                document.body.append(frame);
+            }).then(() => 0)""",
+            own,
+        )
+        assert page.frames[1].query_selector("#about") is None
+        page.evaluate("own => { location = own }", own)  # as a link does
+        wait_for(page, "#about", re.compile("10 classes"))
+
+
+def test_refused_uploads_are_told_why(folder, models):
+    """Without listening to their end, the connection is reset before the answer is read."""
+    with served(folder, models / MODEL) as address:
+        for _ in range(3):
+            status, answer = request(address, "POST", "/classify", bytes(40 * 2**20))
+            assert (status, answer) == (413, {"error": "41,943,040 bytes; expected at most 16,777,216"})
+        assert request(address, "GET", "/", Cookie="x" * 17000)[0] == 431
+        assert request(address, "GET", "/" + "x" * 60000)[0] in (404, 431)
+        assert request(address, "GET", "/", Cookie="x" * 15000)[0] == 200
+
+
+def test_slow_clients_are_left_and_others_answered(folder, models, pictures):
+    """24 clients whose uploads never end and 120 that send half a line, beside one who would like an answer."""
+    picture = (pictures / "02.png").read_bytes()
+    upload = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16000000\r\n\r\n" + bytes(15_000_000)
+    settings = "bounded_server.CROWDED = 1"
+    with started(folder, models / MODEL, settings=settings) as (process, address), contextlib.ExitStack() as sockets:
+        assert request(address, "POST", "/classify", picture)[0] == 200
+        memory, threads = status_of(process, "VmRSS"), status_of(process, "Threads")
+        clients = {}  # socket: what it has still to send
+        for i in range(144):
+            client = sockets.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(address)
+            clients[client] = memoryview(b"GET / HTTP/1.1\r\nHo" if i % 6 else upload)
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(request(address, "POST", "/classify", picture)))
+        asking.start()
+        most, end = 0, time.monotonic() + 300
+        while clients:
+            assert time.monotonic() < end, f"{len(clients)} slow clients are still there"
+            for client, rest in list(clients.items()):
+                if left(client, rest[: 2**20] or b"x"):
+                    clients.pop(client)
+                else:
+                    clients[client] = rest[2**20 :]
+            most = max(most, status_of(process, "Threads"))
+            time.sleep(0.1)
+        asking.join()
+        assert answers[0][0] == 200
+        assert 0 < most - threads <= 32
+        assert 15e6 < status_of(process, "VmHWM") - memory < 64e6
+    assert "Traceback" not in (folder / "log.txt").read_text()
+
+
+def left(client, content):
+    """Sends what a non-blocking socket takes of `content`; whether the server has left it."""
+    try:
+        client.send(content)
+        return client.recv(2**16) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+UPLOAD = "POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n"
+
+
+@pytest.mark.parametrize("head", ["GET / HTTP/1.1\r\nX: ", UPLOAD], ids=["head", "body"])
+def test_a_request_has_a_deadline_though_its_bytes_keep_coming(folder, models, head):
+    with started(folder, models / MODEL, settings="bounded_server.DEADLINE = 2") as (_, address):
+        with socket.create_connection(address) as client:
+            client.sendall(head.encode())
+            client.setblocking(False)
+            end = time.monotonic() + 120
+            while not left(client, b"x"):
+                assert time.monotonic() < end
+                time.sleep(0.1)
+        assert request(address, "GET", "/about")[0] == 200
 
 
 def test_many_clients_at_once_get_their_own_answers(folder, models, pictures):
