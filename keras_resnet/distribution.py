@@ -15,12 +15,14 @@ class Hardware:
         strategy: a `tf.distribute.Strategy`.
         precision: Keras dtype policy, as `"float32"`.
         xla: whether the training step is compiled by XLA.
+        batch_norm: `auto`, `synchronized` or `per_replica`: what several replicas do.
         description: one line for people.
     """
 
     strategy: tf.distribute.Strategy
     precision: str
     xla: bool
+    batch_norm: str
     description: str
 
     @property
@@ -31,17 +33,18 @@ class Hardware:
     def norm(self):
         """The kind of `normalization.training_twin`: the fused kernel can't synchronize, and XLA fuses by itself."""
         if self.replicas > 1:
-            return "synchronized"
+            return "per_replica" if self.batch_norm == "per_replica" else "synchronized"
         return "stock" if self.xla else "fused"
 
 
-def choose(strategy="auto", precision="auto", compile="auto", batch_size=None):
+def choose(strategy="auto", precision="auto", compile="auto", batch_norm="auto", batch_size=None):
     """Chooses and checks what a run computes on.
 
     Args:
         strategy: `auto`, `one_device` or `mirrored` (all GPUs, or all logical CPUs where there is no GPU).
         precision: `auto`, `float32`, `mixed_bfloat16`, `mixed_float16`.
         compile: `auto`, `xla`, `none`.
+        batch_norm: `auto` (synchronized), `synchronized` or `per_replica`; the same thing on one device.
         batch_size: the global one; it must be a multiple of the replicas.
 
     Raises:
@@ -71,8 +74,8 @@ def choose(strategy="auto", precision="auto", compile="auto", batch_size=None):
             f"give a multiple, as {max(batch_size // replicas, 1) * replicas}"
         )
     what = [_machine(gpus, replicas), strategy, precision, "XLA" if xla else "no XLA"]
-    hardware = Hardware(tf_strategy, precision, xla, "")
-    what.append(f"{hardware.norm} batch norm")
+    hardware = Hardware(tf_strategy, precision, xla, batch_norm, "")
+    what.append(f"{hardware.norm.replace('_', '-')} batch norm")
     return dataclasses.replace(hardware, description=" · ".join(what))
 
 

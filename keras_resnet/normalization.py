@@ -1,4 +1,4 @@
-"""Batch normalization as training wants it: TensorFlow's fused kernel on one device, synchronized on several.
+"""Batch normalization as training wants it: TensorFlow's fused kernel on one device, synchronized or not on several.
 
 A model is built, saved and served with stock Keras layers. Training works on a twin of it whose norms are these, with
 the same names and weights.
@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_resnet import convolution
+from keras_resnet.fake_quantization import FakeQuantize
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
@@ -31,11 +32,29 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         if learn:
             # The kernel returns Bessel's unbiased variance; Keras keeps the biased one.
             n = tf.cast(tf.size(x) / tf.shape(x)[-1], tf.float32)
-            variance *= (n - 1) / n
+            mean, variance = self.shared(mean, variance * ((n - 1) / n))
             keep = self.momentum
             self.moving_mean.assign(self.moving_mean * keep + mean * (1 - keep))
             self.moving_variance.assign(self.moving_variance * keep + variance * (1 - keep))
         return y
+
+    def shared(self, mean, variance):
+        """What the moving statistics learn of a batch's."""
+        return mean, variance
+
+
+class PerReplicaBatchNormalization(FusedBatchNormalization):
+    """The fused kernel on each replica's own part of the batch; moving statistics learn the mean over the replicas.
+
+    They are therefore equal on all replicas at any step, to be saved, evaluated and resumed like weights. Nothing in
+    the step waits for that mean; a synchronized norm waits for the other replicas forward and backward.
+    """
+
+    def shared(self, mean, variance):
+        return tf.distribute.get_replica_context().all_reduce("MEAN", [mean, variance])
+
+
+FUSED = {"fused": FusedBatchNormalization, "per_replica": PerReplicaBatchNormalization}
 
 
 def training_twin(model, kind, precision="float32"):
@@ -43,20 +62,24 @@ def training_twin(model, kind, precision="float32"):
 
     Args:
         model: a functional `keras.Model` in float32.
-        kind: `"fused"` (one device, no XLA), `"synchronized"` (replicas) or `"stock"`.
-        precision: Keras dtype policy of all layers but the last: the loss wants float32 logits.
+        kind: `"fused"` (one device, no XLA), `"synchronized"` or `"per_replica"` (replicas), or `"stock"`.
+        precision: Keras dtype policy of all layers but the last: the loss wants float32 logits. A quantized network
+            computes in float32 whatever is asked.
 
     Returns:
         A new model. `copy_weights(twin, model)` brings what it learned back.
     """
+
+    if any(isinstance(layer, FakeQuantize) for layer in model.layers):
+        precision = "float32"  # bfloat16 would round a second time, between the steps of int8
 
     def clone(layer):
         config = layer.get_config()
         if layer.name not in model.output_names:
             config["dtype"] = precision
         if type(layer) is keras.layers.BatchNormalization:
-            if kind == "fused" and len(layer.input.shape) == 4 and layer.axis in (-1, 3):
-                return FusedBatchNormalization.from_config(config)
+            if kind in FUSED and len(layer.input.shape) == 4 and layer.axis in (-1, 3):
+                return FUSED[kind].from_config(config)
             if kind == "synchronized":
                 config["synchronized"] = True
         if type(layer) is keras.layers.Conv2D and convolution.is_at_risk(layer):

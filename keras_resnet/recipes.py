@@ -110,6 +110,12 @@ class Recipe:
         ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
     )
     compile: str = option("auto", "XLA; auto: on one GPU.", ("auto", "xla", "none"))
+    batch_norm: str = option(
+        "auto",
+        "On several devices, synchronized (auto): statistics of the whole batch, for which all wait at each norm; "
+        "per_replica: of each device's part alone, which should be 16 pictures or more.",
+        ("auto", "synchronized", "per_replica"),
+    )
 
     def __post_init__(self):
         side, *other = str(self.image_size).split("x")

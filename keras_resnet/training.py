@@ -133,7 +133,7 @@ class Trainer:
     def __init__(self, recipe, run, received, save_seconds):
         self.recipe, self.run, self.received, self.save_seconds = recipe, run, received, save_seconds
         precision = recipe.precision if recipe.quantize == "none" else "float32"
-        hardware = distribution.choose(recipe.strategy, precision, recipe.compile, recipe.batch_size)
+        hardware = distribution.choose(recipe.strategy, precision, recipe.compile, recipe.batch_norm, recipe.batch_size)
         print(hardware.description, flush=True)
         self.hardware = hardware.description
         self.data = load_data(recipe, run)
@@ -148,7 +148,7 @@ class Trainer:
         with hardware.strategy.scope():
             self.twin = normalization.training_twin(self.model, hardware.norm, hardware.precision)
             if teachers:
-                twins = [normalization.training_twin(teacher, hardware.norm) for teacher in teachers]
+                twins = [normalization.training_twin(t, hardware.norm, hardware.precision) for t in teachers]
                 self.twin = distillation.Student(self.twin, twins)
             self.optimizer = optimization.make_optimizer(
                 recipe, recipe.epochs * self.steps, hardware.precision == "mixed_float16"

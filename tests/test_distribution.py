@@ -29,6 +29,7 @@ def steps(tmp_path_factory):
             return dict(saved)
 
     jobs = [(strategy, precision) for precision in (*PRECISIONS, "int8") for strategy in ("one_device", "mirrored")]
+    jobs += [("per_replica", precision) for precision in PRECISIONS] + [("by_hand", "float32")]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         return dict(zip(jobs, pool.map(run, jobs), strict=True))
 
@@ -101,6 +102,24 @@ def test_validation_pictures_need_not_fill_the_replicas(tmp_path, precision):
     assert row["val_loss"] == pytest.approx(report["loss"], rel=1e-5 if precision == "float32" else 0.02)
 
 
+def test_per_replica_norms_are_two_halves_and_the_mean_of_their_statistics(steps):
+    two, by_hand = steps["per_replica", "float32"], steps["by_hand", "float32"]
+    assert (two["replicas"], by_hand["replicas"]) == (2, 1)
+    assert np.abs(update(by_hand)).max() > 1e-3
+    for part in ("kernel", "gamma", "moving_mean", "moving_variance"):
+        assert np.abs(update(two, part) - update(by_hand, part)).max() < 1e-5, part
+    np.testing.assert_allclose(two["losses"], by_hand["losses"], rtol=1e-4)
+    # And it is another training than with statistics of the whole batch.
+    assert np.abs(update(two, "moving_variance") - update(steps["mirrored", "float32"], "moving_variance")).max() > 1e-4
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_per_replica_statistics_and_weights_are_equal_on_all_replicas(steps, precision):
+    assert steps["per_replica", precision]["spread"] == 0
+    a, b = update(steps["per_replica", "float32"]), update(steps["per_replica", precision])
+    assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) >= 0.98  # its teacher computes in that precision, too
+
+
 class ChoiceTest(tf.test.TestCase):
     def test_cpu_defaults(self):
         hardware = distribution.choose()
@@ -108,6 +127,10 @@ class ChoiceTest(tf.test.TestCase):
             (hardware.replicas, hardware.precision, hardware.xla, hardware.norm), (1, "float32", False, "fused")
         )
         self.assertIn("one_device · float32 · no XLA · fused batch norm", hardware.description)
+
+    def test_batch_norm_is_of_several_devices(self):
+        self.assertEqual(distribution.choose(batch_norm="per_replica").norm, "fused")
+        self.assertEqual(distribution.choose(batch_norm="synchronized").norm, "fused")
 
     def test_xla_brings_its_own_norm(self):
         self.assertEqual(distribution.choose(compile="xla").norm, "stock")

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_resnet import ResNet
 from keras_resnet.convolution import SubsampledConv2D
 from keras_resnet.normalization import FusedBatchNormalization, copy_weights, training_twin
+from keras_resnet.quantization import quantize_aware
 
 
 def images(n=8):
@@ -83,6 +84,12 @@ class TwinTest(tf.test.TestCase):
         self.assertEqual(twin.get_layer("stem_conv").compute_dtype, "bfloat16")
         self.assertEqual(twin.get_layer("stem_conv").kernel.dtype, "float32")
         self.assertEqual(twin(images()).dtype, tf.float32)
+
+    def test_quantized_network_stays_float32(self):
+        quantized = quantize_aware(ResNet(8, (32, 32, 3), 10, width=0.25), images())
+        twin = training_twin(quantized, "stock", "mixed_bfloat16")
+        self.assertEqual({layer.compute_dtype for layer in twin.layers}, {"float32"})
+        self.assertAllEqual(quantized(images()), twin(images()))
 
     def test_synchronized(self):
         twin = training_twin(ResNet(8, (32, 32, 3), 10), "synchronized")

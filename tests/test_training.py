@@ -254,8 +254,9 @@ def test_loss_that_is_no_number(tmp_path):
 
 
 @pytest.mark.slow
-def test_replicas_continue_bit_for_bit(tmp_path):
-    flags = ("--strategy=mirrored", "--logical_cpus=2", "--precision=mixed_bfloat16", "--epochs=1")
+@pytest.mark.parametrize("norm", ["--precision=mixed_bfloat16", "--batch_norm=per_replica"])
+def test_replicas_continue_bit_for_bit(tmp_path, norm):
+    flags = ("--strategy=mirrored", "--logical_cpus=2", norm, "--epochs=1")
     finish(tmp_path / "whole", *flags)
     run_dir = tmp_path / "cut"
     kill(run_dir, lambda: saved_steps(run_dir) > 3, *flags, "--save_seconds=0")
