@@ -19,7 +19,7 @@ def models(tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("models") / "digits"
     shutil.copytree(ROOT / "keras_resnet" / "models" / "digits-resnet8", run_dir)
     command = [sys.executable, "-m", "export", str(run_dir), "--formats=float32,int8-ptq", "--calibration=64"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500)
     assert result.returncode == 0, result.stderr
     return run_dir / "export"
 
@@ -56,6 +56,6 @@ def run(folder, *command, **environment):
         capture_output=True,
         text=True,
         cwd=folder,
-        timeout=100,
+        timeout=500,
         env=surroundings(**environment),
     )

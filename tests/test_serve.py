@@ -441,7 +441,7 @@ def test_only_this_machine_is_served_unless_asked(folder, models):
         listening = pathlib.Path("/proc/net/tcp").read_text()
         assert f"0100007F:{port:04X} 00000000:0000 0A" in listening
         taken = [sys.executable, "classify.py", str(models / MODEL), "--serve", f"--port={port}"]
-        result = subprocess.run(taken, cwd=folder, capture_output=True, text=True, env=surroundings(), timeout=60)
+        result = subprocess.run(taken, cwd=folder, capture_output=True, text=True, env=surroundings(), timeout=500)
         assert result.returncode == 2 and "try another --port" in result.stderr
     with served(folder, models / MODEL, "--host=0.0.0.0") as (_, port):
         assert f"00000000:{port:04X} 00000000:0000 0A" in pathlib.Path("/proc/net/tcp").read_text()

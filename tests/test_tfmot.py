@@ -125,7 +125,7 @@ def test_an_end_by_signal_leaves_nothing(finished, tmp_path):
         assert "epoch   0/50" in process.stdout.readline()
         assert str(temporary) in processes()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 143
+        assert process.wait(500) == 143
     assert str(temporary) not in processes()
     assert list(temporary.iterdir()) == []
     assert not (finished / "export").exists()

@@ -34,7 +34,7 @@ def start(run_dir, *flags, recipe=SMALL):
 
 def finish(run_dir, *flags, status=0, recipe=SMALL):
     process = start(run_dir, *flags, recipe=recipe)
-    output = process.communicate(timeout=300)[0]
+    output = process.communicate(timeout=500)[0]
     assert process.returncode == status, output
     return output
 
@@ -51,7 +51,7 @@ def assert_same_state(one, other):
         np.testing.assert_array_equal(array, other[name], err_msg=name)
 
 
-def wait_until(condition, process, seconds=200):
+def wait_until(condition, process, seconds=500):
     end = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()[0]
@@ -145,7 +145,7 @@ def test_signals_save_say_so_and_continue(whole, tmp_path, number, status):
     process = start(run_dir, "--save_seconds=0")
     wait_until(lambda: saved_steps(run_dir) > 3, process)
     process.send_signal(number)
-    output = process.communicate(timeout=100)[0]
+    output = process.communicate(timeout=500)[0]
     assert process.returncode == status, output
     assert f"{number.name}: saved at step {saved_steps(run_dir)}; the same command continues" in output
     finish(run_dir)
@@ -238,7 +238,8 @@ def test_broken_checkpoint(whole, tmp_path):
 def test_two_processes_in_one_folder(tmp_path):
     run_dir = tmp_path / "run"
     process = start(run_dir)
-    wait_until(lambda: (run_dir / ".lock").exists(), process)
+    wait_until((run_dir / "recipe.json").exists, process)  # written under the lock
+    process.send_signal(signal.SIGSTOP)  # else it may have ended before the other one asks
     assert "another process trains there" in finish(run_dir, status=2)
     process.kill()
     process.wait()
@@ -391,11 +392,11 @@ def test_every_log_holds_every_epoch_once(tmp_path, number):
     process = start(run_dir)
     wait_until(lambda: saved_steps(run_dir) == 35, process)  # the steps of the first epoch: now it is validated
     process.send_signal(number)
-    assert process.wait(timeout=100) in (143, -9)
+    assert process.wait(timeout=500) in (143, -9)
     process = start(run_dir)
     wait_until((run_dir / "history.csv").exists, process)  # the first epoch's row: TensorBoard's come next
     process.send_signal(number)
-    assert process.wait(timeout=100) in (143, -9)
+    assert process.wait(timeout=500) in (143, -9)
     finish(run_dir)
     assert_each_epoch_once(run_dir)
 
