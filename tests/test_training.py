@@ -390,13 +390,13 @@ def assert_each_epoch_once(run_dir, steps=35, epochs=3):
 def test_every_log_holds_every_epoch_once(tmp_path, number):
     run_dir = tmp_path / "run"
     process = start(run_dir)
-    wait_until(lambda: saved_steps(run_dir) == 35, process)  # the steps of the first epoch: now it is validated
+    wait_until(lambda: saved_steps(run_dir) >= 35, process)  # the steps of the first epoch: now it is validated
     process.send_signal(number)
-    assert process.wait(timeout=500) in (143, -9)
+    assert process.wait(timeout=500) in (128 + number, -number)
     process = start(run_dir)
     wait_until((run_dir / "history.csv").exists, process)  # the first epoch's row: TensorBoard's come next
     process.send_signal(number)
-    assert process.wait(timeout=500) in (143, -9)
+    assert process.wait(timeout=500) in (128 + number, -number)
     finish(run_dir)
     assert_each_epoch_once(run_dir)
 
