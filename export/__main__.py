@@ -6,8 +6,6 @@
 
 import dataclasses
 import pathlib
-import signal
-import sys
 
 from absl import flags
 
@@ -37,27 +35,16 @@ def main(argv):
     from keras_resnet import environment
 
     if len(argv) != 2:
-        _fail(f"expected one run's folder, got {argv[1:]}; type python -m export runs/NAME")
+        raise ValueError(f"expected one run's folder, got {argv[1:]}; type python -m export runs/NAME")
     unknown = sorted(set(FLAGS.formats) - set(FORMATS))
     if unknown:
-        _fail(f"--formats={','.join(unknown)}: no such format; choose {', '.join(FORMATS)}")
+        raise ValueError(f"--formats={','.join(unknown)}: no such format; choose {', '.join(FORMATS)}")
     environment.load_tensorflow()
     try:
         from export.exporting import Export
     except ModuleNotFoundError as error:
-        _fail(f'{error}; type pip install -e ".[export]"')
-    from keras_resnet import callbacks
-
-    # An orderly end: the process of int8-tfmot and half-written files go, too.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        status = Export(pathlib.Path(argv[1]), options()).run()
-    except callbacks.Interrupted as error:
-        print(error, file=sys.stderr)
-        status = error.exit_status
-    except (ValueError, OSError, callbacks.Diverged) as error:
-        _fail(error)
-    sys.exit(status)
+        raise ValueError(f'{error}; type pip install -e ".[export]"') from error
+    return Export(pathlib.Path(argv[1]), options()).run()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,10 +66,6 @@ class Options:
 def options():
     names = [field.name for field in dataclasses.fields(Options)]
     return Options(**{name: FLAGS[name].value for name in names})
-
-
-def _fail(error):
-    programs.fail("export", error)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ class Interrupted(Exception):
 
 
 class Diverged(Exception):
-    """The loss is not a number any more."""
+    """The loss is not a number any more. Starting again would not help: no status on which a cluster does so."""
+
+    exit_status = 4
 
     def __init__(self, step, learning_rate, checkpoint):
         super().__init__(

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import pathlib
-import sys
 
 from absl import flags
 
@@ -91,34 +90,21 @@ def default_run_dir(name, recipe):
 
 def main(argv):
     if len(argv) > 1:
-        _fail(f"{argv[1]}: flags begin with --; see {argv[0]} --help")
-    try:
-        name, recipe = recipe_from_flags()
-    except ValueError as error:
-        _fail(error)
+        raise ValueError(f"{argv[1]}: flags begin with --; see {argv[0]} --help")
+    name, recipe = recipe_from_flags()
     run_dir = pathlib.Path(FLAGS.run_dir) if FLAGS.run_dir else default_run_dir(name, recipe)
     environment.load_tensorflow()
-    from keras_resnet import callbacks, distribution, evaluation, training
+    from keras_resnet import distribution, evaluation, training
 
-    try:
-        distribution.split_cpu(FLAGS.logical_cpus)
-        print(f"recipe {name}: {training.describe(recipe)} -> {run_dir}", flush=True)
-        data = training.train(recipe, run_dir, FLAGS.save_seconds)
-        if data is None:
-            print(f"{run_dir}: this run is finished; nothing to train")
-            if evaluation.has_report(run_dir, FLAGS.split):
-                print(f"its report on the {FLAGS.split} pictures is in {run_dir}/report.json")
-                return
-        evaluation.report(run_dir, FLAGS.split, data)
-    except callbacks.Interrupted as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_status)
-    except (ValueError, OSError, callbacks.Diverged) as error:
-        _fail(error)
-
-
-def _fail(error):
-    programs.fail("train", error)
+    distribution.split_cpu(FLAGS.logical_cpus)
+    print(f"recipe {name}: {training.describe(recipe)} -> {run_dir}", flush=True)
+    data = training.train(recipe, run_dir, FLAGS.save_seconds)
+    if data is None:
+        print(f"{run_dir}: this run is finished; nothing to train")
+        if evaluation.has_report(run_dir, FLAGS.split):
+            print(f"its report on the {FLAGS.split} pictures is in {run_dir}/report.json")
+            return
+    evaluation.report(run_dir, FLAGS.split, data)
 
 
 def run():

@@ -4,6 +4,7 @@ Small data sets are held in memory as uint8, files and large TFDS sets are strea
 function of (seed, step), so that a run can begin anywhere.
 """
 
+import contextlib
 import dataclasses
 import functools
 import importlib.resources
@@ -12,6 +13,7 @@ import os
 import pathlib
 import socket
 import sys
+import time
 import urllib.parse
 
 import numpy as np
@@ -19,7 +21,7 @@ import tensorflow as tf
 import tqdm
 from PIL import Image
 
-from keras_resnet import augmentation, folders, preprocessing
+from keras_resnet import augmentation, folders, preprocessing, programs
 from keras_resnet.preprocessing import ImageContract
 from keras_resnet.recipes import height_and_width, is_folder
 
@@ -30,6 +32,7 @@ SHUFFLE_BUFFER = 16_384  # encoded pictures; only for TFDS sets that are streame
 MOST_DRAWN = 10_000
 SPLIT_SEED = 20151210  # fixed: validation pictures stay the same whatever a run's own seed
 SPLITS = ("train", "validation", "test")
+BEGAN = time.time()
 # Their test labels are not public: what papers report is the accuracy on "validation", which so is the test split here.
 PUBLISHED_ON_VALIDATION = ("imagenet2012", "imagenette", "imagewang")
 
@@ -278,6 +281,34 @@ def shuffled(size, seed, epoch):
     TensorFlow's `index_shuffle` needs no memory, but has 4 rounds of its cipher: any two epochs were correlated.
     """
     return np.random.default_rng((seed, epoch)).permutation(size)
+
+
+@contextlib.contextmanager
+def reading(data):
+    """Names the files where a pipeline of `data` fails: they could be read when it was made, so they changed since.
+
+    Raises:
+        DataError: a picture can't be read any more.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        sources = [source for source in map(data.split, SPLITS) if isinstance(source, Files)]
+        changed = [path for source in sources for path in map(os.fsdecode, source.paths) if _changed(path)]
+        if not changed:
+            raise
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise DataError(
+            f"{', '.join(changed[:3])}{more}: changed or removed while it was in use ({programs.sentence(error)}); "
+            "restore the data, then the same command continues"
+        ) from error
+
+
+def _changed(path):
+    try:
+        return os.stat(path).st_mtime > BEGAN
+    except OSError:
+        return True
 
 
 def draw(seed, epoch, position):

@@ -22,7 +22,10 @@ def load_tensorflow():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    import keras
     from absl import logging
+
+    keras.config.disable_traceback_filtering()  # it lets go of iterators that met an error; see programs.start
 
     if logging.get_verbosity() == logging.INFO:
         logging.set_verbosity(logging.ERROR)  # TFDS tells of its own doings

@@ -234,14 +234,9 @@ def _duration(seconds):
 
 def main(argv):
     if len(argv) != 2:
-        programs.fail(
-            "evaluation", f"expected one folder, got {argv[1:]}; type python -m keras_resnet.evaluation runs/NAME"
-        )
+        raise ValueError(f"expected one folder, got {argv[1:]}; type python -m keras_resnet.evaluation runs/NAME")
     environment.load_tensorflow()
-    try:
-        report(argv[1], flags.FLAGS.split)
-    except (ValueError, OSError) as error:
-        programs.fail("evaluation", error)
+    report(argv[1], flags.FLAGS.split)
 
 
 if __name__ == "__main__":

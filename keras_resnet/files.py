@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import tempfile
 
 
@@ -21,6 +22,7 @@ def atomic(path):
             os.fsync(written.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except OSError as error:
         if error.errno and not error.filename:  # a full disk says no name
             error.filename = str(path)
@@ -28,6 +30,25 @@ def atomic(path):
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
+
+
+def _sync_folder(folder):
+    """Makes a rename outlive a loss of power, where the file system can."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sweep(folder, names):
+    """Removes what a kill in `atomic` left of files called `names` in a folder, while nobody else writes them there."""
+    for name in map(pathlib.Path, names):
+        pattern = re.compile(rf"\.{re.escape(name.stem)}-[a-z0-9_]{{8}}{re.escape(name.suffix)}")
+        for path in pathlib.Path(folder).glob(f".{name.stem}-*{name.suffix}"):
+            if pattern.fullmatch(path.name):
+                path.unlink()
 
 
 def write_bytes(path, content):
@@ -47,8 +68,32 @@ def write_json(path, value):
 
 
 def read_json(path):
-    """Reads a JSON file."""
-    return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    """Reads a JSON file that holds an object.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    with understood(path):
+        value = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError(f"expected an object, found {type(value).__name__}")
+        return value
+
+
+@contextlib.contextmanager
+def understood(path):
+    """Names the file whose content the block can't make sense of.
+
+    Raises:
+        ValueError: it can't.
+    """
+    try:
+        yield
+    except (ValueError, KeyError, TypeError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(
+            f"{path}: this file is broken, or of another version ({reason}); restore it from a copy"
+        ) from error
 
 
 def sha256(path):

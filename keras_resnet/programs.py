@@ -1,12 +1,28 @@
-"""How the programs of this project start and fail: one sentence on standard error, exit status 2 for bad input."""
+"""How the programs of this project start and end: one sentence on standard error, and an exit status with a meaning.
 
+0: done. 2: a flag, a file or data that won't do. 4: the training diverged. 128 and a signal's number: it came, as 143
+(SIGTERM) and 130 (Ctrl-C); a training's state is saved. 1: a fault in this code, with its traceback; 1 and 3 are the
+export's own, too.
+"""
+
+import contextlib
+import os
+import signal
 import sys
+import traceback
 
 from absl import app, flags
 
+BAD_INPUT = 2
+
 
 def start(name, main):
-    """Parses the flags, defined before, and runs `main(argv)`; a flag that can't be ends the program `name`."""
+    """Parses the flags, defined before, runs `main(argv)` and ends the process, for certain, with the status it gives.
+
+    An exception ends the program `name` with its sentence. TensorFlow's pipelines can wait for ever in the destructor
+    of an iterator that met an error: nothing that an exception holds is let go of, and the interpreter's own end, with
+    all its destructors, is left out.
+    """
 
     def parse(argv):
         try:
@@ -14,10 +30,64 @@ def start(name, main):
         except flags.Error as error:
             fail(name, f"{error}; --help lists all flags")
 
-    app.run(main, flags_parser=parse)
+    # An orderly end: half-written files and processes that were started go, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        app.run(main, flags_parser=parse)
+    except BaseException as error:
+        for number in (signal.SIGTERM, signal.SIGINT):  # the next one need not wait
+            signal.signal(number, signal.SIG_DFL)
+        _end(_say(name, error))
 
 
 def fail(name, error):
     """Ends the program `name` for bad input."""
     print(f"{name}: {error}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(BAD_INPUT)
+
+
+def sentence(error):
+    """What an exception says; of TensorFlow's, the one line that is for people."""
+    text = str(error).strip()
+    if _is_tensorflows(error):
+        lines = [line.strip() for line in text.splitlines()]
+        text = next((line.rpartition("}} ")[2] for line in lines if line.rpartition("}} ")[2]), "")
+    return text or type(error).__name__
+
+
+def _say(name, error):
+    """Prints why the program ends; returns its status."""
+    if isinstance(error, SystemExit):
+        return int(error.code or 0)
+    if isinstance(error, BrokenPipeError):  # whoever read the output has gone
+        return 128 + signal.SIGPIPE
+    if isinstance(error, KeyboardInterrupt):
+        text, status = "ended by Ctrl-C", 128 + signal.SIGINT
+    elif hasattr(error, "exit_status"):
+        text, status = error, error.exit_status
+    elif isinstance(error, ValueError | OSError) or _is_tensorflows(error):
+        text, status = sentence(error), BAD_INPUT
+    elif isinstance(error, MemoryError):
+        text, status = f"out of memory: {sentence(error)}", BAD_INPUT
+    else:
+        text, status = f"a fault in this program:\n{''.join(traceback.format_exception(error))}", 1
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(f"{name}: {text}", file=sys.stderr)
+    return status
+
+
+def _is_tensorflows(error):
+    """Whether it is a `tf.errors.OpError`; TensorFlow is not loaded for the answer."""
+    tensorflow = sys.modules.get("tensorflow")
+    return hasattr(tensorflow, "errors") and isinstance(error, tensorflow.errors.OpError)
+
+
+def _end(status):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            status = 128 + signal.SIGPIPE
+        except OSError:  # the disk that it went to is full
+            status = status or BAD_INPUT
+    os._exit(status)

@@ -37,6 +37,10 @@ class Run:
         return self.path / "checkpoints" / "latest.npz"
 
     @property
+    def previous_checkpoint(self):
+        return self.path / "checkpoints" / "previous.npz"
+
+    @property
     def model(self):
         return self.path / "model.keras"
 
@@ -139,6 +143,8 @@ def locked(run):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RunError(f"--run_dir={run.path}: another process trains there; wait for it or give another") from None
+        files.sweep(run.path, [p.name for p in (run.recipe, run.contract, run.model, run.history, run.unreadable)])
+        files.sweep(run.checkpoint.parent, [run.checkpoint.name, run.previous_checkpoint.name])
         try:
             yield
         finally:

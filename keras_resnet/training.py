@@ -16,6 +16,7 @@ from keras import ops
 from keras_resnet import (
     callbacks,
     checkpoints,
+    datasets,
     distillation,
     distribution,
     events,
@@ -55,11 +56,12 @@ def train(recipe, run_dir, save_seconds=300):
     """
     run = runs.Run(run_dir)
     runs.check(run, recipe)
-    with runs.locked(run), callbacks.signals() as received:
+    with runs.locked(run):
         if runs.is_finished(run):
             return None
-        trainer = Trainer(recipe, run, received, save_seconds)
-        trainer.fit()
+        trainer = Trainer(recipe, run, save_seconds)
+        with callbacks.signals() as trainer.received, datasets.reading(trainer.data):
+            trainer.fit()
         return trainer.data
 
 
@@ -130,8 +132,9 @@ def cross_entropy(label_smoothing=0.0):
 class Trainer:
     """The parts of one training, made once; `fit` goes through the epochs."""
 
-    def __init__(self, recipe, run, received, save_seconds):
-        self.recipe, self.run, self.received, self.save_seconds = recipe, run, received, save_seconds
+    def __init__(self, recipe, run, save_seconds):
+        self.recipe, self.run, self.save_seconds = recipe, run, save_seconds
+        self.received = []  # signals, from `callbacks.signals`
         precision = recipe.precision if recipe.quantize == "none" else "float32"
         hardware = distribution.choose(recipe.strategy, precision, recipe.compile, recipe.batch_norm, recipe.batch_size)
         print(hardware.description, flush=True)

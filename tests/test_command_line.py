@@ -1,20 +1,22 @@
 """What a person sees before TensorFlow is loaded."""
 
 import pathlib
+import signal
 import subprocess
 import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-# `train.py`, and at its end whether TensorFlow was loaded.
+# `train.py`, and at its end, which is `os._exit`, whether TensorFlow was loaded.
 TOLD = """
-import runpy, sys
+import os, runpy, sys
+def told(status, end=os._exit):
+    print("loaded:", "tensorflow" in sys.modules, flush=True)
+    end(status)
+os._exit = told
 sys.argv[0] = "train.py"
-try:
-    runpy.run_path("train.py", run_name="__main__")
-finally:
-    print("loaded:", "tensorflow" in sys.modules)
+runpy.run_path("train.py", run_name="__main__")
 """
 
 
@@ -47,6 +49,15 @@ def test_help_lists_every_flag_without_tensorflow():
         "save_seconds",
     ]:
         assert f"--{flag}:" in result.stdout, flag
+
+
+def test_help_into_a_closed_pipe():
+    process = subprocess.Popen(
+        [sys.executable, "train.py", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 128 + signal.SIGPIPE
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -18,7 +19,7 @@ from PIL import Image
 from tensorflow.core.util import event_pb2
 from tensorflow.python.lib.io import tf_record
 
-from keras_resnet import files, metrics, recipes, training
+from keras_resnet import checkpoints, files, metrics, recipes, runs, training
 from keras_resnet.datasets import load_dataset
 from keras_resnet.preprocessing import normalize
 from keras_resnet.training import load_model
@@ -218,6 +219,36 @@ def test_a_changed_data_set_is_noticed(tmp_path):
     assert "its data set has changed: it began with {'train': 20" in result.stderr
 
 
+def photos(folder, count=12, size=80):
+    """A folder of two classes of noise."""
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(rng.integers(0, 256, (size, size, 3), np.uint8)).save(folder / name / f"{i}.jpg")
+
+
+def test_a_picture_damaged_meanwhile_is_named_and_the_process_ends(tmp_path):
+    # TensorFlow's iterator waits for ever in about every second of such ends, the more the busier the machine is.
+    photos(tmp_path / "data")
+    recipe = (f"--dataset={tmp_path}/data/", "--image_size=64", "--depth=8", "--width=0.25", "--batch_size=4")
+    folders = [tmp_path / f"run{i}" for i in range(3)]
+    processes = [start(folder, "--epochs=100000", recipe=recipe) for folder in folders]
+    try:
+        for folder, process in zip(folders, processes, strict=True):
+            wait_until((folder / "recipe.json").exists, process, 400)
+        picture = tmp_path / "data" / "cat" / "0.jpg"
+        picture.write_bytes(picture.read_bytes()[:900])
+        for process in processes:
+            output = process.communicate(timeout=400)[0]
+            assert process.returncode == 2, output
+            assert f"train: {picture}: changed or removed while it was in use (" in output
+            assert "Traceback" not in output
+    finally:
+        for process in processes:
+            process.kill()
+
+
 def test_foreign_folder_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     output = finish(tmp_path, status=2)
@@ -235,6 +266,55 @@ def test_broken_checkpoint(whole, tmp_path):
     assert "no readable checkpoint" in finish(run_dir, status=2)
 
 
+def net_and_optimizer():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, name="logits")], name="net")
+    optimizer = keras.optimizers.SGD(momentum=0.9, name="sgd")
+    optimizer.build(model.trainable_variables)
+    return model, optimizer
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_the_checkpoint_before_a_damaged_one_is_taken(tmp_path, capsys, monkeypatch, links):
+    if not links:  # as on a file system that has none
+        monkeypatch.setattr(os, "link", lambda *_: os.truncate("/no/such", 0))
+    path, other = tmp_path / "latest.npz", tmp_path / "previous.npz"
+    model, optimizer = net_and_optimizer()
+    weights = {}
+    for step in (1, 2, 3):
+        optimizer.iterations.assign(step)
+        model.set_weights([w + 1 for w in model.get_weights()])
+        checkpoints.save(path, model, optimizer, checkpoints.Progress(step))
+        weights[step] = model.get_weights()
+    assert {p.name for p in tmp_path.iterdir()} == {"latest.npz", "previous.npz"}
+    path.write_bytes(path.read_bytes()[:-200])
+    model, optimizer = net_and_optimizer()
+    assert checkpoints.restore(path, model, optimizer).step == int(optimizer.iterations) == 2
+    np.testing.assert_array_equal(model.get_weights()[0], weights[2][0])
+    assert "no readable checkpoint (latest.npz: " in capsys.readouterr().out
+    assert checkpoints.restore(path, model, optimizer).step == 2  # it is the newest now
+    for broken in (path, other):
+        broken.write_bytes(b"PK")
+    with pytest.raises(checkpoints.CheckpointError, match=r"latest.npz: .*; previous.npz: .*remove this folder"):
+        checkpoints.restore(path, model, optimizer)
+
+
+def test_what_kills_leave_is_swept_up_and_nothing_else(tmp_path):
+    run = runs.Run(tmp_path / "run")
+    left = [".model-ab3d_f9h.keras", ".history-abcdefgh.csv", "checkpoints/.latest-01234567.npz"]
+    kept = [
+        ".model-mine.keras",
+        "checkpoints/.latest-0123456.npz",
+        "checkpoints/latest-01234567.npz",
+        "qat/.model-abcdefgh.keras",
+    ]
+    for name in left + kept:
+        (run.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.path / name).write_text("half")
+    with runs.locked(run):
+        found = {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file()}
+    assert found == {*kept, ".lock"}
+
+
 def test_two_processes_in_one_folder(tmp_path):
     run_dir = tmp_path / "run"
     process = start(run_dir)
@@ -247,7 +327,7 @@ def test_two_processes_in_one_folder(tmp_path):
 
 def test_loss_that_is_no_number(tmp_path):
     run_dir = tmp_path / "run"
-    output = finish(run_dir, "--learning_rate=1e18", "--save_seconds=0", status=2)
+    output = finish(run_dir, "--learning_rate=1e18", "--save_seconds=0", status=4)
     assert "the loss is not finite at step" in output
     assert "try --learning_rate=" in output
     for name, array in state(run_dir).items() if saved_steps(run_dir) else ():
