@@ -93,6 +93,7 @@ def main(argv):
         raise ValueError(f"{argv[1]}: flags begin with --; see {argv[0]} --help")
     name, recipe = recipe_from_flags()
     run_dir = pathlib.Path(FLAGS.run_dir) if FLAGS.run_dir else default_run_dir(name, recipe)
+    runs.check(runs.Run(run_dir), recipe)
     environment.load_tensorflow()
     from keras_resnet import distribution, evaluation, training
 

@@ -2,11 +2,19 @@
 
 import contextlib
 import os
+import subprocess
 import sys
-import tempfile
 
 # What TensorFlow says at every start on a machine without a GPU, whatever its log level.
 NOISE = ("All log messages before absl::InitializeLog", "oneDNN custom operations", "cudart_stub.cc", "cuInit")
+
+FILTER = """
+import sys
+for line in sys.stdin.buffer:
+    if not any(noise.encode() in line for noise in sys.argv[1:]):
+        sys.stderr.buffer.write(line)
+        sys.stderr.flush()
+"""
 
 
 def prepare():
@@ -17,7 +25,14 @@ def prepare():
 
 
 def load_tensorflow():
-    """Loads TensorFlow and starts its devices without the lines of `NOISE`; all else that it writes is shown."""
+    """Loads TensorFlow and starts its devices without the lines of `NOISE`; all else that it writes is shown.
+
+    Raises:
+        ValueError: Keras is told to compute with something else.
+    """
+    backend = os.environ.get("KERAS_BACKEND")
+    if backend != "tensorflow":
+        raise ValueError(f"KERAS_BACKEND={backend}: this program computes with TensorFlow; unset KERAS_BACKEND")
     with _without_noise():
         import tensorflow as tf
 
@@ -33,16 +48,18 @@ def load_tensorflow():
 
 @contextlib.contextmanager
 def _without_noise():
+    """Standard error through a process that leaves the noise out: it says the rest even if this one is aborted."""
     sys.stderr.flush()
+    filter_ = subprocess.Popen(
+        [sys.executable, "-S", "-c", FILTER, *NOISE], stdin=subprocess.PIPE, start_new_session=True
+    )
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as caught:
-        os.dup2(caught.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            caught.seek(0)
-            for line in caught.read().decode(errors="replace").splitlines():
-                if not any(noise in line for noise in NOISE):
-                    print(line, file=sys.stderr)
+    os.dup2(filter_.stdin.fileno(), 2)
+    filter_.stdin.close()
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a process that TensorFlow started may write on
+            filter_.wait(5)

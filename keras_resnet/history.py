@@ -16,9 +16,15 @@ def write_history(path, rows):
 
 
 def read_history(path):
-    """Returns what `write_history` wrote, all values as floats."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    """Returns what `write_history` wrote, all values as floats.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    with files.understood(path), open(path, newline="", encoding="utf-8") as file:
+        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        finished_epochs(rows)  # each row has its epoch
+        return rows
 
 
 def finished_epochs(rows):

@@ -64,10 +64,15 @@ class ImageContract:
 
     @classmethod
     def load(cls, path):
-        """Reads what `save` wrote."""
+        """Reads what `save` wrote.
+
+        Raises:
+            ValueError: the file holds something else.
+        """
         saved = files.read_json(path)
-        saved.pop("rules")
-        return cls(**{**saved, "labels": tuple(saved["labels"])})
+        with files.understood(path):
+            saved.pop("rules")
+            return cls(**{**saved, "labels": tuple(saved["labels"])})
 
     @property
     def covered(self):

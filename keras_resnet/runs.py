@@ -8,6 +8,7 @@ import pathlib
 import platform
 import subprocess
 
+import keras_resnet
 from keras_resnet import files
 from keras_resnet.history import finished_epochs, read_history
 from keras_resnet.preprocessing import ImageContract
@@ -71,8 +72,10 @@ def check(run, recipe):
     Raises:
         RunError: the folder holds another recipe's run, or something else.
     """
+    if run.path.exists() and not run.path.is_dir():
+        raise RunError(f"--run_dir={run.path}: this is a file; give a folder, an empty or a new one")
     if run.recipe.exists():
-        differences = recipe.differences(files.read_json(run.recipe)["recipe"])
+        differences = recipe.differences(dataclasses.asdict(load_recipe(run)))
         if differences:
             raise RunError(
                 f"--run_dir={run.path}: another run is there: {', '.join(differences)}; "
@@ -116,11 +119,25 @@ def load_recipe(run):
     """Reads the recipe of an existing run.
 
     Raises:
-        RunError: no run is there.
+        RunError: no run is there, or one with settings that this version does not know.
+        ValueError: `recipe.json` is broken.
     """
     if not run.recipe.exists():
         raise RunError(f"{run.path}: no run is there (it has no recipe.json); train one with --run_dir={run.path}")
-    return Recipe(**files.read_json(run.recipe)["recipe"])
+    made = files.read_json(run.recipe)
+    with files.understood(run.recipe):
+        types = {field.name: field.type for field in dataclasses.fields(Recipe)}
+        unknown = sorted(set(made["recipe"]) - set(types))
+        for name, value in made["recipe"].items():
+            if name in types and not isinstance(value, types[name] | int if types[name] is float else types[name]):
+                raise TypeError(f"{name} is {value!r}")
+    if unknown:
+        version = made.get("versions", {}).get("keras-resnet", "another version")
+        raise RunError(
+            f"{run.recipe}: it was written by keras-resnet {version}, this is {keras_resnet.__version__}, which knows "
+            f"no {', '.join(unknown)}; install that version, or give another --run_dir"
+        )
+    return Recipe(**made["recipe"])
 
 
 def is_finished(run):

@@ -1,11 +1,16 @@
 """What a person sees before TensorFlow is loaded."""
 
+import os
 import pathlib
 import signal
 import subprocess
 import sys
 
 import pytest
+
+from keras_resnet import files
+from keras_resnet.history import read_history
+from keras_resnet.preprocessing import ImageContract
 
 ROOT = pathlib.Path(__file__).parents[1]
 # `train.py`, and at its end, which is `os._exit`, whether TensorFlow was loaded.
@@ -20,8 +25,15 @@ runpy.run_path("train.py", run_name="__main__")
 """
 
 
-def run(*flags):
-    return subprocess.run([sys.executable, "-c", TOLD, *flags], capture_output=True, text=True, cwd=ROOT, timeout=500)
+def run(*flags, **variables):
+    return subprocess.run(
+        [sys.executable, "-c", TOLD, *flags],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=500,
+        env={**os.environ, **variables},
+    )
 
 
 def test_help_lists_every_flag_without_tensorflow():
@@ -49,6 +61,67 @@ def test_help_lists_every_flag_without_tensorflow():
         "save_seconds",
     ]:
         assert f"--{flag}:" in result.stdout, flag
+
+
+def test_another_backend_of_keras_is_refused_before_tensorflow(tmp_path):
+    result = run("--dataset=digits", f"--run_dir={tmp_path / 'run'}", KERAS_BACKEND="jax")
+    assert result.returncode == 2
+    assert result.stderr == "train: KERAS_BACKEND=jax: this program computes with TensorFlow; unset KERAS_BACKEND\n"
+    assert "loaded: False" in result.stdout
+
+
+def spoil(run_dir, **recipe):
+    """Changes fields of a run's recipe."""
+    made = files.read_json(run_dir / "recipe.json")
+    made["versions"]["keras-resnet"] = "9.1.0"
+    files.write_json(run_dir / "recipe.json", {**made, "recipe": {**made["recipe"], **recipe}})
+
+
+def test_a_recipe_of_another_version_or_a_broken_one(finished):
+    spoil(finished, colour="blue", mood=3)
+    for flags in ((f"--init={finished}", "--control"), ("--dataset=digits", f"--run_dir={finished}")):
+        result = run(*flags)
+        assert result.returncode == 2
+        assert "recipe.json: it was written by keras-resnet 9.1.0, this is 0." in result.stderr
+        assert "which knows no colour, mood; install that version" in result.stderr
+        assert result.stderr.count("\n") == 1 and "loaded: False" in result.stdout
+    for text in ("{", "[1]", "{}", '{"recipe": {"epochs": "ten"}}', '{"recipe": 3}', "\udcff"):
+        (finished / "recipe.json").write_text(text, errors="surrogateescape")
+        result = run(f"--init={finished}", "--control")
+        assert result.returncode == 2
+        assert f"train: {finished}/recipe.json: this file is broken, or of another version (" in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+def test_broken_files_are_named(tmp_path):
+    path = tmp_path / "file"
+    for read, texts in (
+        (ImageContract.load, ("", "[]", "{}", '{"rules": 1, "depth": 3}', '{"rules": 1, "labels": 3}')),
+        (read_history, ("epoch,loss\n1\n", "epoch,loss\n1,2,3\n", "epoch,loss\n1,two\n", "loss\n1\n", "\udcff\n")),
+    ):
+        for text in texts:
+            path.write_text(text, errors="surrogateescape")
+            with pytest.raises(ValueError, match=f"^{path}: this file is broken, or of another version"):
+                read(path)
+
+
+def test_a_file_is_no_run(tmp_path):
+    (tmp_path / "file").touch()
+    result = run(f"--run_dir={tmp_path / 'file'}")
+    assert (result.returncode, result.stdout) == (2, "loaded: False\n")
+    assert (
+        result.stderr == f"train: --run_dir={tmp_path / 'file'}: this is a file; give a folder, an empty or a new one\n"
+    )
+
+
+def test_what_is_said_before_an_abort_is_shown():
+    code = (
+        "import os; from keras_resnet import environment\nwith environment._without_noise():\n"
+        "    os.write(2, b'x cudart_stub.cc x\\nout of memory\\n'); os.abort()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == -signal.SIGABRT
+    assert result.stderr == "out of memory\n"
 
 
 def test_help_into_a_closed_pipe():
