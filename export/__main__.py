@@ -26,6 +26,7 @@ def define_flags():
     flags.DEFINE_float("tolerance", 0.5, "Points of accuracy that int8-qat may lose before the exit status is 1.", 0)
     flags.DEFINE_integer("threads", 1, "Of LiteRT, for the answers.", 1)
     flags.DEFINE_integer("calibration", 512, "Training pictures that set the ranges of int8-ptq and int16x8.", 1)
+    programs.define_places()
     flags.DEFINE_bool("layers", False, "Report layer by layer how much int8 rounding disturbs the signal.")
     flags.DEFINE_bool("android", False, "Copy the best int8 file and its golden set into the Android app's assets.")
     flags.DEFINE_bool("c_array", False, "Write model_data.cc of each int8 file too, for microcontrollers.")
@@ -61,6 +62,8 @@ class Options:
     layers: bool
     android: bool
     c_array: bool
+    dataset: str | None = None
+    data_dir: str | None = None
 
 
 def options():

@@ -30,7 +30,7 @@ class Export:
 
     def __init__(self, run_dir, options):
         self.run_, self.options = runs.Run(run_dir), options
-        self.recipe = runs.load_recipe(self.run_)
+        self.recipe = recipes.at(runs.load_recipe(self.run_), options.dataset, options.data_dir)
         if not runs.is_finished(self.run_):
             raise ExportError(f"{run_dir}: this run is not finished; the same train.py command continues it")
         self.folder = run_dir / "export"

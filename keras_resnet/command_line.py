@@ -59,8 +59,8 @@ def recipe_from_flags():
     if given.get("teacher"):
         paths = [path.strip() for path in given["teacher"].split(",")]
         given["teacher"] = ",".join(path and os.path.normpath(path) for path in paths)
-    if recipes.is_folder(given.get("dataset", "")):
-        given["dataset"] = os.path.join(os.path.normpath(os.path.expanduser(given["dataset"])), "")
+    if given.get("dataset"):
+        given["dataset"] = recipes.one_spelling(given["dataset"])
     if FLAGS.init and not FLAGS.recipe:
         name, recipe = _continued_recipe(given.get("quantize", "none"))
     else:
@@ -75,7 +75,14 @@ def _continued_recipe(quantize):
     """The recipe of --init's run, shortened: `qat`, or `control` where nothing is quantized."""
     run = runs.Run(pathlib.Path(FLAGS.init))
     kind = "control" if quantize == "none" else "qat"
-    return kind, recipes.continued(runs.load_recipe(run), FLAGS.init, quantize)
+    recipe = recipes.continued(runs.load_recipe(run), FLAGS.init, quantize)
+    missing = [path for path in recipe.teachers if not runs.Run(pathlib.Path(path)).model.exists()]
+    if missing and FLAGS.teacher is None:
+        print(
+            f"{', '.join(missing)}: teachers that are not here: it learns the labels, or those of --teacher=runs/NAME"
+        )
+        recipe = dataclasses.replace(recipe, teacher="")
+    return kind, recipe
 
 
 def default_run_dir(name, recipe):
@@ -105,7 +112,7 @@ def main(argv):
         if evaluation.has_report(run_dir, FLAGS.split):
             print(f"its report on the {FLAGS.split} pictures is in {run_dir}/report.json")
             return
-    evaluation.report(run_dir, FLAGS.split, data)
+    evaluation.report(run_dir, FLAGS.split, data, recipe.dataset, recipe.data_dir)
 
 
 def run():

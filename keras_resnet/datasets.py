@@ -7,6 +7,7 @@ function of (seed, step), so that a run can begin anywhere.
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import importlib.resources
 import math
 import os
@@ -15,6 +16,7 @@ import socket
 import sys
 import time
 import urllib.parse
+import urllib.request
 
 import numpy as np
 import tensorflow as tf
@@ -167,6 +169,7 @@ class Data:
     Attributes:
         unreadable: (path, reason) of the files that were left out.
         note: a sentence on what this source can't do, or nothing.
+        fingerprint: split -> `fingerprint` of what it was made of.
     """
 
     name: str
@@ -176,6 +179,7 @@ class Data:
     test: Arrays | Files | Stream
     unreadable: tuple = ()
     note: str = ""
+    fingerprint: dict = dataclasses.field(default_factory=dict)
 
     def split(self, name):
         if name not in SPLITS:
@@ -283,6 +287,24 @@ def shuffled(size, seed, epoch):
     return np.random.default_rng((seed, epoch)).permutation(size)
 
 
+def fingerprint(source, root=None):
+    """A text that stays when the same data lies elsewhere, and no longer holds when it has changed.
+
+    Of `Files`, their paths below `root`, sizes and labels, in order; of `Arrays`, all their bytes; of a `Stream`, what
+    TFDS calls it.
+    """
+    if isinstance(source, Stream):
+        return f"{len(source)} of {source.builder.info.full_name}, {source.split}"
+    digest = hashlib.sha256()
+    if isinstance(source, Files):
+        for path, label in zip(source.paths, source.labels, strict=True):
+            digest.update(b"%b\0%d %d\n" % (path.removeprefix(os.fsencode(root)), os.stat(path).st_size, label))
+    else:
+        for array in (source.images, source.labels):
+            digest.update(np.ascontiguousarray(array))
+    return f"{len(source)} sha256:{digest.hexdigest()[:32]}"
+
+
 @contextlib.contextmanager
 def reading(data):
     """Names the files where a pipeline of `data` fails: they could be read when it was made, so they changed since.
@@ -299,7 +321,7 @@ def reading(data):
             raise
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         raise DataError(
-            f"{', '.join(changed[:3])}{more}: changed or removed while it was in use ({programs.sentence(error)}); "
+            f"{', '.join(changed[:3])}{more}: changed or removed while in use ({programs.sentence(error)}); "
             "restore the data, then the same command continues"
         ) from error
 
@@ -420,8 +442,7 @@ def _digits(size, channels, crop_fraction):
         saved = np.load(file)
         pictures, labels = saved["images"], saved["labels"].astype(np.int64)
     contract = ImageContract(*size, channels, tuple("0123456789"), crop_fraction)
-    splits = _complete({"train": Arrays(_prepared(pictures, contract), labels)}, contract.labels, 0.2)
-    return Data("digits", contract, **splits)
+    return _in_memory("digits", contract, _complete({"train": Arrays(pictures, labels)}, contract.labels, 0.2))
 
 
 def _prepared(pictures, contract):
@@ -435,11 +456,12 @@ def _folder(root, shape, crop_fraction, max_bad_fraction, original):
     contract = ImageContract(*shape, (), crop_fraction)
     found = folders.scan(root, max_bad_fraction, contract)
     contract = dataclasses.replace(contract, labels=found.classes)
-    splits = {name: Files(*columns) for name, columns in found.splits.items()}
+    splits = _complete({name: Files(*columns) for name, columns in found.splits.items()}, found.classes)
+    prints = {name: fingerprint(source, root) for name, source in splits.items()}
     total = sum(map(len, splits.values()))
     if min(shape[:2]) < 64 and total * math.prod(shape) <= IN_MEMORY_BYTES and not original:
         splits = {name: _read_files(source, contract) for name, source in splits.items()}
-    return Data(str(root), contract, **_complete(splits, found.classes), unreadable=found.unreadable)
+    return Data(str(root), contract, **splits, unreadable=found.unreadable, fingerprint=prints)
 
 
 def _read_files(source, contract):
@@ -460,9 +482,11 @@ def _tfds(name, data_dir, size, channels, crop_fraction, original):
     names = _tfds_splits(builder)
     total = sum(builder.info.splits[split].num_examples for split in names.values())
     if None not in shape[:2] and total * height * width * channels <= IN_MEMORY_BYTES and not original:
-        splits = {ours: _read_tfds(builder, theirs, keys, contract) for ours, theirs in names.items()}
-        return Data(name, contract, **_complete(splits, contract.labels))
-    return Data(name, contract, **_streams(builder, names, keys), note=_order_note(builder, name))
+        splits = {ours: _read_tfds(builder, theirs, keys) for ours, theirs in names.items()}
+        return _in_memory(name, contract, _complete(splits, contract.labels))
+    streams = _streams(builder, names, keys)
+    prints = {name: fingerprint(source) for name, source in streams.items()}
+    return Data(name, contract, **streams, note=_order_note(builder, name), fingerprint=prints)
 
 
 def _builder(name, data_dir):
@@ -485,6 +509,8 @@ def _builder(name, data_dir):
             _check_network(builder)
             builder.download_and_prepare()
         except Exception as error:
+            if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+                raise DataError(_by_hand(name, builder)) from error
             raise DataError(
                 f"--dataset={name}: not prepared in {data_dir or builder.data_path}, and it can't be downloaded "
                 f"({_first_line(error)}); give --data_dir where it lies, or try --dataset=digits: it needs no download"
@@ -492,8 +518,23 @@ def _builder(name, data_dir):
     return builder
 
 
+def _by_hand(name, builder):
+    told = " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
+    root = pathlib.Path(builder.data_path).parents[len(pathlib.Path(builder.info.full_name).parts) - 1]
+    return (
+        f"--dataset={name}: not prepared in {builder.data_path}, and its files must be fetched by hand: {told} "
+        f"Put them into {root / 'downloads' / 'manual'}: the same command then prepares them; or give --data_dir where "
+        "it is prepared already"
+    )
+
+
 def _check_network(builder):
-    """Raises OSError at once where TFDS would try for minutes: the first host that it needs can't be found."""
+    """Raises OSError at once where TFDS would try for minutes: the first host that it needs can't be found.
+
+    Behind a proxy only the proxy needs to find it.
+    """
+    if {"http", "https", "all"} & set(urllib.request.getproxies()):
+        return
     for url in builder.url_infos or ():
         socket.getaddrinfo(urllib.parse.urlparse(url).hostname, None)
         return
@@ -532,13 +573,20 @@ def _tfds_splits(builder):
     return names
 
 
-def _read_tfds(builder, split, keys, contract):
+def _in_memory(name, contract, splits):
+    """`Data` of raw `Arrays`. Their fingerprint is of what they were: Pillow's versions resize differently."""
+    prints = {name: fingerprint(source) for name, source in splits.items()}
+    splits = {name: Arrays(_prepared(source.images, contract), source.labels) for name, source in splits.items()}
+    return Data(name, contract, **splits, fingerprint=prints)
+
+
+def _read_tfds(builder, split, keys):
     import tensorflow_datasets as tfds
 
     image, label = keys
     decoders = tfds.decode.PartialDecoding({image: True, label: True})
     examples = builder.as_dataset(split=split, batch_size=-1, decoders=decoders)
-    return Arrays(_prepared(examples[image].numpy(), contract), examples[label].numpy())
+    return Arrays(examples[image].numpy(), examples[label].numpy())
 
 
 def _streams(builder, names, keys):

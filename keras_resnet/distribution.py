@@ -30,6 +30,17 @@ class Hardware:
         return self.strategy.num_replicas_in_sync
 
     @property
+    def chosen(self):
+        """The flags that ask for this choice, for the day when `auto` would be another one."""
+        mirrored = isinstance(self.strategy, tf.distribute.MirroredStrategy)
+        return {
+            "strategy": "mirrored" if mirrored else "one_device",
+            "precision": self.precision,
+            "compile": "xla" if self.xla else "none",
+            "batch_norm": "synchronized" if self.batch_norm == "auto" else self.batch_norm,
+        }
+
+    @property
     def norm(self):
         """The kind of `normalization.training_twin`: the fused kernel can't synchronize, and XLA fuses by itself."""
         if self.replicas > 1:

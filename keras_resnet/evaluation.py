@@ -14,7 +14,7 @@ import sys
 import numpy as np
 from absl import flags
 
-from keras_resnet import environment, files, metrics, programs, runs
+from keras_resnet import environment, files, metrics, programs, recipes, runs
 from keras_resnet.history import best_row, finished_epochs, read_history
 from keras_resnet.preprocessing import ImageContract
 
@@ -76,13 +76,14 @@ def evaluate(model, batches, classes, total=None):
     return accumulated, mistakes
 
 
-def report(run_dir, split="validation", data=None):
+def report(run_dir, split="validation", data=None, dataset=None, data_dir=None):
     """Evaluates a run's best model, prints a table, writes `report.json` and `figures/`.
 
     Args:
         run_dir: the run's folder.
         split: `validation` or `test`.
         data: the run's `Data`, where it is at hand; it is loaded otherwise.
+        dataset, data_dir: where its data lies now; by default where it lay when it was trained.
 
     Returns:
         The report, a dict.
@@ -92,17 +93,19 @@ def report(run_dir, split="validation", data=None):
         DataError: its data set can't be had any more.
     """
     from keras_resnet import prediction
+    from keras_resnet.datasets import reading
     from keras_resnet.training import load_data
 
     run = runs.Run(pathlib.Path(run_dir))
-    recipe = runs.load_recipe(run)
+    recipe = recipes.at(runs.load_recipe(run), dataset, data_dir)
     if not (run.model.exists() and run.history.exists()):
         raise runs.RunError(f"{run.path}: no model.keras is there yet; train it first: the same command continues")
     contract = ImageContract.load(run.contract)
     data = data or load_data(recipe, run)
     model, weights, history = _best(run)
     batches = data.evaluation(split, prediction.batch_size(recipe))
-    figures, mistakes = evaluate(model, batches, len(contract.labels), len(data.split(split)))
+    with reading(data):
+        figures, mistakes = evaluate(model, batches, len(contract.labels), len(data.split(split)))
     old = files.read_json(run.report) if run.report.exists() else {}
     new = {
         **{name: part if _is_of(part, weights) else _asked(part) for name, part in old.items()},
@@ -236,9 +239,10 @@ def main(argv):
     if len(argv) != 2:
         raise ValueError(f"expected one folder, got {argv[1:]}; type python -m keras_resnet.evaluation runs/NAME")
     environment.load_tensorflow()
-    report(argv[1], flags.FLAGS.split)
+    report(argv[1], flags.FLAGS.split, dataset=flags.FLAGS.dataset, data_dir=flags.FLAGS.data_dir)
 
 
 if __name__ == "__main__":
+    programs.define_places()
     flags.DEFINE_enum("split", "validation", ["validation", "test"], "Pictures to report on; ask for test once.")
     programs.start("evaluation", main)

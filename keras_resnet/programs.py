@@ -13,6 +13,7 @@ import traceback
 
 from absl import app, flags
 
+flags.disclaim_key_flags()  # they count as the script's own, so that its --help lists them
 BAD_INPUT = 2
 
 
@@ -38,6 +39,12 @@ def start(name, main):
         for number in (signal.SIGTERM, signal.SIGINT):  # the next one need not wait
             signal.signal(number, signal.SIG_DFL)
         _end(_say(name, error))
+
+
+def define_places():
+    """Flags for commands on finished runs: where their data lies now."""
+    flags.DEFINE_string("dataset", None, "Where the run's folder of pictures lies now, if it has moved.")
+    flags.DEFINE_string("data_dir", None, "Where TFDS keeps the run's data now, if it has moved.")
 
 
 def fail(name, error):

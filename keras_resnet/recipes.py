@@ -215,6 +215,17 @@ def height_and_width(image_size):
     return int(sides[0]), int(sides[-1])
 
 
+def one_spelling(dataset):
+    """A `dataset` as recipes have it: a folder without detours and with a slash at its end."""
+    return os.path.join(os.path.normpath(os.path.expanduser(dataset)), "") if is_folder(dataset) else dataset
+
+
+def at(recipe, dataset=None, data_dir=None):
+    """A recipe whose data lies elsewhere now; None leaves a place as it is."""
+    moved = {"dataset": dataset and one_spelling(dataset), "data_dir": data_dir}
+    return dataclasses.replace(recipe, **{name: place for name, place in moved.items() if place is not None})
+
+
 def is_folder(dataset):
     """Whether a `dataset` names a folder rather than a TFDS data set (`name`, `name/config:1.0.0`)."""
     return os.path.isdir(dataset) or dataset.startswith((".", "/", "~")) or dataset.endswith("/")

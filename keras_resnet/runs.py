@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import datetime
+import errno
 import fcntl
 import importlib.metadata
 import pathlib
@@ -12,7 +14,7 @@ import keras_resnet
 from keras_resnet import files
 from keras_resnet.history import finished_epochs, read_history
 from keras_resnet.preprocessing import ImageContract
-from keras_resnet.recipes import Recipe
+from keras_resnet.recipes import Recipe, is_folder
 
 
 class RunError(ValueError):
@@ -75,7 +77,7 @@ def check(run, recipe):
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"--run_dir={run.path}: this is a file; give a folder, an empty or a new one")
     if run.recipe.exists():
-        differences = recipe.differences(dataclasses.asdict(load_recipe(run)))
+        differences = recipe.differences(_as_given(run, recipe))
         if differences:
             raise RunError(
                 f"--run_dir={run.path}: another run is there: {', '.join(differences)}; "
@@ -85,29 +87,82 @@ def check(run, recipe):
         raise RunError(f"--run_dir={run.path}: this folder holds something else; give an empty or a new one")
 
 
+def _as_given(run, recipe):
+    """The fields of a run's recipe, those as `recipe` has them that say the same otherwise.
+
+    That is what `auto` became here, and paths of data and networks that moved. Data is held to its fingerprint once it
+    is loaded (`check_data`), networks to the digest of their file.
+    """
+    saved, made = dataclasses.asdict(load_recipe(run)), files.read_json(run.recipe)
+    given = dataclasses.asdict(recipe)
+    same = [name for name, value in made.get("chosen", {}).items() if saved[name] == "auto" and given[name] == value]
+    if "data" in made:
+        same.append("data_dir")
+        if is_folder(saved["dataset"]) and is_folder(recipe.dataset):
+            same.append("dataset")
+    networks = _networks(recipe)
+    same += [name for name, digests in made.get("networks", {}).items() if digests and networks[name] == digests]
+    return {**saved, **{name: given[name] for name in same}}
+
+
+def _networks(recipe):
+    """SHA-256 of the models that a recipe starts from and learns from."""
+    paths = {"init": [recipe.init] if recipe.init else [], "teacher": recipe.teachers}
+    return {name: [files.sha256(Run(pathlib.Path(path)).model) for path in of] for name, of in paths.items()}
+
+
 def begin(run, recipe, data, hardware):
-    """Writes what a new run is made of, once its data is there: the recipe last, since with it a run has begun."""
-    if not run.recipe.exists():
-        made = {"recipe": dataclasses.asdict(recipe), "pictures": _sizes(data), "hardware": hardware, **origin()}
+    """Notes a start, and of a new run, once its data is there, what it is made of: with `recipe.json` it has begun."""
+    start = {"date": datetime.datetime.now().astimezone().isoformat("T", "seconds"), "hardware": hardware.description}
+    start |= origin()
+    made = {
+        "recipe": dataclasses.asdict(recipe),
+        "chosen": hardware.chosen,
+        "pictures": _sizes(data),
+        "data": data.fingerprint,
+        "networks": _networks(recipe),
+        **start,
+    }
+    if run.recipe.exists():
+        old = files.read_json(run.recipe)
+        places = {name: made["recipe"][name] for name in ("dataset", "data_dir", "init", "teacher")}
+        made |= {**old, "recipe": {**old["recipe"], **places}}
+    else:
         if data.unreadable:
             files.write_text(run.unreadable, "".join(f"{path}: {reason}\n" for path, reason in data.unreadable))
         data.contract.save(run.contract)
-        files.write_json(run.recipe, made)
+    files.write_json(run.recipe, {**made, "starts": [*made.get("starts", []), start]})
+
+
+def chosen(run):
+    """What `auto` became when a run began: field -> value; empty for a new run, or one that did not note it."""
+    return files.read_json(run.recipe).get("chosen", {}) if run.recipe.exists() else {}
 
 
 def check_data(run, data):
-    """Holds a data set to the contract and the numbers of pictures that a run began with.
+    """Holds a data set to the contract and the pictures that a run began with, wherever they lie now.
 
     Raises:
         RunError: something differs; continuing would mix two data sets, or name the classes wrongly.
     """
     if not run.recipe.exists():
         return
-    began = files.read_json(run.recipe).get("pictures", _sizes(data))
-    if ImageContract.load(run.contract) != data.contract or began != _sizes(data):
+    made, contract = files.read_json(run.recipe), ImageContract.load(run.contract)
+    differences = [
+        f"{name}={getattr(data.contract, name)} (it has {getattr(contract, name)})"
+        for name in ("height", "width", "channels", "crop_fraction", "labels")
+        if getattr(data.contract, name) != getattr(contract, name)
+    ]
+    began = made.get("pictures", _sizes(data))
+    prints = made.get("data", {}).items()
+    if began != _sizes(data):
+        differences.append(f"it began with {began} pictures, now there are {_sizes(data)}")
+    elif other := [split for split, text in prints if data.fingerprint.get(split, text) != text]:
+        differences.append(f"other files, sizes or labels among the {' and '.join(other)} pictures")
+    if differences:
         raise RunError(
-            f"{run.path}: its data set has changed: it began with {began} pictures, now there are {_sizes(data)}, "
-            "or labels or sizes differ (contract.json); restore the data, or give another --run_dir"
+            f"{run.path}: its data set has changed: {'; '.join(differences)}; restore the data, say where it lies now "
+            "(--dataset, --data_dir), or give another --run_dir"
         )
 
 
@@ -158,8 +213,14 @@ def locked(run):
     with open(run.path / ".lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(f"--run_dir={run.path}: another process trains there; wait for it or give another") from None
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise RunError(
+                    f"--run_dir={run.path}: another process trains there; wait for it or give another"
+                ) from None
+            print(
+                f"{run.path}: no locks here ({error.strerror}): see to it yourself that no other process trains there"
+            )
         files.sweep(run.path, [p.name for p in (run.recipe, run.contract, run.model, run.history, run.unreadable)])
         files.sweep(run.checkpoint.parent, [run.checkpoint.name, run.previous_checkpoint.name])
         try:

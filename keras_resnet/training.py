@@ -65,6 +65,28 @@ def train(recipe, run_dir, save_seconds=300):
         return trainer.data
 
 
+def choose_hardware(recipe, run):
+    """What a run computes on: where its recipe says `auto`, what that became when the run began, on whatever machine.
+
+    Raises:
+        ValueError: this machine can't do that.
+    """
+    asked = {name: getattr(recipe, name) for name in ("strategy", "precision", "compile", "batch_norm")}
+    if recipe.quantize != "none":
+        asked["precision"] = "float32"
+    began = {name: value for name, value in runs.chosen(run).items() if asked.get(name) == "auto"}
+    try:
+        return distribution.choose(**{**asked, **began}, batch_size=recipe.batch_size)
+    except ValueError as error:
+        if not run.recipe.exists():
+            raise
+        flags = " ".join(f"--{name}={value}" for name, value in {**asked, **began}.items())
+        raise runs.RunError(
+            f"{run.path}: it began with {flags} on {files.read_json(run.recipe).get('hardware', 'another machine')}, "
+            f"which this machine can't do ({error}); continue it on one like that, or begin anew with another --run_dir"
+        ) from error
+
+
 def build_model(recipe, data):
     """The float32 model that a recipe starts from, of stock Keras layers or quantized ones, and its teachers."""
     origin = finished_model("init", recipe.init, data.contract) if recipe.init else new_model(recipe, data.contract)
@@ -135,10 +157,8 @@ class Trainer:
     def __init__(self, recipe, run, save_seconds):
         self.recipe, self.run, self.save_seconds = recipe, run, save_seconds
         self.received = []  # signals, from `callbacks.signals`
-        precision = recipe.precision if recipe.quantize == "none" else "float32"
-        hardware = distribution.choose(recipe.strategy, precision, recipe.compile, recipe.batch_norm, recipe.batch_size)
+        self.hardware = hardware = choose_hardware(recipe, run)
         print(hardware.description, flush=True)
-        self.hardware = hardware.description
         self.data = load_data(recipe, run)
         self.steps = len(self.data.train) // recipe.batch_size
         if not self.steps:

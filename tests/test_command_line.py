@@ -97,12 +97,28 @@ def test_broken_files_are_named(tmp_path):
     path = tmp_path / "file"
     for read, texts in (
         (ImageContract.load, ("", "[]", "{}", '{"rules": 1, "depth": 3}', '{"rules": 1, "labels": 3}')),
-        (read_history, ("epoch,loss\n1\n", "epoch,loss\n1,2,3\n", "epoch,loss\n1,two\n", "loss\n1\n", "\udcff\n")),
+        (
+            read_history,
+            ("epoch,loss\n1\n", "epoch,loss\n1,2,3\n", "epoch,loss\n1,two\n", "loss\n1\n", "\udcff,1\n1,1\n"),
+        ),
     ):
         for text in texts:
             path.write_text(text, errors="surrogateescape")
             with pytest.raises(ValueError, match=f"^{path}: this file is broken, or of another version"):
                 read(path)
+
+
+def test_a_control_whose_teachers_are_not_here_learns_the_labels(tmp_path):
+    init = "--init=keras_resnet/models/cifar10-jpeg-resnet20"
+    # Another backend ends it where TensorFlow would be loaded: all flags were good.
+    result = run(init, "--control", f"--run_dir={tmp_path / 'run'}", KERAS_BACKEND="jax")
+    assert (
+        "runs/cifar10-resnet20/cutout: teachers that are not here: it learns the labels, or those of --teacher="
+        in result.stdout
+    )
+    assert result.stderr.startswith("train: KERAS_BACKEND=jax")
+    result = run(init, "--control", "--teacher=nowhere")
+    assert "--teacher=nowhere: no finished run is there" in result.stderr
 
 
 def test_a_file_is_no_run(tmp_path):

@@ -287,6 +287,24 @@ def test_a_data_set_that_cannot_be_had(tmp_path, monkeypatch):
         load_dataset("cifar10", data_dir=str(tmp_path))
 
 
+def test_a_data_set_that_is_fetched_by_hand(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "_check_network", lambda builder: None)
+    says = (
+        rf"imagenet2012: not prepared in {tmp_path}/imagenet2012/.*, and its files must be fetched by hand: .*"
+        rf"ILSVRC2012_img_train.tar.*image-net.org.* Put them into {tmp_path}/downloads/manual: the same command"
+    )
+    with pytest.raises(DataError, match=says):
+        load_dataset("imagenet2012", data_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTPS_PROXY", "ALL_PROXY"])
+def test_behind_a_proxy_no_name_is_looked_up(variable, monkeypatch):
+    builder = tfds.builder("cifar10", try_gcs=False)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: pytest.fail("a name was looked up"))
+    monkeypatch.setenv(variable, "http://proxy:3128")
+    datasets._check_network(builder)
+
+
 class KrTinyShapes(tfds.core.GeneratorBasedBuilder):
     """A TFDS data set with pictures of one size, made here so that no download is needed."""
 

@@ -2,9 +2,13 @@
 
 import contextlib
 import csv
+import dataclasses
+import errno
+import fcntl
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -19,7 +23,7 @@ from PIL import Image
 from tensorflow.core.util import event_pb2
 from tensorflow.python.lib.io import tf_record
 
-from keras_resnet import checkpoints, files, metrics, recipes, runs, training
+from keras_resnet import checkpoints, distribution, files, metrics, recipes, runs, training
 from keras_resnet.datasets import load_dataset
 from keras_resnet.preprocessing import normalize
 from keras_resnet.training import load_model
@@ -237,16 +241,121 @@ def test_a_picture_damaged_meanwhile_is_named_and_the_process_ends(tmp_path):
     try:
         for folder, process in zip(folders, processes, strict=True):
             wait_until((folder / "recipe.json").exists, process, 400)
-        picture = tmp_path / "data" / "cat" / "0.jpg"
-        picture.write_bytes(picture.read_bytes()[:900])
+        for path in (tmp_path / "data" / "cat").iterdir():
+            path.write_bytes(path.read_bytes()[:900])
         for process in processes:
             output = process.communicate(timeout=400)[0]
             assert process.returncode == 2, output
-            assert f"train: {picture}: changed or removed while it was in use (" in output
+            assert re.search(rf"train: {tmp_path}/data/cat/\d+.jpg, .* changed or removed while in use \(\w", output)
+            assert "/dog/" not in output
             assert "Traceback" not in output
     finally:
         for process in processes:
             process.kill()
+
+
+def test_a_run_moves_with_its_data(tmp_path):
+    photos(tmp_path / "data", size=16)
+    recipe = ("--image_size=16", "--depth=8", "--width=0.25", "--batch_size=4", "--epochs=2")
+    first, second = f"--dataset={tmp_path}/data/", f"--dataset={tmp_path}/moved/"
+    finish(tmp_path / "whole", first, recipe=recipe)
+    kill(tmp_path / "cut", lambda: saved_steps(tmp_path / "cut") > 1, first, "--save_seconds=0", recipe=recipe)
+    (tmp_path / "data").rename(tmp_path / "moved")
+    (tmp_path / "cut").rename(tmp_path / "elsewhere")
+    assert "no such folder" in finish(tmp_path / "elsewhere", first, status=2, recipe=recipe)
+    finish(tmp_path / "elsewhere", second, recipe=recipe)
+    assert_same_state(state(tmp_path / "whole"), state(tmp_path / "elsewhere"))
+    made = files.read_json(tmp_path / "elsewhere" / "recipe.json")
+    assert made["recipe"]["dataset"] == f"{tmp_path}/moved/"
+    chosen = {"strategy": "one_device", "precision": "float32", "compile": "none", "batch_norm": "synchronized"}
+    assert made["chosen"] == chosen
+    assert len(made["starts"]) == 2 and {"date", "hardware", "versions", "git_commit"} <= made["starts"][1].keys()
+    command = [sys.executable, "-m", "keras_resnet.evaluation", str(tmp_path / "whole")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode, "no such folder" in result.stderr) == (2, True)
+    subprocess.run([*command, second], check=True, capture_output=True)
+    picture = tmp_path / "moved" / "cat" / "0.jpg"  # another picture under the same name
+    picture.write_bytes((tmp_path / "moved" / "dog" / "1.jpg").read_bytes() + b"\n")
+    result = subprocess.run([*command, second], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "its data set has changed: other files, sizes or labels among the " in result.stderr
+
+
+@pytest.fixture
+def trainer_of(tmp_path):
+    """A function that chooses what a run of one recipe computes on, as it does at every start."""
+    data = load_dataset("digits")
+
+    def choose(**fields):
+        run = runs.Run(tmp_path / "run")
+        recipe = recipes.Recipe(dataset="digits", **fields)
+        runs.check(run, recipe)
+        hardware = training.choose_hardware(recipe, run)
+        runs.begin(run, recipe, data, hardware)
+        return hardware
+
+    return choose
+
+
+def test_auto_stays_what_it_became(trainer_of, tmp_path, monkeypatch):
+    assert trainer_of().precision == "float32"
+    monkeypatch.setattr(distribution, "_precision", lambda gpus: "mixed_bfloat16")  # a machine that would choose so
+    assert trainer_of().precision == "float32"
+    assert trainer_of(precision="float32").precision == "float32"  # what auto became is no other flag
+    with pytest.raises(runs.RunError, match=r"--precision=mixed_bfloat16 \(it has auto\)"):
+        trainer_of(precision="mixed_bfloat16")
+
+    def choose(batch_size, **_):
+        raise ValueError(f"--batch_size={batch_size}: 3 devices can't share it evenly; give a multiple, as 126")
+
+    monkeypatch.setattr(distribution, "choose", choose)
+    with pytest.raises(runs.RunError, match=r"it began with --strategy=one_device .* on CPU .*can't do \(.*3 devices"):
+        trainer_of()
+
+
+def test_data_that_differs_is_named(trainer_of, tmp_path):
+    trainer_of()
+    run, data = runs.Run(tmp_path / "run"), load_dataset("digits")
+    runs.check_data(run, data)
+    wide = dataclasses.replace(data.contract, width=48)
+    with pytest.raises(runs.RunError, match=r"changed: width=48 \(it has 32\); restore"):
+        runs.check_data(run, dataclasses.replace(data, contract=wide))
+    other = {**data.fingerprint, "test": "359 sha256:0"}
+    with pytest.raises(runs.RunError, match="other files, sizes or labels among the test pictures"):
+        runs.check_data(run, dataclasses.replace(data, fingerprint=other))
+    made = files.read_json(run.recipe)  # as it was written before there were fingerprints
+    files.write_json(run.recipe, {name: made[name] for name in ("recipe", "pictures", "versions")})
+    runs.check_data(run, dataclasses.replace(data, fingerprint=other))
+    assert trainer_of().precision == "float32"
+    assert files.read_json(run.recipe)["data"] == data.fingerprint
+
+
+def test_an_origin_that_moved_is_known_by_its_weights(finished, tmp_path):
+    run, data = runs.Run(tmp_path / "qat"), load_dataset("digits")
+    recipe = recipes.continued(runs.load_recipe(runs.Run(finished)), str(finished), "int8")
+    runs.begin(run, recipe, data, distribution.choose())
+    moved = finished.rename(tmp_path / "moved")
+    recipe = dataclasses.replace(recipe, init=str(moved))
+    runs.check(run, recipe)
+    with open(moved / "model.keras", "ab") as file:
+        file.write(b"another")
+    with pytest.raises(runs.RunError, match=r"another run is there: --init="):
+        runs.check(run, recipe)
+
+
+def test_locks_that_a_file_system_lacks(tmp_path, capsys, monkeypatch):
+    run = runs.Run(tmp_path / "run")
+    for number, says in ((errno.ENOLCK, "no locks here"), (errno.EOPNOTSUPP, "no locks here"), (errno.EAGAIN, "")):
+
+        def flock(file, operation, number=number):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+        with contextlib.ExitStack() as stack:
+            if not says:
+                stack.enter_context(pytest.raises(runs.RunError, match="another process trains there"))
+            with runs.locked(run):
+                assert says and says in capsys.readouterr().out
 
 
 def test_foreign_folder_is_refused_and_left_alone(tmp_path):
