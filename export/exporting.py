@@ -30,12 +30,13 @@ class Export:
 
     def __init__(self, run_dir, options):
         self.run_, self.options = runs.Run(run_dir), options
-        self.recipe = recipes.at(runs.load_recipe(self.run_), options.dataset, options.data_dir)
+        self.recipe = runs.load_recipe(self.run_)
         if not runs.is_finished(self.run_):
             raise ExportError(f"{run_dir}: this run is not finished; the same train.py command continues it")
         self.folder = run_dir / "export"
         self.qat = runs.Run(run_dir / "qat")
         self.models = {"float": self._load(self.run_)}
+        self.recipe = recipes.at(self.recipe, options.dataset, options.data_dir)
         self.data = training.load_data(self.recipe, self.run_)
         self.pictures = self.data.calibration(options.calibration, self.recipe.seed)
 
