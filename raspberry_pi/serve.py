@@ -107,6 +107,8 @@ class Handler(bounded_server.BoundedHandler):
             status, content = 200, answers[path]()
         except Refused as refused:
             status, content = refused.args[0], {"error": refused.args[1]}
+        except ValueError as error:  # an answer that is no number
+            status, content = 422, {"error": str(error)}
         kind = "text/html; charset=utf-8"
         if not isinstance(content, bytes):
             kind, content = "application/json", json.dumps(content).encode()

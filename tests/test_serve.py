@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from edge import surroundings
 from PIL import Image
+from tflite_files import overflow_file
 
 from raspberry_pi.classifier import Classifier
 
@@ -250,6 +251,14 @@ def test_server_keeps_clients_from_memory_disk_and_camera(folder, models, pictur
         assert request(address, "GET", "/camera") == (503, {"error": "no camera is there"})
         assert request(address, "GET", "/about", Host="stranger.example")[0] == 421
     assert sorted(p.name for p in folder.rglob("*") if p.name != "log.txt") == before
+    assert "Traceback" not in (folder / "log.txt").read_text()
+
+
+def test_an_answer_that_is_no_number_is_a_sentence(folder):
+    with served(folder, overflow_file(folder / "overflow.tflite")) as address:
+        for _ in range(2):
+            status, answer = request(address, "POST", "/classify", encoded((16, 16), "L", "PNG"))
+            assert status == 422 and "no number" in answer["error"]
     assert "Traceback" not in (folder / "log.txt").read_text()
 
 

@@ -17,6 +17,15 @@ def convert(model, io=tf.int8):
     return converter.convert()
 
 
+def overflow_file(path):
+    """Writes a classifier of pictures 16 x 16 whose answer to a white one is no number."""
+    inputs = keras.Input(batch_shape=(1, 16, 16, 3))
+    x = keras.layers.Rescaling(1e38)(keras.layers.GlobalAveragePooling2D()(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(4, kernel_initializer=keras.initializers.Constant(9))(x))
+    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    return path
+
+
 class File:
     """A `.tflite` in memory, run by LiteRT's own kernels or, as everywhere by default, by XNNPACK's."""
 
