@@ -17,7 +17,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 
 from export.conversion import IO_TYPES
-from keras_resnet import distillation, files, metrics, optimization, prediction, ranges, runs, training
+from keras_resnet import distillation, files, metrics, optimization, prediction, programs, ranges, runs, training
 from keras_resnet.history import best_row
 from keras_resnet.quantization import INPUT_RANGE
 from keras_resnet.translation import nodes
@@ -169,7 +169,8 @@ def main(folder, io):
     try:
         content = make(recipe, io)
     except Exception as error:  # of many kinds; the first line says what is wrong
-        sys.exit((str(error).strip() or type(error).__name__).splitlines()[0])
+        print(programs.sentence(error).splitlines()[0], file=sys.stderr)
+        programs.end(1)  # within this block, where nothing that the error holds is let go of
     files.write_bytes(folder / "model.tflite", content)
 
 

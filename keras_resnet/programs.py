@@ -38,13 +38,25 @@ def start(name, main):
     except BaseException as error:
         for number in (signal.SIGTERM, signal.SIGINT):  # the next one need not wait
             signal.signal(number, signal.SIG_DFL)
-        _end(_say(name, error))
+        end(_say(name, error))
 
 
 def define_places():
     """Flags for commands on finished runs: where their data lies now."""
     flags.DEFINE_string("dataset", None, "Where the run's folder of pictures lies now, if it has moved.")
     flags.DEFINE_string("data_dir", None, "Where TFDS keeps the run's data now, if it has moved.")
+
+
+def end(status):
+    """Ends the process without any destructor."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            status = 128 + signal.SIGPIPE
+        except OSError:  # the disk that it went to is full
+            status = status or BAD_INPUT
+    os._exit(status)
 
 
 def fail(name, error):
@@ -65,7 +77,7 @@ def sentence(error):
 def _say(name, error):
     """Prints why the program ends; returns its status."""
     if isinstance(error, SystemExit):
-        return int(error.code or 0)
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
     if isinstance(error, BrokenPipeError):  # whoever read the output has gone
         return 128 + signal.SIGPIPE
     if isinstance(error, KeyboardInterrupt):
@@ -87,14 +99,3 @@ def _is_tensorflows(error):
     """Whether it is a `tf.errors.OpError`; TensorFlow is not loaded for the answer."""
     tensorflow = sys.modules.get("tensorflow")
     return hasattr(tensorflow, "errors") and isinstance(error, tensorflow.errors.OpError)
-
-
-def _end(status):
-    for stream in filter(None, (sys.stdout, sys.stderr)):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            status = 128 + signal.SIGPIPE
-        except OSError:  # the disk that it went to is full
-            status = status or BAD_INPUT
-    os._exit(status)
