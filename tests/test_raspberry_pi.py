@@ -285,6 +285,7 @@ def test_probabilities_of_a_foreign_model_stay_what_they_are(tmp_path, io, capsy
     image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8))
     reader = Classifier(path, labels=list("abcd"))
     assert "it says nothing of its scale" in capsys.readouterr().err
+    assert reader.contract.output == "probabilities"
     found = {label: probability for label, probability in reader.classify(image)}
     x = np.asarray(image, np.float32)[None] / 127.5 - 1
     probabilities = model(x).numpy()[0]
