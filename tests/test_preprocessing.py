@@ -32,6 +32,11 @@ def encoded(image, kind, **options):
     return file.getvalue()
 
 
+def readers(contract):
+    """The same contract as the Raspberry Pi's reader has it."""
+    return Contract(*contract.shape, contract.labels, contract.crop_fraction)
+
+
 @pytest.mark.parametrize("size", [(24, 24), (32, 32), (200, 100), (31, 77), (500, 333), (16, 40), (7, 7), (32, 33)])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_tensorflow_follows_pillow(size, kind):
@@ -64,7 +69,7 @@ def test_resized_covers_the_crop(size, resized):
 @pytest.mark.parametrize("contract", [CONTRACT, ImageContract(224, 168, 3, (), 0.875)])
 def test_a_strip_is_refused_before_it_is_resized(contract):
     """Covering the input with it would take 10 GB."""
-    reader = Contract(*contract.shape, (), contract.crop_fraction)
+    reader = readers(contract)
     long, wide = contract.covered[0], contract.covered[1]
     for height, width in ((long, 64 * wide), (64 * long, wide), (100, 3000), (3000, 100)):
         resized = contract.resized(height, width)
@@ -104,6 +109,7 @@ def test_orientation_is_applied(kind, orientation):
     with Image.open(io.BytesIO(data)) as turned:
         upright = np.asarray(preprocessing.upright(turned))
         reference = CONTRACT.picture(turned)
+        np.testing.assert_array_equal(readers(CONTRACT).pixels(turned), reference)
     assert upright.shape == ((60, 40, 3) if 5 <= orientation <= 8 else (40, 60, 3))
     layout = preprocessing.layout(data)
     assert layout == (0 if kind == "PNG" else orientation if 1 <= orientation <= 8 else 1)
@@ -111,9 +117,17 @@ def test_orientation_is_applied(kind, orientation):
     np.testing.assert_array_equal(CONTRACT.decode(tf.constant(data), layout), reference)
 
 
+def see_through(image):
+    """In the colours of a palette, each of an opacity of its own."""
+    palette = image.convert("P")
+    palette.info["transparency"] = bytes(range(256))
+    return palette
+
+
 MODES = {
     "gray.png": lambda image: image.convert("L"),
     "palette.png": lambda image: image.convert("P"),
+    "transparent.png": see_through,
     "alpha.png": lambda image: image.convert("RGBA"),
     "gray_alpha.png": lambda image: image.convert("LA"),
     "bits.png": lambda image: image.convert("1"),
@@ -135,6 +149,7 @@ def test_every_kind_of_picture(name, channels, tmp_path):
     contract = dataclasses.replace(CONTRACT, channels=channels)
     with Image.open(path) as opened:
         reference = contract.picture(opened).astype(int)
+        np.testing.assert_array_equal(readers(contract).pixels(opened), reference)
     data = path.read_bytes()
     decoded = contract.decode(tf.constant(data), preprocessing.layout(data))
     np.testing.assert_array_equal(decoded, reference)
