@@ -1,5 +1,7 @@
 """Quantized networks against their float originals, and against what TFLite makes of them."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -9,8 +11,10 @@ from tflite_files import File, convert
 
 from keras_resnet import ResNet, load_pretrained, ranges
 from keras_resnet.datasets import load_dataset
+from keras_resnet.fake_quantization import FakeQuantize
 from keras_resnet.quantization import quantize_aware
 from keras_resnet.training import load_model, save_model
+from keras_resnet.translation import nodes
 
 
 def pixels(shape, n=16, seed=0):
@@ -81,13 +85,45 @@ def test_our_networks_become_pure_int8(name):
     assert_pure(File(convert(quantize_aware(model, images), tf.uint8)), boundaries=2)
 
 
+def of_each_operator(quantized, content, images):
+    """Yields (layer, file's output, simulation's) of each operator, in steps of int8, both of the file's own inputs.
+
+    Errors can't add up: from end to end an untrained deep network is chaos, where one step changes everything.
+    """
+    made = File(content, keep=True).of_each_operator(as_int8(images))
+    values = {id(quantized.inputs[0]): scaled(images)}
+    for node in nodes(quantized):
+        arguments = [values[id(tensor)] for tensor in node.input_tensors]
+        key = id(node.output_tensors[0])
+        values[key] = np.array(node.operation(arguments if len(arguments) > 1 else arguments[0]))
+        before = node.input_tensors[0]._keras_history.operation
+        if isinstance(node.operation, FakeQuantize) and not isinstance(before, layers.InputLayer):
+            (name,) = (name for name in made if re.search(rf"/{re.escape(before.name)}(_1)?/", name))
+            output, scale, zero = made.pop(name)
+            yield before.name, output, np.round(values[key] / scale) + zero
+            values[key] = ((output - zero) * scale).astype(np.float32)
+    assert not [name for name in made if not re.search("pool|pad|reshape|flatten", name, re.IGNORECASE)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_others_networks_become_pure_int8(name):
     keras.utils.set_random_seed(0)
     shape = (APPLICATIONS[name], APPLICATIONS[name], 3)
     model = alive(getattr(keras.applications, name)(weights=None, input_shape=shape, classes=10))
-    assert_pure(File(convert(quantize_aware(model, scaled(pixels(shape, 4))))))
+    images = pixels(shape, 4)
+    quantized = quantize_aware(model, scaled(images))
+    content = convert(quantized)
+    assert_pure(File(content))
+    for layer, output, simulated in of_each_operator(quantized, content, images):
+        assert np.mean(np.abs(output - simulated) <= 1) >= 0.999, layer
+        assert np.ptp(output) > 10, layer  # the range is used
+    for layer in quantized.layers:  # without its rounding it is the network that it was made of
+        for bits in ("bits", "weight_bits"):
+            if hasattr(layer, bits):
+                setattr(layer, bits, None)
+    expected = np.array(model(scaled(images)))
+    assert np.linalg.norm(quantized(scaled(images)) - expected) < 1e-5 * np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
