@@ -50,9 +50,13 @@ def measure(model, pictures):
 
 
 def _walk(model, batch):
-    """Yields (layer, exact output, own error, accumulated error) of every rounded tensor, in the order of the graph."""
+    """Yields (layer, exact output, own error, accumulated error) of every rounded tensor, in the order of the graph.
+
+    A tensor is dropped behind the last layer that reads it: what lives are three copies of those still to be read.
+    """
     exact = {id(tensor): batch for tensor in model.inputs}
     own, rounded = dict(exact), dict(exact)
+    readers = collections.Counter(id(tensor) for node in nodes(model) for tensor in node.input_tensors)
     for node in nodes(model):
         layer, key = node.operation, id(node.output_tensors[0])
         for values in (own, rounded):
@@ -63,6 +67,11 @@ def _walk(model, batch):
             name = node.input_tensors[0]._keras_history.operation.name
             yield name, exact[key], own[key] - exact[key], rounded[key] - exact[key]
             own[key] = exact[key]  # the next layer starts from exact inputs again
+        for tensor in map(id, node.input_tensors):
+            readers[tensor] -= 1
+            if not readers[tensor]:
+                for values in (exact, own, rounded):
+                    del values[tensor]
 
 
 def _call(layer, node, values):

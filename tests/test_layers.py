@@ -1,5 +1,8 @@
 """The layer report against closed forms, and against a layer that is broken on purpose."""
 
+import pathlib
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -67,3 +70,21 @@ def test_a_bad_range_is_found(tmp_path):
     report.write(tmp_path, rows, "title")
     with Image.open(tmp_path / "layers.png") as picture:
         assert picture.height > 300
+
+
+def memory(what):
+    """This process's memory in bytes: `VmRSS` is what it has, `VmHWM` the most that it had."""
+    return 1024 * int(re.search(rf"{what}:\s+(\d+)", pathlib.Path("/proc/self/status").read_text()).group(1))
+
+
+def test_memory_holds_the_living_tensors_alone():
+    images = pictures(64, 96)
+    inputs = x = keras.Input(images.shape[1:])
+    for _ in range(40):
+        x = layers.Conv2D(3, 1)(x)
+    quantized = quantize_aware(keras.Model(inputs, x), images[:1])
+    report.measure(quantized, images[:1])  # what is loaded once
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # the most is now what it has
+    before = memory("VmRSS")
+    report.measure(quantized, images)
+    assert memory("VmHWM") - before < 40 * images.nbytes  # three copies of 80 tensors would be 240
