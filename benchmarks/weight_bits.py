@@ -64,17 +64,17 @@ def measure(quantized, data, path):
     """Converts a quantized model to a file and runs it over the validation pictures, beside its simulation."""
     from export import comparison, conversion, metadata
     from keras_resnet import files
-    from keras_resnet.preprocessing import normalize
     from raspberry_pi.classifier import Classifier
 
-    images, labels = comparison.pixels_of(data, "validation")
-    content = conversion.convert("int8-qat", quantized, images[:1])
+    content = conversion.convert("int8-qat", quantized, next(comparison.batches(data, "validation"))[0][:1])
     files.write_bytes(path, metadata.embed(content, data.contract, metadata.Card(quantized.name)))
-    answers = comparison.run(Classifier(path), images, path.stem).argmax(-1)
-    expected = quantized.predict(normalize(images), verbose=0).argmax(-1)
+    beside = comparison.Comparison({path.stem: Classifier(path)}, {"float": quantized})
+    for images, labels in comparison.batches(data, "validation"):
+        beside.add(images, labels)
+    sums = beside.sums[path.stem]
     return {
-        "accuracy": float((answers == labels).mean()),
-        "agreement": float((answers == expected).mean()),
+        "accuracy": sums.hits / beside.pictures,
+        "agreement": sums.agreed / beside.pictures,
         "bytes": len(content),
     }
 

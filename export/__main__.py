@@ -22,7 +22,11 @@ def define_flags():
     flags.DEFINE_enum(
         "io", "uint8", ["uint8", "int8", "float32"], "Input and output of int8 files; int8 for microcontrollers."
     )
+    flags.DEFINE_enum(
+        "output", "logits", ["logits", "probabilities"], "What files answer; probabilities for clients without softmax."
+    )
     flags.DEFINE_enum("split", "validation", ["validation", "test"], "Pictures to compare on; ask for test once.")
+    flags.DEFINE_integer("pictures", 0, "Compare on so many of them, drawn by a fixed seed; 0 for all.", 0)
     flags.DEFINE_float("tolerance", 0.5, "Points of accuracy that int8-qat may lose before the exit status is 1.", 0)
     flags.DEFINE_integer("threads", 1, "Of LiteRT, for the answers.", 1)
     flags.DEFINE_integer("calibration", 512, "Training pictures that set the ranges of int8-ptq and int16x8.", 1)
@@ -30,6 +34,10 @@ def define_flags():
     flags.DEFINE_bool("layers", False, "Report layer by layer how much int8 rounding disturbs the signal.")
     flags.DEFINE_bool("android", False, "Copy the best int8 file and its golden set into the Android app's assets.")
     flags.DEFINE_bool("c_array", False, "Write model_data.cc of each int8 file too, for microcontrollers.")
+    flags.DEFINE_string("license", "", "Of the model and what it learned from, for the files' metadata; none if empty.")
+    flags.DEFINE_string("author", "", "Of the model, for the files' metadata; none if empty.")
+    flags.DEFINE_string("description", "", "Of the model, for the files' metadata; none if empty.")
+    flags.DEFINE_string("model_version", "", "For the files' metadata; none if empty.")
 
 
 def main(argv):
@@ -55,13 +63,19 @@ class Options:
     formats: tuple
     qat_epochs: int
     io: str
+    output: str
     split: str
+    pictures: int
     tolerance: float
     threads: int
     calibration: int
     layers: bool
     android: bool
     c_array: bool
+    license: str
+    author: str
+    description: str
+    model_version: str
     dataset: str | None = None
     data_dir: str | None = None
 

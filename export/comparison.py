@@ -2,7 +2,10 @@
 
 One table: bytes, accuracy, its difference from the float model with a 95 % interval; the share of pictures for which
 the file names the class that its Keras model names (agreement), and for which it gives all of that model's logits; the
-largest logit error; latency for one and two threads, peak memory, operators, float tensors left.
+largest logit error; latency for one and two threads, peak memory, operators, float tensors left. Where files end with
+probabilities, it is these that are compared.
+
+Pictures pass batch by batch, and sums alone are kept: memory grows with the batch, not with the split.
 """
 
 import collections
@@ -13,11 +16,13 @@ import sys
 import time
 
 import numpy as np
-import tqdm
 
-from keras_resnet import files
+from keras_resnet import files, metrics
+from keras_resnet.preprocessing import normalize
 from raspberry_pi.classifier import Classifier
 
+BATCH = 64
+SUBSET_SEED = 20151210  # fixed, so that exports on a part of the pictures can be compared with each other
 LATENCY_RUNS = 100
 FLOAT_NOISE = 1e-3  # more than logits differ by for the order of their additions
 MARKERS = "osD^vP*X"
@@ -51,61 +56,107 @@ class Row:
     float_tensors: int
 
 
-def pixels_of(data, split):
-    """All pictures of a split as the contract prepares them, uint8 (n, height, width, channels), and their labels."""
-    images, labels = [], []
-    for batch, truth in data.split(split).batches(data.contract, 256).as_numpy_iterator():
-        images.append(batch)
-        labels.append(truth)
-    return np.concatenate(images), np.concatenate(labels)
-
-
-def compare(paths, references, images, labels, threads=1):
-    """Runs every file over all pictures.
+def batches(data, split, pictures=0):
+    """Yields a split's pictures as the contract prepares them.
 
     Args:
-        paths: format -> path of its `.tflite`.
-        references: format -> float32 logits (n, classes) of the Keras model that the format was made of; `float` ->
-            those of the float model.
-        images, labels: uint8 (n, height, width, channels) and ints (n,).
-        threads: of LiteRT, for the answers.
+        data: `Data`.
+        split: its name.
+        pictures: how many, drawn by a fixed seed; 0 for all of them.
 
-    Returns:
-        List of `Row`.
+    Yields:
+        uint8 (batch, height, width, channels) and ints (batch,), in the split's own order.
     """
-    correct = references["float"].argmax(-1) == labels
-    latencies = measure_latency(paths, images)
-    rows = []
-    for name, path in paths.items():
-        reader = Classifier(path, threads)
-        logits = run(reader, images, name)
-        reference = references.get(name, references["float"])
-        differences = (logits.argmax(-1) == labels).astype(float) - correct
-        details = reader.interpreter.get_tensor_details()
-        half_a_step = reader.output["quantization"][0] / 2
-        rows.append(
-            Row(
-                name,
-                path.stat().st_size,
-                float((logits.argmax(-1) == labels).mean()),
-                float(differences.mean()),
-                float(1.96 * differences.std(ddof=1) / np.sqrt(len(labels))),
-                float((logits.argmax(-1) == reference.argmax(-1)).mean()),
-                float((np.abs(logits - reference) < (half_a_step or FLOAT_NOISE)).all(-1).mean()),
-                float(np.abs(logits - reference).max()),
-                latencies[name],
-                peak_memory(path),
-                dict(collections.Counter(op["op_name"] for op in reader.interpreter._get_ops_details())),
-                sum(t["dtype"] in (np.float16, np.float32) for t in details),
-            )
+    source = data.split(split)
+    drawn = np.zeros(len(source), bool)
+    drawn[np.random.default_rng(SUBSET_SEED).permutation(len(source))[: pictures or None]] = True
+    begin = 0
+    for images, labels in source.batches(data.contract, BATCH).as_numpy_iterator():
+        here = drawn[begin : begin + len(labels)]
+        begin += len(labels)
+        if here.any():
+            yield images[here], labels[here]
+
+
+@dataclasses.dataclass
+class Sums:
+    """What one file answered so far: numbers of pictures, and the largest error."""
+
+    hits: int = 0
+    other_hits: int = 0  # pictures that either the file or the float model alone got right
+    agreed: int = 0
+    same: int = 0
+    largest_error: float = 0.0
+
+
+class Comparison:
+    """What files and their Keras models answered to the pictures that passed.
+
+    Args:
+        readers: format -> `Classifier` of its file.
+        models: `float` -> the float `keras.Model`; a format -> the model that it was made of, where that is another.
+
+    Attributes:
+        pictures, hits, loss: how many passed; how many the float model got right, and its cross-entropies' sum.
+        sums: format -> `Sums`.
+    """
+
+    def __init__(self, readers, models):
+        self.readers, self.models = readers, models
+        self.pictures, self.hits, self.loss = 0, 0, 0.0
+        self.sums = {name: Sums() for name in readers}
+
+    def add(self, images, labels):
+        """Lets all answer a batch: uint8 (batch, height, width, channels) and ints (batch,)."""
+        expected = {name: model.predict_on_batch(normalize(images)) for name, model in self.models.items()}
+        right = expected["float"].argmax(-1) == labels
+        self.pictures += len(labels)
+        self.hits += int(right.sum())
+        self.loss += float(self._losses(expected["float"], labels).sum())
+        for name, reader in self.readers.items():
+            answers = np.stack([reader.dequantize(reader.run(image)) for image in images])
+            reference, sums = expected.get(name, expected["float"]), self.sums[name]
+            hit, errors = answers.argmax(-1) == labels, np.abs(answers - reference).max(-1)
+            half_a_step = reader.output["quantization"][0] / 2
+            sums.hits += int(hit.sum())
+            sums.other_hits += int((hit != right).sum())
+            sums.agreed += int((answers.argmax(-1) == reference.argmax(-1)).sum())
+            sums.same += int((errors < (half_a_step or FLOAT_NOISE)).sum())
+            sums.largest_error = float(np.maximum(sums.largest_error, errors.max()))  # of NaN, NaN
+
+    @property
+    def _output(self):
+        return next(iter(self.readers.values())).contract.output
+
+    def _losses(self, answers, labels):
+        if self._output == "probabilities":
+            answers = np.log(np.maximum(answers, np.finfo(np.float32).tiny))  # logits but for a constant
+        return metrics.losses(answers, labels)
+
+    def rows(self, paths, images):
+        """One `Row` a format; latency is measured on `images`, uint8 (n, height, width, channels)."""
+        latencies = measure_latency(paths, images)
+        return [self._row(name, path, latencies[name]) for name, path in paths.items()]
+
+    def _row(self, name, path, latency):
+        n, sums, interpreter = self.pictures, self.sums[name], self.readers[name].interpreter
+        difference = (sums.hits - self.hits) / n
+        # Differences of single pictures are -1, 0 or 1: these two sums give their variance.
+        variance = (sums.other_hits - n * difference**2) / max(n - 1, 1)
+        return Row(
+            name,
+            path.stat().st_size,
+            sums.hits / n,
+            difference,
+            float(1.96 * np.sqrt(variance / n)),
+            sums.agreed / n,
+            sums.same / n,
+            sums.largest_error,
+            latency,
+            peak_memory(path),
+            dict(collections.Counter(op["op_name"] for op in interpreter._get_ops_details())),
+            sum(t["dtype"] in (np.float16, np.float32) for t in interpreter.get_tensor_details()),
         )
-    return rows
-
-
-def run(reader, images, name):
-    """Logits (n, classes) of a file for uint8 pictures (n, height, width, channels), with a bar called `name`."""
-    bar = tqdm.tqdm(images, name, unit=" images", leave=False, disable=not sys.stderr.isatty())
-    return np.stack([reader.dequantize(reader.run(image)) for image in bar])
 
 
 def measure_latency(paths, images, runs=LATENCY_RUNS):
@@ -155,6 +206,11 @@ HEADER = (
 )
 
 
+def header(output):
+    """`HEADER` for files that answer with `logits` or `probabilities`."""
+    return tuple(text.replace("logits", output) for text in HEADER)
+
+
 def cells(row):
     """A row as texts, in the order of `HEADER`."""
     times = [f"{t['median']:.2f} ({t['p90']:.2f})" for t in row.latency.values()]
@@ -173,16 +229,16 @@ def cells(row):
     )
 
 
-def table(rows):
-    """The comparison as aligned text."""
-    lines = [HEADER, *map(cells, rows)]
+def table(rows, output="logits"):
+    """The comparison as aligned text; `output` is what the files answer."""
+    lines = [header(output), *map(cells, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines)
 
 
-def markdown(rows):
+def markdown(rows, output="logits"):
     """The comparison as a Markdown table."""
-    lines = [HEADER, ["---"] * len(HEADER), *map(cells, rows)]
+    lines = [header(output), ["---"] * len(HEADER), *map(cells, rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
@@ -215,5 +271,5 @@ def write(folder, rows, float_accuracy, title, about):
 
     report = {**about, "float_accuracy": float_accuracy, "formats": [dataclasses.asdict(row) for row in rows]}
     files.write_json(folder / "comparison.json", report)
-    files.write_text(folder / "comparison.md", markdown(rows))
+    files.write_text(folder / "comparison.md", markdown(rows, about["output"]))
     figures.save(picture(rows, float_accuracy, title), folder / "comparison.png")

@@ -15,8 +15,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import convolution, files, runs, training
+from keras_resnet import convolution, environment, files, runs, training
+from keras_resnet.fake_quantization import FakeQuantize
+from keras_resnet.translation import FIXED_RANGES
 
+# What the converter says of each quantization, whatever its log level.
+NOISE = "fully_quantize: "
 IO_TYPES = {"uint8": tf.uint8, "int8": tf.int8, "float32": tf.float32}
 
 
@@ -90,7 +94,7 @@ def convert(name, model, pictures, io="uint8"):
 
     Args:
         name: a name of `FORMATS`.
-        model: `keras.Model` from scaled pictures to logits; for `int8-qat`, one that `quantize_aware` made.
+        model: `keras.Model` from scaled pictures to logits or probabilities; for `int8-qat`, one of `quantize_aware`.
         pictures: float32 calibration pictures (n, height, width, channels), training pictures without augmentation.
         io: type of input and output of the int8 formats: `uint8` (raw pixels in), `int8` or `float32`.
 
@@ -108,12 +112,24 @@ def convert(name, model, pictures, io="uint8"):
     return content
 
 
-def by_tfmot(recipe, io):
+def with_softmax(model):
+    """A model from pictures to logits, float or int8-aware, made one to probabilities.
+
+    An int8-aware one rounds them to 1/256, the only scale of TFLite's int8 softmax.
+    """
+    outputs = keras.layers.Softmax(name="probabilities")(model.outputs[0])
+    if any(isinstance(layer, FakeQuantize) for layer in model.layers):
+        outputs = FakeQuantize(8, FIXED_RANGES["softmax"], name="probabilities_range")(outputs)
+    return keras.Model(model.inputs, outputs, name=model.name)
+
+
+def by_tfmot(recipe, io, output="logits"):
     """int8 throughout, learned by tensorflow-model-optimization: `tfmot.make` in a process of its own.
 
     Args:
         recipe: `Recipe` of an int8-aware training; `init` is the float run.
         io: as in `convert`.
+        output: what the file ends with, `logits` or `probabilities`.
 
     Returns:
         The file's bytes.
@@ -125,7 +141,7 @@ def by_tfmot(recipe, io):
         raise ConversionError('tensorflow-model-optimization is not installed; type pip install -e ".[tfmot]"')
     with tempfile.TemporaryDirectory() as folder:
         files.write_json(pathlib.Path(folder, "recipe.json"), {"recipe": dataclasses.asdict(recipe)})
-        command = [sys.executable, "-m", "export.tfmot", folder, io]
+        command = [sys.executable, "-m", "export.tfmot", folder, io, output]
         environment = {**os.environ, "TMPDIR": folder}  # what TensorFlow writes goes with the folder, whatever happens
         origin = training.load_model(runs.Run(pathlib.Path(recipe.init)).model)
         if any(convolution.is_at_risk(layer) for layer in origin.layers):
@@ -151,9 +167,13 @@ def _with_io(converter, io):
 
 
 def _convert(converter):
-    """Converts without the converter's report on standard output."""
+    """Converts without the converter's reports on standard output and `NOISE`."""
     try:
-        with contextlib.redirect_stdout(text_io.StringIO()), warnings.catch_warnings():
+        with (
+            environment.without_noise(NOISE),
+            contextlib.redirect_stdout(text_io.StringIO()),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")  # it misses statistics that fake quantization makes needless
             return converter.convert()
     except Exception as error:  # the converter raises many kinds; its first line says what is wrong

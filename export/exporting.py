@@ -3,11 +3,11 @@
 import dataclasses
 import sys
 
-import numpy as np
+import tqdm
 
 from export import android, comparison, conversion, golden, layers, metadata
-from keras_resnet import callbacks, checkpoints, files, metrics, recipes, runs, training
-from keras_resnet.preprocessing import ImageContract, normalize
+from keras_resnet import callbacks, checkpoints, files, recipes, runs, training
+from keras_resnet.preprocessing import ImageContract
 from keras_resnet.quantization import quantize_aware
 from raspberry_pi.classifier import Classifier
 
@@ -90,48 +90,69 @@ class Export:
         recipe = runs.load_recipe(self.qat) if runs.is_finished(self.qat) else self._continued()
         epochs = self.options.qat_epochs or recipe.epochs
         recipe = dataclasses.replace(recipe, init=str(self.run_.path), epochs=epochs)
-        return conversion.by_tfmot(recipe, self.options.io)
+        return conversion.by_tfmot(recipe, self.options.io, self.options.output)
 
     def _content(self, name):
         if name == "int8-tfmot":
             return self._by_tfmot()
         if name == "int8-qat":
             self.models[name] = self._quantized()
-        return conversion.convert(name, self.models.get(name, self.models["float"]), self.pictures, self.options.io)
+        model = self._answering(self.models.get(name, self.models["float"]))
+        return conversion.convert(name, model, self.pictures, self.options.io)
+
+    def _answering(self, model):
+        """A model as its file ends: with logits or, by `--output`, with probabilities."""
+        return conversion.with_softmax(model) if self.options.output == "probabilities" else model
 
     def _write(self, name):
-        content = self._content(name)
-        card = metadata.Card(
-            name=f"{self.models['float'].name} ({name})",
-            description=f"{len(self.data.contract.labels)} classes of {self.data.name}",
-        )
+        content, chosen = self._content(name), self.options
+        title = f"{self.models['float'].name} ({name})"
+        card = metadata.Card(title, chosen.description, chosen.model_version, chosen.author, chosen.license)
         path = self.folder / f"{self.models['float'].name}-{name}.tflite"
-        files.write_bytes(path, metadata.embed(content, self.data.contract, card))
-        if self.options.c_array and name.startswith("int8"):
+        files.write_bytes(path, metadata.embed(content, self.data.contract, card, chosen.output))
+        if chosen.c_array and name.startswith("int8"):
             files.write_text(path.with_suffix(".model_data.cc"), conversion.c_array(content))
         return path
 
     def _compare(self, paths):
         """Prints and writes the comparison; returns the points that int8-qat lost against float."""
-        images, labels = comparison.pixels_of(self.data, self.options.split)
-        references = {name: _predict(model, images) for name, model in self.models.items()}
-        for path in paths.values():
-            golden.write(path, Classifier(path), images[golden.choose(images, labels)])
-        rows = comparison.compare(paths, references, images, labels, self.options.threads)
-        accuracy = float((references["float"].argmax(-1) == labels).mean())
-        title = f"{self.models['float'].name} · {self.data.name} · {self.options.split} ({len(labels):,} pictures)"
+        beside, images = self._ask(paths)
+        rows = beside.rows(paths, images)
+        accuracy, total = beside.hits / beside.pictures, len(self.data.split(self.options.split))
+        part = f"{total:,} pictures" if beside.pictures == total else f"{beside.pictures:,} of {total:,} pictures"
+        title = f"{self.models['float'].name} · {self.data.name} · {self.options.split} ({part})"
         about = {
             "split": self.options.split,
-            "pictures": len(labels),
+            "pictures": beside.pictures,
+            "of": total,
+            "output": self.options.output,
             "calibration": {"pictures": len(self.pictures), "seed": self.recipe.seed},
-            "float_loss": float(metrics.losses(references["float"], labels).mean()),
+            "float_loss": beside.loss / beside.pictures,
             **runs.origin(),
         }
         comparison.write(self.folder, rows, accuracy, title, about)
         print(f"\n{title}: Keras float32 {100 * accuracy:.2f} %")
-        print(comparison.table(rows))
+        print(comparison.table(rows, self.options.output))
         print(f"comparison: {self.folder}/comparison.json, .md, .png")
         return max((-100 * row.difference for row in rows if row.format == "int8-qat"), default=0.0)
+
+    def _ask(self, paths):
+        """Asks files and models for all pictures; writes the golden ones. Returns the `Comparison` and those."""
+        split, asked = self.options.split, self.options.pictures
+        readers = {name: Classifier(path, self.options.threads) for name, path in paths.items()}
+        models = {name: self._answering(model) for name, model in self.models.items()}
+        beside, choice = comparison.Comparison(readers, models), golden.Choice()
+        total = len(self.data.split(split))
+        with tqdm.tqdm(
+            total=min(asked or total, total), desc=split, unit=" images", disable=not sys.stderr.isatty()
+        ) as bar:
+            for images, labels in comparison.batches(self.data, split, asked):
+                choice.add(images, labels)
+                beside.add(images, labels)
+                bar.update(len(labels))
+        for name, path in paths.items():
+            golden.write(path, readers[name], choice.images)
+        return beside, choice.images
 
     def _report_layers(self):
         """Prints and writes the layer report: of the int8-aware model, else of the float one with calibrated ranges."""
@@ -141,8 +162,3 @@ class Export:
         title = f"{self.models['float'].name} · {kind} · {self.data.name} ({len(self.pictures)} training pictures)"
         layers.write(self.folder, rows, title)
         print(f"\n{title}\n{layers.table(rows)}\nlayers: {self.folder}/layers.json, .png")
-
-
-def _predict(model, images):
-    """Logits of uint8 pictures; only a slice of them is in float at a time."""
-    return np.concatenate([model.predict_on_batch(normalize(images[i : i + 256])) for i in range(0, len(images), 256)])

@@ -1,6 +1,7 @@
 """Golden pictures beside a `.tflite`: PNG files, exact input bytes, exact outputs. Every client replays them."""
 
 import base64
+import collections
 import io
 import json
 
@@ -12,10 +13,26 @@ from keras_resnet import files
 COUNT = 16
 
 
-def choose(images, labels, count=COUNT):
-    """Indices of pictures of as many classes as there are, the first ones of each in turn."""
-    order = np.argsort(np.array([np.sum(labels[:i] == labels[i]) for i in range(len(labels))]), kind="stable")
-    return order[: min(count, len(images))]
+class Choice:
+    """Chooses pictures of as many classes as there are, the first ones of each in turn, from those that pass."""
+
+    def __init__(self, count=COUNT):
+        self.count, self.passed, self.of_class = count, 0, collections.Counter()
+        self.chosen = []  # (pictures of its class before it, pictures before it, the picture)
+
+    def add(self, images, labels):
+        """Looks at a batch: uint8 (batch, height, width, channels) and ints (batch,)."""
+        for image, label in zip(images, labels.tolist(), strict=True):
+            place = self.of_class[label], self.passed
+            self.of_class[label] += 1
+            self.passed += 1
+            if len(self.chosen) < self.count or place < self.chosen[-1][:2]:
+                self.chosen = sorted([*self.chosen, (*place, image.copy())], key=lambda one: one[:2])[: self.count]
+
+    @property
+    def images(self):
+        """The chosen pictures, uint8 (n, height, width, channels)."""
+        return np.stack([image for *_, image in self.chosen])
 
 
 def write(path, reader, images):

@@ -13,8 +13,6 @@ import zipfile
 import flatbuffers
 import numpy as np
 
-import keras_resnet
-
 NAME = b"TFLITE_METADATA"
 IMAGE_PROPERTIES, NORMALIZATION, AXIS_LABELS = 2, 1, 2  # numbers of the schema's unions and enumerations
 RGB, GRAYSCALE = 1, 2
@@ -22,22 +20,26 @@ RGB, GRAYSCALE = 1, 2
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What the standard wants to know of a model besides its tensors."""
+    """What the standard wants to know of a model besides its tensors; what is empty is not in the file."""
 
     name: str
     description: str = ""
-    version: str = keras_resnet.__version__
-    author: str = "made with keras_resnet"
-    license: str = "Apache-2.0"
+    version: str = ""
+    author: str = ""
+    license: str = ""
 
 
-def embed(content, contract, card):
+def embed(content, contract, card, output="logits"):
     """Puts metadata, labels and contract into a `.tflite`.
+
+    Bytes of a name that are not UTF-8 become U+FFFD. In `labels.txt`, one name a line, a line break becomes a space;
+    `contract.json` keeps it.
 
     Args:
         content: the file's bytes, as the converter made them.
         contract: `ImageContract`.
         card: `Card`.
+        output: what the network ends with, `logits` or `probabilities`.
 
     Returns:
         The bytes of a file that every TFLite runtime reads as before.
@@ -47,16 +49,17 @@ def embed(content, contract, card):
 
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(model_metadata(contract, card), np.uint8)
+    buffer.data = np.frombuffer(model_metadata(contract, card, output), np.uint8)
     model.buffers.append(buffer)
     entry = schema.MetadataT()
     entry.name, entry.buffer = NAME, len(model.buffers) - 1
     model.metadata = [*(model.metadata or []), entry]
+    labels = [" ".join(label.splitlines()) for label in contract.labels]
     return append_files(
         bytes(flatbuffer_utils.convert_object_to_bytearray(model)),
         {
-            "labels.txt": "\n".join(contract.labels) + "\n",
-            "contract.json": json.dumps({**dataclasses.asdict(contract), "output": "logits"}, ensure_ascii=False),
+            "labels.txt": "\n".join(labels) + "\n",
+            "contract.json": json.dumps({**dataclasses.asdict(contract), "output": output}, ensure_ascii=False),
         },
     )
 
@@ -67,14 +70,22 @@ def append_files(content, files):
     buffer.seek(0, io.SEEK_END)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_STORED) as archive:
         for name, text in files.items():
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text.encode())
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), _valid(text))
     return buffer.getvalue()
 
 
-def model_metadata(contract, card):
+def _valid(text):
+    """A text as UTF-8. What Python reads of other bytes, in names of files and in arguments, are lone surrogates."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def model_metadata(contract, card, output="logits"):
     """The standard's `ModelMetadata` as a flatbuffer."""
     b = flatbuffers.Builder(1024)
-    text = b.CreateString
+
+    def text(string):
+        return b.CreateString(_valid(string))
+
     labels = _table(b, 5, {0: text("labels.txt"), 1: text("class names, in the order of the output")}, {2: AXIS_LABELS})
     size = _table(b, 2, {}, {}, {0: contract.width, 1: contract.height})
     picture = _table(b, 2, {1: size}, {0: RGB if contract.channels == 3 else GRAYSCALE})
@@ -92,12 +103,11 @@ def model_metadata(contract, card):
             5: _table(b, 2, {0: _floats(b, [127 / 128]), 1: _floats(b, [-1.0])}),
         },
     )
-    logits = _table(
-        b, 7, {0: text("logits"), 1: text("one for each class; softmax gives probabilities"), 6: _offsets(b, [labels])}
-    )
-    graph = _table(b, 10, {2: _offsets(b, [image]), 3: _offsets(b, [logits])})
+    about = "one for each class" + ("; softmax gives probabilities" if output == "logits" else "")
+    scores = _table(b, 7, {0: text(output), 1: text(about), 6: _offsets(b, [labels])})
+    graph = _table(b, 10, {2: _offsets(b, [image]), 3: _offsets(b, [scores])})
     names = {0: card.name, 1: card.description, 2: card.version, 4: card.author, 5: card.license, 7: "1.0.0"}
-    root = _table(b, 8, {slot: text(value) for slot, value in names.items()} | {3: _offsets(b, [graph])})
+    root = _table(b, 8, {slot: text(value) for slot, value in names.items() if value} | {3: _offsets(b, [graph])})
     b.Finish(root, file_identifier=b"M001")
     return bytes(b.Output())
 

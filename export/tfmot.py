@@ -1,9 +1,10 @@
 """`int8-tfmot`: int8-aware training by tensorflow-model-optimization, the peer that our own is held against.
 
 It knows only Keras 2, and makes `tf.keras` that for the whole process: so it works in a process of its own
-(`conversion.by_tfmot` starts `python -m export.tfmot FOLDER IO`), on a twin of the model made of tf_keras layers. Data,
-order, augmentation, teachers, optimizer, epochs, first ranges and the choice of the best epoch are those of our own
-int8-aware training. What is its own: norms go on learning, and ranges follow the largest values of each batch.
+(`conversion.by_tfmot` starts `python -m export.tfmot FOLDER IO OUTPUT`), on a twin of the model made of tf_keras
+layers. Data, order, augmentation, teachers, optimizer, epochs, first ranges and the choice of the best epoch are those
+of our own int8-aware training. What is its own: norms go on learning, and ranges follow the largest values of each
+batch.
 """
 
 import inspect
@@ -25,12 +26,13 @@ from keras_resnet.translation import nodes
 FOR_TRAINING_ALONE = ("_initializer", "_regularizer", "_constraint")
 
 
-def make(recipe, io):
+def make(recipe, io, output="logits"):
     """Trains int8-aware and converts.
 
     Args:
         recipe: `Recipe` of an int8-aware training; `init` is the float run, and the teacher if there is no other.
         io: type of input and output: `uint8`, `int8` or `float32`.
+        output: what the file ends with: `logits` or `probabilities`.
 
     Returns:
         The bytes of a `.tflite`.
@@ -44,7 +46,7 @@ def make(recipe, io):
     model = training.load_model(run.model)
     quantized = quantize(twin(model), pictures)
     train(quantized, training.load_teachers(recipe, data.contract, model), recipe, data)
-    return convert(quantized, io)
+    return convert(quantized, io, output)
 
 
 def twin(model):
@@ -154,20 +156,23 @@ def train(model, teachers, recipe, data):
     model.set_weights(weights)
 
 
-def convert(model, io):
+def convert(model, io, output="logits"):
     """The bytes of a batch-1 `.tflite`."""
     inputs = tf_keras.Input(batch_shape=(1, *model.input_shape[1:]), name="image")
-    converter = tf.lite.TFLiteConverter.from_keras_model(tf_keras.Model(inputs, model(inputs), name=model.name))
+    outputs = model(inputs)
+    if output == "probabilities":
+        outputs = tf_keras.layers.Softmax(name=output)(outputs)
+    converter = tf.lite.TFLiteConverter.from_keras_model(tf_keras.Model(inputs, outputs, name=model.name))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = converter.inference_output_type = IO_TYPES[io]
     return converter.convert()
 
 
-def main(folder, io):
+def main(folder, io, output):
     """Reads `recipe.json` of a folder and leaves `model.tflite` there."""
     recipe = runs.load_recipe(runs.Run(folder))
     try:
-        content = make(recipe, io)
+        content = make(recipe, io, output)
     except Exception as error:  # of many kinds; the first line says what is wrong
         print(programs.sentence(error).splitlines()[0], file=sys.stderr)
         programs.end(1)  # within this block, where nothing that the error holds is let go of
@@ -175,4 +180,4 @@ def main(folder, io):
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]), sys.argv[2])
+    main(pathlib.Path(sys.argv[1]), *sys.argv[2:])

@@ -33,7 +33,7 @@ def load_tensorflow():
     backend = os.environ.get("KERAS_BACKEND")
     if backend != "tensorflow":
         raise ValueError(f"KERAS_BACKEND={backend}: this program computes with TensorFlow; unset KERAS_BACKEND")
-    with _without_noise():
+    with without_noise(*NOISE):
         import tensorflow as tf
 
         tf.config.list_physical_devices()
@@ -47,11 +47,14 @@ def load_tensorflow():
 
 
 @contextlib.contextmanager
-def _without_noise():
-    """Standard error through a process that leaves the noise out: it says the rest even if this one is aborted."""
+def without_noise(*noise):
+    """Standard error through a process that leaves lines with these texts out.
+
+    It says the rest even if this process is aborted.
+    """
     sys.stderr.flush()
     filter_ = subprocess.Popen(
-        [sys.executable, "-S", "-c", FILTER, *NOISE], stdin=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-S", "-c", FILTER, *noise], stdin=subprocess.PIPE, start_new_session=True
     )
     stderr = os.dup(2)
     os.dup2(filter_.stdin.fileno(), 2)
