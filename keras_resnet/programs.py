@@ -5,16 +5,19 @@
 export's own, too.
 """
 
+import atexit
 import contextlib
 import os
 import signal
 import sys
+import threading
 import traceback
 
 from absl import app, flags
 
 flags.disclaim_key_flags()  # they count as the script's own, so that its --help lists them
 BAD_INPUT = 2
+SECONDS_TO_END = 10  # for functions of `atexit`; TensorFlow's remove files that it has written
 
 
 def start(name, main):
@@ -48,7 +51,11 @@ def define_places():
 
 
 def end(status):
-    """Ends the process without any destructor."""
+    """Ends the process without any destructor; what is registered for its end, as removing temporary files, is done."""
+    # In a thread, since nothing that others have registered may keep the process.
+    registered = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
+    registered.start()
+    registered.join(SECONDS_TO_END)
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()

@@ -97,11 +97,16 @@ def of_each_operator(quantized, content, images):
         key = id(node.output_tensors[0])
         values[key] = np.array(node.operation(arguments if len(arguments) > 1 else arguments[0]))
         before = node.input_tensors[0]._keras_history.operation
-        if isinstance(node.operation, FakeQuantize) and not isinstance(before, layers.InputLayer):
-            (name,) = (name for name in made if re.search(rf"/{re.escape(before.name)}(_1)?/", name))
-            output, scale, zero = made.pop(name)
-            yield before.name, output, np.round(values[key] / scale) + zero
-            values[key] = ((output - zero) * scale).astype(np.float32)
+        if isinstance(node.operation, layers.AveragePooling2D):  # it keeps its input's range, but rounds
+            operator = node.operation.name
+        elif isinstance(node.operation, FakeQuantize) and not isinstance(before, layers.InputLayer):
+            operator = before.name
+        else:
+            continue
+        (name,) = (name for name in made if re.search(rf"/{re.escape(operator)}(_\d+)?/", name))
+        output, scale, zero = made.pop(name)
+        yield operator, output, np.round(values[key] / scale) + zero
+        values[key] = ((output - zero) * scale).astype(np.float32)
     assert not [name for name in made if not re.search("pool|pad|reshape|flatten", name, re.IGNORECASE)]
 
 
@@ -123,7 +128,8 @@ def test_others_networks_become_pure_int8(name):
             if hasattr(layer, bits):
                 setattr(layer, bits, None)
     expected = np.array(model(scaled(images)))
-    assert np.linalg.norm(quantized(scaled(images)) - expected) < 1e-5 * np.linalg.norm(expected)
+    # ResNet50 has 3.2e-5, and moves by 1.6e-5 when its kernels change in the last place; a wrong translation has 0.75.
+    assert np.linalg.norm(quantized(scaled(images)) - expected) < 1e-4 * np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
