@@ -12,12 +12,12 @@ demo: .venv/installed
 	@$(BIN)/python -m export.demo runs/demo
 
 test: .venv/installed lint
-	$(BIN)/python -m pytest -m "not slow" --durations=10
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=10
 
 test-all: browser test test-slow arm-test android-test apk
 
 test-slow: .venv/installed
-	$(BIN)/python -m pytest -m slow --durations=10
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow --durations=10
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from export import averages
 from keras_resnet import convolution, environment, files, runs, training
 from keras_resnet.fake_quantization import FakeQuantize
 from keras_resnet.translation import FIXED_RANGES
@@ -107,6 +108,8 @@ def convert(name, model, pictures, io="uint8"):
     if not len(pictures):
         raise ConversionError(f"{name}: no calibration pictures; give at least one")
     content = FORMATS[name](model, pictures, io)
+    if name.startswith("int8"):
+        content = averages.settle(content)
     if name.startswith("int8") and io != "float32":
         _check_input(name, content, io)
     return content
@@ -150,7 +153,7 @@ def by_tfmot(recipe, io, output="logits"):
         if process.returncode:
             killed = f"its process was killed by signal {-process.returncode}"
             raise ConversionError(process.stderr.strip().splitlines()[-1] if process.returncode > 0 else killed)
-        content = pathlib.Path(folder, "model.tflite").read_bytes()
+        content = averages.settle(pathlib.Path(folder, "model.tflite").read_bytes())
     if io != "float32":
         _check_input("int8-tfmot", content, io)
     return content
