@@ -186,18 +186,21 @@ class Data:
             raise ValueError(f"split={name}: choose {', '.join(SPLITS)}")
         return getattr(self, name)
 
-    def evaluation(self, split, batch_size=256):
+    def evaluation(self, split, batch_size=256, pixels=False):
         """Returns a `tf.data.Dataset` of (float32 pictures in [-1, 1), int labels) in the split's own order.
 
+        With `pixels` the pictures are uint8, a quarter of the bytes, for a model `normalization.from_pixels`.
         Going through it again prepares no picture again where all fit in memory.
         """
         source = self.split(split)
         batches = source.batches(self.contract, batch_size)
         if not isinstance(source, Arrays) and len(source) * math.prod(self.contract.shape) <= IN_MEMORY_BYTES:
             batches = batches.cache()
-        return _untuned(batches.map(_normalized, BATCHES).prefetch(2))
+        if not pixels:
+            batches = batches.map(_normalized, BATCHES)
+        return _untuned(batches.prefetch(2))
 
-    def training(self, batch_size, seed, epoch, first_step=0, augment="none"):
+    def training(self, batch_size, seed, epoch, first_step=0, augment="none", pixels=False):
         """Returns the augmented batches of one epoch, from `first_step` on, whole batches only.
 
         Args:
@@ -206,6 +209,7 @@ class Data:
             epoch: number of the epoch; another epoch is another order and other crops.
             first_step: step within the epoch to begin at; what comes is what an uninterrupted epoch would bring.
             augment: one of `recipes.AUGMENTATIONS`.
+            pixels: leaves the pictures uint8, a quarter of the bytes, for a model `normalization.from_pixels`.
 
         Returns:
             `tf.data.Dataset` of (float32 pictures (batch, height, width, channels), int labels (batch,)).
@@ -225,7 +229,7 @@ class Data:
                 images = augmentation.crop_and_flip(images, drawn, crop, flip, shift)
             if "cutout" in augment:
                 images = augmentation.cutout(images, drawn)
-            return _normalized(images, labels)
+            return (images, labels) if pixels else _normalized(images, labels)
 
         batches = batches.enumerate(first_step).map(finish, BATCHES, deterministic=True)
         return _untuned(batches.prefetch(4))

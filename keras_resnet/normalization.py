@@ -91,6 +91,16 @@ def training_twin(model, kind, precision="float32"):
     return twin
 
 
+def from_pixels(model):
+    """A model that shares a functional model's layers and scales uint8 pictures itself, by the contract's rule.
+
+    Pictures travel to a device in a quarter of float32's bytes; the values that the model sees are the same bits.
+    """
+    pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
+    images = keras.layers.Rescaling(1 / 128, -1, dtype="float32")(pixels)
+    return keras.Model(pixels, model(images), name=model.name)
+
+
 def copy_weights(source, target):
     """Copies all weights between two models of the same layers."""
     for old, new in zip(source.weights, target.weights, strict=True):

@@ -11,7 +11,7 @@ def batch_size(recipe):
 
 
 def predictor(model, xla=False):
-    """Makes a function from pictures, a float32 tensor (n, height, width, channels), to logits, NumPy (n, classes).
+    """Makes a function from pictures, a tensor (n, height, width, channels), to logits, NumPy (n, classes).
 
     On several replicas each computes its part. A batch is filled up to a multiple of them, and what was filled in is
     dropped again: oneDNN aborts the process for a part without a picture.
@@ -22,12 +22,12 @@ def predictor(model, xla=False):
     """
     strategy = model.distribute_strategy
     replicas = strategy.num_replicas_in_sync
-    shape = model.input_shape[1:]
+    shape, dtype = model.input_shape[1:], model.inputs[0].dtype
 
     def part(parts):
         return model(parts[tf.distribute.get_replica_context().replica_id_in_sync_group], training=False)
 
-    @tf.function(input_signature=[tf.TensorSpec((replicas, None, *shape))], jit_compile=xla)
+    @tf.function(input_signature=[tf.TensorSpec((replicas, None, *shape), dtype)], jit_compile=xla)
     def logits(parts):
         return tf.concat(strategy.experimental_local_results(strategy.run(part, (parts,))), 0)
 

@@ -166,13 +166,15 @@ class Trainer:
                 f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures; "
                 f"try {recipes.smaller_batch(recipe, len(self.data.train))}"
             )
-        self.validation = self.data.evaluation("validation", prediction.batch_size(recipe))
+        self.validation = self.data.evaluation("validation", prediction.batch_size(recipe), pixels=True)
         self.model, teachers = build_model(recipe, self.data)
         with hardware.strategy.scope():
-            self.twin = normalization.training_twin(self.model, hardware.norm, hardware.precision)
+            self.twin, *teachers = (
+                normalization.from_pixels(normalization.training_twin(model, hardware.norm, hardware.precision))
+                for model in (self.model, *teachers)
+            )
             if teachers:
-                twins = [normalization.training_twin(t, hardware.norm, hardware.precision) for t in teachers]
-                self.twin = distillation.Student(self.twin, twins)
+                self.twin = distillation.Student(self.twin, teachers)
             self.optimizer = optimization.make_optimizer(
                 recipe, recipe.epochs * self.steps, hardware.precision == "mixed_float16"
             )
@@ -208,7 +210,7 @@ class Trainer:
             write_history(self.run.history, progress.history)
         writer = events.Writer(self.run.tensorboard)
         if not progress.step:
-            writer.begin(self.model, self._batches(0, 0))
+            writer.begin(self.model, self._batches(0, 0, pixels=False))
         for row in progress.history:  # nor need it be in TensorBoard's files
             writer.epoch(row)
         warning = None
@@ -275,9 +277,9 @@ class Trainer:
             self._stop_if_asked()
         return figures
 
-    def _batches(self, epoch, first_step):
+    def _batches(self, epoch, first_step, pixels=True):
         recipe = self.recipe
-        return self.data.training(recipe.batch_size, recipe.seed, epoch, first_step, recipe.augmentation)
+        return self.data.training(recipe.batch_size, recipe.seed, epoch, first_step, recipe.augmentation, pixels)
 
     def _row(self, scores):
         partial = self.progress.partial or dict.fromkeys(("loss", "accuracy", "step_seconds"), math.nan)

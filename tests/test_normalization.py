@@ -8,10 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import ResNet
+from keras_resnet import ResNet, distillation, optimization, prediction, recipes
 from keras_resnet.convolution import SubsampledConv2D
-from keras_resnet.normalization import FusedBatchNormalization, copy_weights, training_twin
+from keras_resnet.normalization import FusedBatchNormalization, copy_weights, from_pixels, training_twin
+from keras_resnet.preprocessing import normalize
 from keras_resnet.quantization import quantize_aware
+from keras_resnet.training import cross_entropy
 
 
 def images(n=8):
@@ -90,6 +92,20 @@ class TwinTest(tf.test.TestCase):
         twin = training_twin(quantized, "stock", "mixed_bfloat16")
         self.assertEqual({layer.compute_dtype for layer in twin.layers}, {"float32"})
         self.assertAllEqual(quantized(images()), twin(images()))
+
+    def test_pixels_train_to_the_same_bits(self):
+        pixels = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3)).astype("uint8")
+        for precision in ("float32", "mixed_bfloat16"):
+            model, ends = ResNet(8, (32, 32, 3), 10, width=0.5), []
+            for make, batch in ((lambda twin: twin, normalize(pixels)), (from_pixels, pixels)):
+                twin = training_twin(model, "fused", precision)
+                learner = distillation.Student(make(twin), [make(training_twin(model, "fused", precision))])
+                learner.compile(optimization.make_optimizer(recipes.Recipe(), 100), cross_entropy(), jit_compile=False)
+                losses = [learner.train_on_batch(batch, np.arange(16) % 10) for _ in range(3)]
+                self.assertEqual([w.path for w in learner.weights], [w.path for w in model.weights])
+                ends.append([losses, prediction.predictor(learner)(tf.constant(batch)), *twin.get_weights()])
+            for one, other in zip(*ends, strict=True):
+                self.assertAllEqual(one, other)
 
     def test_synchronized(self):
         twin = training_twin(ResNet(8, (32, 32, 3), 10), "synchronized")
