@@ -59,6 +59,7 @@ def one_batch():
 def keras_peer(stock):
     """The training step as `train.py` makes it, or Keras' own on the same network."""
     import keras
+    import numpy as np
     import tensorflow as tf
 
     from keras_resnet import ResNet, normalization, optimization, training
@@ -69,10 +70,13 @@ def keras_peer(stock):
         optimizer = keras.optimizers.SGD(0.1, 0.9, nesterov=True, weight_decay=1e-4)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     else:
-        model = normalization.training_twin(model, "fused")
+        model = normalization.from_pixels(normalization.training_twin(model, "fused"))
         optimizer, loss = optimization.make_optimizer(Recipe(), 10_000), training.cross_entropy()
     model.compile(optimizer, loss, metrics=[accuracy], jit_compile=False)
-    return fit_steps(model, tf.data.Dataset.from_tensors(one_batch()).repeat())
+    images, labels = one_batch()
+    if not stock:  # as `train.py` hands pictures over
+        images = np.clip((images + 1) * 128, 0, 255).astype("uint8")
+    return fit_steps(model, tf.data.Dataset.from_tensors((images, labels)).repeat())
 
 
 def torch_peer():

@@ -52,48 +52,77 @@ def signals():
             signal.signal(number, handler)
 
 
+class StepCallbacks(keras.callbacks.CallbackList):
+    """Callbacks that get a step's logs as tensors. Keras' own list makes numbers of them: the host waits each time."""
+
+    def __init__(self, callbacks, model):
+        super().__init__(callbacks, add_history=True, model=model)  # `fit` returns the history
+
+    def on_train_batch_end(self, batch, logs=None):
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, logs)
+
+
 class StepWatch(keras.callbacks.Callback):
     """Counts steps, and stops the epoch when a signal has come or the loss is not finite.
 
+    It looks at the losses after the first step, which traces, then about once in `LOOK_SECONDS`, before a save and at
+    the end: looking waits for the device. No step is missed: what was not looked at is looked at later, one by one.
+
     Args:
-        progress: the training's `Progress`; its step and partial sums are kept current.
+        progress: the training's `Progress`; its step and partial sums are as of the last look.
         received: list of signal numbers, from `signals`.
         save: function without arguments that saves the state.
         save_seconds: time between two saves within an epoch.
     """
 
+    LOOK_SECONDS = 1.0
+
     def __init__(self, progress, received, save, save_seconds):
         super().__init__()
         self.progress, self.received, self.save, self.save_seconds = progress, received, save, save_seconds
         self.finite = True
-        self.step_seconds = []
+        self.unseen = []  # logs of the steps since the last look
+        self.seen = 0
+        self.step_seconds = []  # a step's, between two looks
         self.earlier = dict(progress.partial) or {"steps": 0, "loss": 0.0, "accuracy": 0.0}
-        self.saved_at = self.step_began = self.step_ended = time.monotonic()
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.step_began = time.monotonic()
+        self.saved_at = self.looked_at = time.monotonic()
 
     def on_train_batch_end(self, batch, logs):
+        self.unseen.append(logs)
         now = time.monotonic()
-        self.step_seconds.append(now - self.step_began)
-        self.progress.seconds += now - self.step_ended
-        self.step_ended = now
-        if not math.isfinite(logs["loss"]):
-            self.finite, self.model.stop_training = False, True
-            return
-        self.progress.step += 1
-        self.progress.partial = self._merged(logs)
+        save = now - self.saved_at > self.save_seconds
+        if self.received or save or not self.seen or now - self.looked_at > self.LOOK_SECONDS:
+            self._look()
         if self.received:
             self.model.stop_training = True
-        elif now - self.saved_at > self.save_seconds:
+        elif save and self.finite:
             self.progress.partial["step_seconds"] = self.median_step_seconds()
             self.save()
-            self.saved_at = now
+            self.saved_at = time.monotonic()
 
-    def _merged(self, logs):
+    def on_train_end(self, logs=None):
+        if self.unseen and self.finite:
+            self._look()
+
+    def _look(self):
+        for logs in self.unseen:
+            means = {name: float(logs[name]) for name in ("loss", "accuracy")}
+            if not math.isfinite(means["loss"]):
+                self.finite, self.model.stop_training = False, True
+                break
+            self.seen += 1
+            self.progress.step += 1
+            self.progress.partial = self._merged(means)
+        now = time.monotonic()
+        self.step_seconds.append((now - self.looked_at) / len(self.unseen))
+        self.progress.seconds += now - self.looked_at
+        self.looked_at, self.unseen = now, []
+
+    def _merged(self, means):
         """Means over the whole epoch, from what was before an interruption and Keras' own means since."""
-        before, since = self.earlier["steps"], len(self.step_seconds)
-        mean = {k: (self.earlier[k] * before + logs[k] * since) / (before + since) for k in ("loss", "accuracy")}
+        before, since = self.earlier["steps"], self.seen
+        mean = {k: (self.earlier[k] * before + means[k] * since) / (before + since) for k in ("loss", "accuracy")}
         return {"steps": before + since, **mean}
 
     def median_step_seconds(self):
@@ -122,7 +151,8 @@ class ProgressBar(keras.callbacks.Callback):
         self.step += 1
         epoch = -(-self.step // self.steps)
         self.bar.set_description(f"epoch {epoch}/{self.epochs}", refresh=False)
-        self.bar.set_postfix(loss=f"{logs['loss']:.3f}", accuracy=f"{logs['accuracy']:.3f}", refresh=False)
+        if time.time() - self.bar.last_print_t >= self.bar.mininterval:  # it is drawn now: numbers wait for the device
+            self.bar.set_postfix({name: f"{float(logs[name]):.3f}" for name in ("loss", "accuracy")}, refresh=False)
         self.bar.update(self.batch_size)
 
     def say(self, line):

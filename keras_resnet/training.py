@@ -237,7 +237,7 @@ class Trainer:
                 initial_epoch=epoch,
                 epochs=epoch + 1,
                 steps_per_epoch=self.steps - first,
-                callbacks=[watch, bar],
+                callbacks=callbacks.StepCallbacks([watch, bar], self.twin),
                 shuffle=False,
                 verbose=0,
             )
