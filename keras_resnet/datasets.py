@@ -240,9 +240,8 @@ class Data:
         They come in the training's own order, so that all classes are there, and without augmentation, as pictures
         will come: float32 (n, height, width, channels).
         """
-        batch_size = min(64, count, len(self.train))
-        batches = self.training(batch_size, seed, epoch=0).take(-(-count // batch_size))
-        return np.concatenate([images for images, _ in batches.as_numpy_iterator()])[:count]
+        batches = self.training(1, seed, epoch=0).take(count)  # larger batches would leave the last pictures out
+        return np.concatenate([images for images, _ in batches.as_numpy_iterator()])
 
 
 def load_dataset(
@@ -370,9 +369,10 @@ def quotas(counts, fraction, most=MOST_DRAWN):
     drawn = np.maximum(there, np.round(fraction * counts).astype(int))
     if drawn.sum() <= most:
         return drawn
-    # One of each, and of the rest shares as equal as whole numbers can be: the largest remainders get the last ones.
-    spare = max(0, most - there.sum())
-    shares = spare * (counts - there) / max(1, (counts - there).sum())
+    # One of each, and of what else was wanted equal shares, as whole numbers can be: the largest remainders get the last
+    # ones. No class gives more than was wanted of it.
+    spare, more = max(0, most - there.sum()), drawn - there
+    shares = spare * more / max(1, more.sum())
     drawn = there + shares.astype(int)
     last = np.argsort(-(shares % 1), kind="stable")[: most - drawn.sum()] if spare else []
     drawn[last] += 1

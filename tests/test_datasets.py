@@ -164,11 +164,28 @@ class SplitTest(tf.test.TestCase):
             self.assertLessEqual(np.ptp(drawn[counts == counts[0]]), 1)
         self.assertAllEqual(datasets.quotas(np.array([0, 30, 5]), 0.1), [0, 3, 1])
 
+    def test_no_class_is_drawn_empty_where_ten_thousand_are_enough(self):
+        left = np.r_[np.full(9000, 3), 100_000]
+        for _ in ("test", "validation"):
+            drawn = datasets.quotas(left, 0.1)
+            self.assertEqual(drawn.sum(), 10_000)
+            self.assertAllEqual(drawn[:-1], np.ones(9000))
+            left = left - drawn
+
     def test_many_classes_are_drawn_at_once(self):
         labels = np.random.default_rng(0).permutation(np.repeat(np.arange(16_000), 20))
         rest, drawn = datasets.stratified_split(labels, 0.1)  # 16 s when it was quadratic
         self.assertAllEqual(np.bincount(labels[drawn]), np.ones(16_000))
         self.assertAllEqual(np.sort(np.r_[rest, drawn]), np.arange(len(labels)))
+
+
+def test_calibration_takes_all_there_are(tmp_path):
+    data = load_dataset(str(make_folder(tmp_path, n=48)), image_size=20)  # 2 * 48, of which 18 are drawn
+    everything = {images.tobytes() for images, _ in data.training(1, 0, 0).as_numpy_iterator()}
+    for asked, expected in ((512, len(data.train)), (70, 70), (3, 3)):
+        pictures = data.calibration(asked, 0)
+        assert len(pictures) == expected
+        assert len({picture.tobytes() for picture in pictures} & everything) == expected
 
 
 def test_large_pictures_stay_in_files(tmp_path):
