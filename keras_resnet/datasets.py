@@ -369,8 +369,8 @@ def quotas(counts, fraction, most=MOST_DRAWN):
     drawn = np.maximum(there, np.round(fraction * counts).astype(int))
     if drawn.sum() <= most:
         return drawn
-    # One of each, and of what else was wanted equal shares, as whole numbers can be: the largest remainders get the last
-    # ones. No class gives more than was wanted of it.
+    # One of each, and of what else was wanted shares as equal as whole numbers can be: the largest remainders get the
+    # last ones. No class gives more than was wanted of it.
     spare, more = max(0, most - there.sum()), drawn - there
     shares = spare * more / max(1, more.sum())
     drawn = there + shares.astype(int)
