@@ -1,14 +1,8 @@
-"""Averages that every processor rounds alike.
-
-XNNPACK's MEAN errs on x86 by some 1e-4 of a step, where Arm's is exact: an average that lies so close to the middle
-between two steps comes out one step apart. One ResNet-8 had a sum of pixels of that kind, met by 1.2 % of CIFAR-10
-pictures. The mean of n integers is `Σ (x - zero) · scale_in / (n · scale_out)`. Where that factor is a fraction with an
-odd denominator q, no sum lies nearer to a middle than 1 / 2q: so the output's scale is made a few millionths larger.
-"""
+"""Averages that every processor rounds alike, in files whose ranges the converter chose; see `ranges.untied`."""
 
 import numpy as np
 
-DENOMINATORS = np.arange(1025, 2048, 2)
+from keras_resnet.ranges import untied
 
 
 def settle(content):
@@ -47,19 +41,6 @@ def settle(content):
             for bias in {o.inputs[2] for o in readers if len(o.inputs) > 2} - {-1}:
                 _rescale(model, graph.tensors[bias], ratio, schema.BufferT())
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
-
-
-def untied(step, scale):
-    """The smallest scale from `scale` on that is `step` times one of `DENOMINATORS`, divided by an integer.
-
-    Args:
-        step: float, what one unit of the sum is worth: the input's scale over the number of summands.
-        scale: float, of the output; returned as it is where none lies within a thousandth.
-    """
-    numerators = np.maximum(np.floor(DENOMINATORS * (step / scale)), 1)
-    scales = step * DENOMINATORS / numerators
-    near = scales[(scales >= scale) & (scales <= 1.001 * scale)]
-    return near.min() if near.size else scale
 
 
 def _rescale(model, bias, ratio, buffer):

@@ -5,6 +5,8 @@ The graph is translated into TFLite's steps (`translation`), steps that TFLite r
 (`ranges`), and the network is built again of layers that round as TFLite will (`fake_quantization`).
 """
 
+import math
+
 import keras
 from keras import layers
 
@@ -80,8 +82,11 @@ def quantize_aware(model, calibration, *, weight_bits=8, activation_bits=8, sear
     model = model._functional if isinstance(model, keras.Sequential) else model
     graph = Graph(model, weight_bits)
     _fuse(graph)
-    quantized, input_ranges = _build(graph, model, activation_bits, input_range)
+    quantized, input_ranges, averages = _build(graph, model, activation_bits, input_range)
     ranges.calibrate(quantized, _batches(calibration), search)
+    for count, given, made in averages:
+        growth = ranges.untied(given.step / count, made.step) / made.step
+        made.set_range(made.low * growth, made.high * growth)
     for layer, quantizer in input_ranges.items():
         layer.input_step.assign(quantizer.step)
     return quantized
@@ -106,9 +111,10 @@ def _groups(graph):
 def _build(graph, model, bits, input_range):
     """Builds the quantized network from fused steps, with one `FakeQuantize` for each range.
 
-    Returns it, and the `FakeQuantize` of the input of each layer that has a kernel.
+    Returns it, the `FakeQuantize` of the input of each layer that has a kernel, and of each global average the number
+    of its summands and the `FakeQuantize` of its input and output.
     """
-    group, quantizers, input_ranges = _groups(graph), {}, {}
+    group, quantizers, input_ranges, averages = _groups(graph), {}, {}, []
     fixed = {group(step.output): step.fixed for step in graph.steps if step.fixed}
     fixed |= {group(key): tuple(input_range) for key in graph.inputs}
 
@@ -134,9 +140,14 @@ def _build(graph, model, bits, input_range):
             if step.activation and step.kind != "activation":
                 y = layers.ReLU(6.0 if step.activation == "relu6" else None, name=f"{step.name}_{step.activation}")(y)
         tensors[step.output] = y if step.kind == "same" else rounded(y, step.output, step.ends)
+        if isinstance(y._keras_history.operation, layers.GlobalAveragePooling2D) and None not in x.shape[1:3]:
+            averages.append(
+                (math.prod(x.shape[1:3]), quantizers[group(step.inputs[0])], quantizers[group(step.output)])
+            )
     outputs = [tensors[key] for key in graph.outputs]
     structure = keras.tree.pack_sequence_as(model._outputs_struct, outputs)
-    return keras.Model(inputs if len(inputs) > 1 else inputs[0], structure, name=f"{model.name}_int8"), input_ranges
+    quantized = keras.Model(inputs if len(inputs) > 1 else inputs[0], structure, name=f"{model.name}_int8")
+    return quantized, input_ranges, averages
 
 
 def _batches(calibration):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 SAMPLES = 65_536  # values kept of one tensor, for the searches
+DENOMINATORS = np.arange(1025, 2048, 2)
 
 
 class Observer:
@@ -71,6 +72,27 @@ def nudged(low, high, bits):
     scale = (high - low) / steps
     zero = round(-low / scale)
     return -zero * scale, (steps - zero) * scale
+
+
+def untied(step, scale):
+    """The smallest scale from `scale` on at which no average lies near the middle between two of its steps.
+
+    XNNPACK's MEAN errs on x86 by some 1e-4 of a step, where Arm's is exact: an average that lies so close to a middle
+    comes out one step apart. One ResNet-8 had a sum of that kind, met by 1.2 % of CIFAR-10's pictures. The mean of
+    integers is their sum times `step / scale`. Where that is a fraction with an odd denominator q, no sum lies nearer
+    to a middle than 1 / 2q.
+
+    Args:
+        step: float, what one unit of the sum is worth: the input's scale over the number of summands.
+        scale: float, of the average.
+
+    Returns:
+        `step` times one of `DENOMINATORS` over an integer; `scale` where none lies within a thousandth.
+    """
+    numerators = np.maximum(np.floor(DENOMINATORS * (step / scale) * (1 + 1e-6)), 1)
+    scales = step * DENOMINATORS / numerators
+    near = scales[(scales >= scale * (1 - 1e-6)) & (scales <= 1.001 * scale)]
+    return float(near.min()) if near.size else scale
 
 
 def calibrate(model, pictures, search="mse"):

@@ -7,6 +7,8 @@ from tensorflow.lite.tools import flatbuffer_utils
 from tflite_files import File
 
 from export import averages, conversion
+from keras_resnet import ResNet, ranges
+from keras_resnet.quantization import quantize_aware
 
 SIDE, CHANNELS = 8, 256
 COUNT = SIDE * SIDE
@@ -70,9 +72,9 @@ def test_every_average_is_rounded_as_exact_arithmetic_does(pooled, given, made):
     file = averages_alone(averages.settle(with_scales(pooled, given, made)))
     (scale, zero), (to_scale, to_zero) = file.input["quantization"], file.output["quantization"]
     assert (scale, zero, to_zero) == (np.float32(given[0]), given[1], made[1])
-    assert 1 <= to_scale / np.float32(made[0]) < 1.001
+    assert 1 - 2e-6 < to_scale / np.float32(made[0]) < 1.001
     exact = (inputs.sum((1, 2), dtype=np.int64) - COUNT * zero) * (np.float64(scale) / COUNT / to_scale) + to_zero
-    assert distance_to_tie(exact[np.abs(exact) < 129]) > 0.9 / 2 / averages.DENOMINATORS[-1]
+    assert distance_to_tie(exact[np.abs(exact) < 129]) > 0.9 / 2 / ranges.DENOMINATORS[-1]
     np.testing.assert_array_equal(file(inputs), np.rint(exact).clip(-128, 127))
 
 
@@ -94,8 +96,24 @@ def test_scales_grow_by_little_and_sums_lie_beside_ties():
         for ratio in rng.uniform(1, 30, 20):
             step = rng.uniform(1e-4, 1) / count
             scale = step * count / ratio
-            chosen = averages.untied(step, scale)
-            assert 1 <= chosen / scale < 1.001
+            chosen = ranges.untied(step, scale)
+            assert 1 - 2e-6 < chosen / scale < 1.001
             sums = np.arange(255 * count + 1) * (step / chosen)
-            assert distance_to_tie(sums) > 0.99 / 2 / averages.DENOMINATORS[-1]
-    assert averages.untied(1e-9, 1.0) == 1.0
+            assert distance_to_tie(sums) > 0.99 / 2 / ranges.DENOMINATORS[-1]
+    assert ranges.untied(1e-9, 1.0) == 1.0
+
+
+def test_a_quantized_network_has_such_averages_itself():
+    keras.utils.set_random_seed(0)
+    model = ResNet(8, (32, 32, 3), 10)
+    pictures = np.random.default_rng(0).uniform(-1, 1, (8, 32, 32, 3)).astype(np.float32)
+    quantized = quantize_aware(model, pictures)
+    given, made = (quantized.get_layer(f"{name}_range") for name in ("stage4_block1_relu", "head_pool"))
+    sums = np.arange(255 * 64 + 1) * (given.step / 64 / made.step)
+    assert distance_to_tie(sums[sums < 256]) > 0.9 / 2 / ranges.DENOMINATORS[-1]
+    assert quantized.get_layer("logits").input_step.numpy() == np.float32(made.step)
+    content = conversion.FORMATS["int8-qat"](quantized, None, "int8")  # so that a file keeps its simulation's ranges
+    scales = [File(c, keep=True).of_each_operator(np.zeros((1, 32, 32, 3), np.int8)) for c in
+              (content, averages.settle(content))]  # fmt: skip
+    (before,), (after,) = ([scale for name, (_, scale, _) in s.items() if "Mean" in name] for s in scales)
+    assert abs(after / before - 1) < 1e-6
