@@ -5,6 +5,7 @@ import dataclasses
 import io
 import os
 import pathlib
+import stat
 import sys
 
 import numpy as np
@@ -89,6 +90,8 @@ def _state(path, contract):
     try:
         if not path.lower().endswith(class_folders.SUFFIXES):
             return "pictures of this kind are not read; convert it to PNG or JPEG"
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
+            return "no file, but something else with such a name"
         encoded = pathlib.Path(path).read_bytes()
         if not encoded:
             return "empty file"
@@ -103,6 +106,8 @@ def _state(path, contract):
         if layout:
             preprocessing.try_decoding(encoded)
         return layout
+    except Image.UnidentifiedImageError:
+        return "no picture, whatever its name says"
     # Pillow raises many kinds for broken files, TensorFlow its own; each means the same here.
     except Exception as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else type(error).__name__

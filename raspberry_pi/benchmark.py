@@ -36,8 +36,8 @@ THROTTLING = {
 def main():
     parser = argparse.ArgumentParser("benchmark.py", description="Measures a model's latency on this machine.")
     parser.add_argument("model", metavar="MODEL.tflite")
-    parser.add_argument("--threads", type=command_line.positive, default=os.cpu_count(), help="the most to try")
-    parser.add_argument("--seconds", type=float, default=5.0, help="for each number of threads")
+    parser.add_argument("--threads", type=command_line.threads, default=os.cpu_count(), help="the most to try")
+    parser.add_argument("--seconds", type=command_line.seconds, default=5.0, help="for each number of threads")
     chosen = parser.parse_args()
     readers = {n: command_line.load(parser, chosen.model, n) for n in range(1, chosen.threads + 1)}
     before = state()
@@ -127,4 +127,4 @@ def say(text):
 
 
 if __name__ == "__main__":
-    main()
+    command_line.start(main)

@@ -8,7 +8,6 @@ import concurrent.futures
 import csv
 import itertools
 import json
-import os
 import sys
 import time
 
@@ -29,7 +28,7 @@ def arguments():
     parser.add_argument("--port", type=int, default=8000, help="of the page; 0 takes a free one")
     parser.add_argument("--name", action="append", default=[], help="another name that browsers know this machine by")
     parser.add_argument("--top", type=command_line.positive, default=5, help="how many classes to name")
-    parser.add_argument("--threads", type=command_line.positive, default=1, help="of LiteRT and of preparing pictures")
+    parser.add_argument("--threads", type=command_line.threads, default=1, help="of LiteRT and of preparing pictures")
     parser.add_argument("--labels", metavar="FILE", help="class names, one a line, instead of those in the model")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a picture and line")
@@ -58,11 +57,6 @@ def main():
             status = classify(reader, pictures.find(chosen.pictures), chosen)
     except (pictures.PictureError, pictures.CameraError) as error:
         command_line.fail(parser, error)
-    except KeyboardInterrupt:
-        status = 130
-    except BrokenPipeError:  # as of `| head`; what is left to write has no reader
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 141
     sys.exit(status)
 
 
@@ -195,4 +189,4 @@ def as_text(name, answer):
 
 
 if __name__ == "__main__":
-    main()
+    command_line.start(main)

@@ -1,7 +1,36 @@
-"""What the programs of this folder share: a number from a flag, a model from its file, and how they fail."""
+"""What the programs of this folder share: numbers from flags, a model from its file, and how they end."""
 
 import argparse
 import importlib.metadata
+import math
+import os
+import signal
+import sys
+
+MOST_THREADS = max(64, os.cpu_count() or 1)  # LiteRT starts as many as it is told, and with thousands ends no more
+
+
+def _interrupted(number, frame):
+    signal.signal(number, signal.SIG_DFL)  # the next one need not wait
+    sys.exit(128 + number)
+
+
+# At once: importing NumPy takes a Pi a second. SystemExit ends without a traceback wherever Ctrl-C comes.
+signal.signal(signal.SIGINT, _interrupted)
+
+
+def start(main):
+    """Runs a program's `main`, whatever its standard output can take: any name of a file, and a reader that leaves."""
+    utf8 = (sys.stdout.encoding or "").lower() == "utf-8"
+    sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")  # names have any bytes
+    try:
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # as of `| head`; what is left to write has no reader
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
 
 
 def positive(text):
@@ -9,6 +38,22 @@ def positive(text):
     number = int(text) if text.isascii() and text.isdigit() else 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 1")
+    return number
+
+
+def threads(text):
+    """A number of threads, as argparse types it."""
+    number = positive(text)
+    if number > MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected at most {MOST_THREADS}")
+    return number
+
+
+def seconds(text):
+    """A positive time, as argparse types it."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected seconds, as 5")
     return number
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import re
 import threading
 
 from PIL import Image
@@ -41,7 +42,7 @@ def find(paths):
     found = []
     for path in map(pathlib.Path, paths):
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+            inside = sorted(p for p in path.rglob("*") if _is_picture(p, path))
             if not inside:
                 raise PictureError(f"{path}: no picture in this folder; expected files as {', '.join(SUFFIXES[:4])}")
             found += inside
@@ -50,6 +51,12 @@ def find(paths):
         else:
             raise PictureError(f"{path}: no such picture or folder")
     return found
+
+
+def _is_picture(path, root):
+    """Whether a path below a folder looks like a picture's; a pipe with such a name would be waited for."""
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return path.suffix.lower() in SUFFIXES and not hidden and not path.is_dir() and not path.is_fifo()
 
 
 class Full(Exception):
@@ -158,7 +165,8 @@ def _opencv_frames(device):
         raise CameraError(
             "a camera needs picamera2 (apt install python3-picamera2) or OpenCV (pip install opencv-python-headless)"
         ) from error
-    camera = cv2.VideoCapture(int(device) if device.isdigit() else device)
+    number = re.fullmatch("[0-9]{1,4}", device)
+    camera = cv2.VideoCapture(int(device) if number else device)
     try:
         if not camera.isOpened():
             raise CameraError(f"camera {device}: none is there, or another program has it; try --device=1")

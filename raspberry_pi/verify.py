@@ -20,16 +20,18 @@ import numpy as np
 def main():
     parser = argparse.ArgumentParser("verify.py", description="Replays the golden pictures beside a model.")
     parser.add_argument("models", nargs="+", metavar="MODEL.tflite")
-    parser.add_argument("--threads", type=command_line.positive, default=1, help="of LiteRT")
+    parser.add_argument("--threads", type=command_line.threads, default=1, help="of LiteRT")
     chosen = parser.parse_args()
     identical = True
     for model in map(pathlib.Path, chosen.models):
         reader = command_line.load(parser, model, chosen.threads)
         try:
-            golden = load_golden(model)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            replay = [compare(reader, *one) for one in load_golden(model)]
+        except FileNotFoundError as error:
             command_line.fail(parser, f"{model}: {error}")
-        replay = [compare(reader, *one) for one in golden]
+        except Exception as error:  # of many kinds: JSON's, a zip's, NumPy's, Pillow's
+            text = f"{type(error).__name__}: {error}"
+            command_line.fail(parser, f"{model}: broken golden pictures ({text}); python -m export makes them anew")
         identical = report(model, reader, replay) and identical
     sys.exit(not identical)
 
@@ -39,10 +41,13 @@ def load_golden(model):
 
     Raises:
         FileNotFoundError: neither `NAME.golden.json` nor `NAME.golden.npz` lies beside it.
+        Exception: the file is broken.
     """
     path = model.with_suffix(".golden.json")
     if path.exists():
-        pictures = json.loads(path.read_text())["pictures"]
+        pictures = json.loads(path.read_text(encoding="utf-8"))["pictures"]
+        if not pictures:
+            raise ValueError("there are none")
         return [(base64.b64decode(p["png"]), base64.b64decode(p["input"]), p["output"]) for p in pictures]
     path = model.with_suffix(".golden.npz")
     if not path.exists():
@@ -55,13 +60,20 @@ def load_golden(model):
 
 
 def compare(reader, png, expected_input, expected_output):
-    """Runs one golden picture: whether its input is the expected one, the output, and its differences."""
+    """Runs one golden picture: whether its input is the expected one, the output, and its differences.
+
+    Raises:
+        Exception: the picture or the expected output is broken.
+    """
     import pictures
 
     with pictures.opened(io.BytesIO(png), "golden picture") as image:
         tensor, _ = reader.prepare(image)
     output = reader.invoke(tensor)
-    differences = np.abs(output.astype(np.float64) - np.asarray(expected_output, output.dtype).astype(np.float64))
+    expected_output = np.asarray(expected_output, output.dtype)
+    if expected_output.shape != output.shape:
+        raise ValueError(f"{expected_output.size} outputs, this model has {output.size}")
+    differences = np.abs(output.astype(np.float64) - expected_output.astype(np.float64))
     return tensor.tobytes() == expected_input, output, differences
 
 
@@ -83,4 +95,4 @@ def report(model, reader, replay):
 
 
 if __name__ == "__main__":
-    main()
+    command_line.start(main)

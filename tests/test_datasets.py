@@ -218,16 +218,19 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path):
     Image.fromarray(np.ones((20, 20), np.int32)).save(tmp_path / "dog" / "int32.tif")
     Image.fromarray(np.ones((20, 20), np.uint16)).save(tmp_path / "dog" / "good.tif")
     (tmp_path / "dog" / "notes.txt").write_text("no picture, and not counted")
+    os.mkfifo(tmp_path / "dog" / "pipe.png")  # to read it would be to wait for ever
+    (tmp_path / "dog" / "text.png").write_text("no picture")
     with pytest.raises(
-        ValueError, match=r"5 of 126 pictures can't be read, more than --max_bad_fraction=0.01"
+        ValueError, match=r"7 of 128 pictures can't be read, more than --max_bad_fraction=0.01"
     ) as error:
         load_dataset(str(tmp_path), image_size=20)
     assert "phone.heic: pictures of this kind are not read; convert it to PNG or JPEG" in str(error.value)
     assert "empty.jpg: empty file" in str(error.value)
     assert "cut.png" in str(error.value)
-    data = load_dataset(str(tmp_path), image_size=20, max_bad_fraction=0.05)
+    assert "text.png: no picture, whatever its name says" in str(error.value)
+    data = load_dataset(str(tmp_path), image_size=20, max_bad_fraction=0.06)
     names = sorted(pathlib.Path(path).name for path, _ in data.unreadable)
-    assert names == ["cut.png", "empty.jpg", "float.tif", "int32.tif", "phone.heic"]
+    assert names == ["cut.png", "empty.jpg", "float.tif", "int32.tif", "phone.heic", "pipe.png", "text.png"]
     assert sum(len(data.split(s)) for s in datasets.SPLITS) == 121
 
 

@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +18,7 @@ import flatbuffers
 import numpy as np
 import pytest
 import tensorflow as tf
-from edge import ROOT, run
+from edge import ROOT, run, surroundings
 from PIL import Image, features
 from tflite_files import overflow_file
 
@@ -144,6 +146,7 @@ def test_more_pictures_than_one_batch(folder, models, pictures):
         (["PICTURE", "PICTURE"], "no .tflite that LiteRT can run"),
         (["MODEL", "PICTURE", "--top=0"], "--top: got '0', expected a number from 1"),
         (["MODEL", "PICTURE", "--threads=many"], "--threads: got 'many', expected a number from 1"),
+        (["MODEL", "PICTURE", "--threads=1000000"], "--threads: got '1000000', expected at most"),
         (["MODEL", "PICTURE", "--json", "--csv"], "not allowed with argument"),
         (["MODEL", "PICTURE", "--serve"], "pictures go with neither --camera nor --serve"),
         (["MODEL", "PICTURE", "--labels=none.txt"], "--labels=none.txt"),
@@ -153,6 +156,8 @@ def test_more_pictures_than_one_batch(folder, models, pictures):
         ),
         (["MODEL", "PICTURE", "--labels=gap.txt"], "gap.txt: line 2 is empty; expected a class name a line"),
         (["MODEL", "--camera", "--device=none.avi"], "camera"),  # none is there, or nothing that could read one
+        (["MODEL", "--camera", f"--device={10**20}"], "camera"),
+        (["MODEL", "--camera", "--device=²"], "camera"),
         (["MODEL", "--serve", "--host=256.0.0.1"], "256.0.0.1:8000"),
         (["MODEL", "--serve", "--port=99999"], "127.0.0.1:99999"),
     ],
@@ -163,6 +168,35 @@ def test_bad_input(folder, models, pictures, arguments, sentence):
     result = run(folder, "classify.py", *(names.get(a, a) for a in arguments))
     assert result.returncode == 2 and sentence in result.stderr
     assert "Traceback" not in result.stderr and not result.stdout
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("form", [[], ["--csv"], ["--json"]])
+def test_names_of_any_bytes_and_no_pipes_or_hidden_folders(folder, models, pictures, form, encoding):
+    below = pictures / "below.png"
+    (below / ".thumbnails").mkdir(parents=True)
+    shutil.copy(pictures / "00.png", below / ".thumbnails" / "hidden.png")
+    shutil.copy(pictures / "00.png", os.fsencode(below) + b"/caf\xe9.png")
+    os.mkfifo(below / "pipe.png")
+    command = [sys.executable, "classify.py", models / INT8, pictures, *form]
+    environment = surroundings(PYTHONIOENCODING=f"{encoding}:strict")
+    result = subprocess.run(command, capture_output=True, cwd=folder, env=environment, timeout=100)
+    assert result.returncode == 0 and b"17 pictures" in result.stderr, result.stderr
+    name = b"caf\xe9.png" if encoding == "utf-8" and form != ["--json"] else b"caf\\udce9.png"
+    assert name in result.stdout and b"hidden" not in result.stdout
+
+
+def test_ctrl_c_is_no_traceback(folder, models):
+    process = subprocess.Popen(
+        [sys.executable, "benchmark.py", models / INT8, "--threads=2", "--seconds=2"],
+        cwd=folder,
+        env=surroundings(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert any("1 threads" in line for line in process.stderr)  # the second number of threads is measured now
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.read() == "" and process.wait(60) == 130
 
 
 def test_without_the_libraries(folder, models, pictures):
@@ -224,9 +258,17 @@ def test_verify_without_golden_pictures(folder, models):
     shutil.copy(models / INT8, folder)
     result = run(folder, "verify.py", INT8)
     assert result.returncode == 2 and "expected resnet8-int8-ptq.golden.json or resnet8" in result.stderr
-    (folder / INT8.replace(".tflite", ".golden.json")).write_text("{}")
-    result = run(folder, "verify.py", INT8)
-    assert result.returncode == 2 and "Traceback" not in result.stderr
+    saved = json.loads((models / INT8.replace(".tflite", ".golden.json")).read_text())
+    for pictures in (
+        [],  # which would be "0/0 identical"
+        [{**saved["pictures"][0], "output": saved["pictures"][0]["output"][:1]}],
+        [{**saved["pictures"][0], "output": [300] * 10}],
+        [{**saved["pictures"][0], "png": "eA=="}],
+    ):
+        (folder / INT8.replace(".tflite", ".golden.json")).write_text(json.dumps({"pictures": pictures}))
+        result = run(folder, "verify.py", INT8)
+        assert result.returncode == 2 and "broken golden pictures" in result.stderr, pictures
+        assert "Traceback" not in result.stderr
 
 
 def test_benchmark_prints_one_line_to_paste(folder, models, tmp_path):
@@ -252,6 +294,9 @@ def test_benchmark_prints_one_line_to_paste(folder, models, tmp_path):
     assert on_a_pi["before"] == on_a_pi["after"]
     assert on_a_pi["after"] == {"celsius": 48.3, "throttling": ["under-voltage", "throttling has occurred"]}
     assert run(folder, "benchmark.py", folder / "page.html").returncode == 2
+    for flag in ("--seconds=inf", "--seconds=nan", "--seconds=-1", "--threads=100000"):
+        result = run(folder, "benchmark.py", models / INT8, flag)
+        assert result.returncode == 2 and f"got '{flag.partition('=')[2]}', expected" in result.stderr
 
 
 def test_both_ways_to_import_give_the_same_reader(folder, models, pictures):
