@@ -115,15 +115,15 @@ class Stream:
         builder: the TFDS builder.
         split: TFDS's name of the split.
         keys: names of the picture and the label.
-        part: the part of the split that this is, where others are drawn from it too: for each class the least
-            `_draw_number` of its examples, and the one that ends them; None for all of it.
+        part: the part of the split that this is, where others are drawn from it too: sorted `_number`s of examples, and
+            whether it is these or all the others; None for all of it.
         size: number of examples.
     """
 
     builder: object
     split: str
     keys: tuple[str, str]
-    part: tuple[np.ndarray, np.ndarray] | None
+    part: tuple[np.ndarray, bool] | None
     size: int
 
     def __len__(self):
@@ -133,13 +133,14 @@ class Stream:
         image, label = self.keys
         dataset = _read_stream(self.builder, self.split, {image: _skip_decoding()}, shuffle_seed)
         if self.part:
-            least, end = map(tf.constant, self.part)
+            numbers, these = tf.constant(self.part[0]), self.part[1]
 
-            def drawn(example):
-                number = _draw_number(example["tfds_id"])
-                return (number >= least[example[label]]) & (number < end[example[label]])
+            def belongs(example):
+                number = _number(example["tfds_id"])
+                place = tf.minimum(tf.searchsorted(numbers, number[None])[0], len(numbers) - 1)
+                return (numbers[place] == number) == these
 
-            dataset = dataset.filter(drawn)
+            dataset = dataset.filter(belongs)
         return dataset.map(lambda example: (example[image], example[label]))
 
     def batches(self, contract, batch_size):
@@ -604,27 +605,31 @@ def _streams(builder, names, keys):
     missing = _missing(names)
     if not missing:
         return streams
-    numbers, labels = _draw_numbers(builder, names["train"], keys[1])
+    numbers, labels = _numbers(builder, names["train"], keys[1])
     classes = builder.info.features[keys[1]].names
-    counts = np.bincount(labels, minlength=len(classes))
-    _check_counts(counts, classes, missing)
-    ascending = numbers[np.lexsort((numbers, labels))]
-    first, left, least = np.cumsum(counts) - counts, counts, np.zeros(len(classes), np.int64)
+    _check_counts(np.bincount(labels, minlength=len(classes)), classes, missing)
+    left = np.arange(len(labels))
     for name in missing:
-        drawn = quotas(left, 0.1)
-        first, left = first + drawn, left - drawn
-        end = ascending[np.minimum(first, len(ascending) - 1)]
-        streams[name], least = Stream(builder, names["train"], keys, (least, end), int(drawn.sum())), end
-    rest = np.full(len(classes), np.iinfo(np.int64).max)
-    return {**streams, "train": Stream(builder, names["train"], keys, (least, rest), int(left.sum()))}
+        rest, drawn = stratified_split(labels[left], 0.1)
+        part = np.sort(numbers[left[drawn]]), True
+        streams[name], left = Stream(builder, names["train"], keys, part, len(drawn)), left[rest]
+    others = np.sort(np.delete(numbers, left)), False
+    return {**streams, "train": Stream(builder, names["train"], keys, others, len(left))}
 
 
-def _draw_numbers(builder, split, label):
-    """The `_draw_number` and the label of each example of a split, in one pass through its files without decoding."""
+def _numbers(builder, split, label):
+    """The `_number` and the label of each example of a split, in one pass through its files without decoding.
+
+    They come in the order of `_read_tfds`: the same pictures are drawn whether a set is streamed or in memory.
+    """
     import tensorflow_datasets as tfds
 
-    examples = _read_stream(builder, split, tfds.decode.PartialDecoding({label: True}))
-    pairs = examples.map(lambda example: (_draw_number(example["tfds_id"]), example[label])).batch(4096)
+    examples = builder.as_dataset(
+        split=split,
+        decoders=tfds.decode.PartialDecoding({label: True}),
+        read_config=tfds.ReadConfig(add_tfds_id=True),
+    )
+    pairs = examples.map(lambda example: (_number(example["tfds_id"]), example[label])).batch(4096)
     total, parts = builder.info.splits[split].num_examples, []
     with tqdm.tqdm(total=total, unit=" labels", desc="splits", leave=False, disable=not sys.stderr.isatty()) as bar:
         for part in pairs.as_numpy_iterator():
@@ -633,9 +638,9 @@ def _draw_numbers(builder, split, label):
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
-def _draw_number(name):
-    """The number by which an example is drawn, int64 and at least 0: a function of its name (string tensor) alone."""
-    return tf.strings.to_hash_bucket_fast(tf.strings.join([name, str(SPLIT_SEED)], " "), 2**62)
+def _number(name):
+    """The number by which an example is known, int64 and at least 0: a function of its name (string tensor) alone."""
+    return tf.strings.to_hash_bucket_fast(name, 2**62)
 
 
 def _read_stream(builder, split, decoders, shuffle_seed=None):

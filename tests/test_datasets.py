@@ -446,6 +446,17 @@ def test_streamed_splits_are_stratified_and_disjoint(tmp_path):
     np.testing.assert_array_equal(collect(again.evaluation("test"))[0], collect(data.evaluation("test"))[0])
 
 
+@pytest.mark.parametrize("shards", [1, 20])
+def test_streamed_and_in_memory_the_same_pictures_are_drawn(tmp_path, shards):
+    builder = tfds.builder("kr_tiny_shapes", data_dir=str(tmp_path))
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=shards))
+    streamed, held = (load_dataset("kr_tiny_shapes", data_dir=str(tmp_path), original=o) for o in (True, False))
+    assert (type(streamed.train), type(held.train)) == (Stream, Arrays)
+    for split in datasets.SPLITS:
+        one, other = ({image.tobytes() for image in collect(data.evaluation(split))[0]} for data in (streamed, held))
+        assert one == other
+
+
 def test_a_stream_is_shuffled_by_files_and_by_a_buffer(tmp_path, monkeypatch):
     builder = tfds.builder("kr_rare_photos", data_dir=str(tmp_path))
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=20))
