@@ -91,7 +91,7 @@ def _state(path, contract):
         if not path.lower().endswith(class_folders.SUFFIXES):
             return "pictures of this kind are not read; convert it to PNG or JPEG"
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
-            return "no file, but something else with such a name"
+            return "no regular file, but a pipe or a device"
         encoded = pathlib.Path(path).read_bytes()
         if not encoded:
             return "empty file"

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-MOST_THREADS = max(64, os.cpu_count() or 1)  # LiteRT starts as many as it is told, and with thousands ends no more
+MOST_THREADS = max(64, os.cpu_count() or 1)  # LiteRT starts as many as it is told; thousands bring a machine down
 
 
 def _interrupted(number, frame):
@@ -20,9 +20,10 @@ signal.signal(signal.SIGINT, _interrupted)
 
 
 def start(main):
-    """Runs a program's `main`, whatever its standard output can take: any name of a file, and a reader that leaves."""
-    utf8 = (sys.stdout.encoding or "").lower() == "utf-8"
-    sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")  # names have any bytes
+    """Runs a program's `main`; no name of a file and no reader that leaves ends it with a traceback."""
+    if sys.stdout is None:  # it was closed
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    sys.stdout.reconfigure(errors="backslashreplace")  # names of files may have any bytes
     try:
         try:
             main()

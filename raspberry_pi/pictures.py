@@ -165,8 +165,7 @@ def _opencv_frames(device):
         raise CameraError(
             "a camera needs picamera2 (apt install python3-picamera2) or OpenCV (pip install opencv-python-headless)"
         ) from error
-    number = re.fullmatch("[0-9]{1,4}", device)
-    camera = cv2.VideoCapture(int(device) if number else device)
+    camera = cv2.VideoCapture(int(device) if re.fullmatch("[0-9]{1,4}", device) else device)
     try:
         if not camera.isOpened():
             raise CameraError(f"camera {device}: none is there, or another program has it; try --device=1")
