@@ -48,6 +48,12 @@ def main(argv):
     unknown = sorted(set(FLAGS.formats) - set(FORMATS))
     if unknown:
         raise ValueError(f"--formats={','.join(unknown)}: no such format; choose {', '.join(FORMATS)}")
+    if not FLAGS.formats:
+        raise ValueError(f"--formats=: expected at least one of {', '.join(FORMATS)}")
+    if FLAGS.qat_epochs and not {"int8-qat", "int8-tfmot"} & set(FLAGS.formats):
+        raise ValueError(f"--qat_epochs={FLAGS.qat_epochs}: none of --formats learns; add int8-qat to them")
+    if FLAGS.c_array and not any(name.startswith("int8") for name in FLAGS.formats):
+        raise ValueError("--c_array: it is made of int8 files; add int8-ptq or int8-qat to --formats")
     environment.load_tensorflow()
     try:
         from export.exporting import Export

@@ -124,7 +124,7 @@ def _upright(image, orientation):
 def _turned_size(size, orientation):
     """Size (height, width) of a picture, or of an upright one that is stored so, turned by its EXIF orientation."""
     size = tf.convert_to_tensor(size)
-    return tf.where(orientation >= 5, size[::-1], size)
+    return tf.where(orientation >= 5, tf.reverse(size, [0]), size)  # [::-1]: TensorFlow complains on stderr
 
 
 def _stored_window(begin, size, seen, orientation):

@@ -98,8 +98,11 @@ def report(run_dir, split="validation", data=None, dataset=None, data_dir=None):
 
     run = runs.Run(pathlib.Path(run_dir))
     recipe = recipes.at(runs.load_recipe(run), dataset, data_dir)
-    if not (run.model.exists() and run.history.exists()):
-        raise runs.RunError(f"{run.path}: no model.keras is there yet; train it first: the same command continues")
+    if not (run.model.exists() and run.history.exists() and read_history(run.history)):
+        raise runs.RunError(
+            f"{run.path}: no model.keras with its epochs in history.csv is there yet; train it first: the same command "
+            "continues"
+        )
     contract = ImageContract.load(run.contract)
     data = data or load_data(recipe, run)
     model, weights, history = _best(run)

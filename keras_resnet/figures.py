@@ -1,5 +1,7 @@
 """The pictures of a report, in colours that colour-blind readers can tell apart (Okabe and Ito's palette, cividis)."""
 
+import warnings
+
 import matplotlib
 import numpy as np
 
@@ -10,6 +12,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 matplotlib.rcParams["text.parse_math"] = False  # a class may be named $x$
+warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # or 猫: the figure shows a box
 BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#E69F00", "#009E73", "#999999"
 PALETTE = (BLUE, ORANGE, GREEN, "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442")
 MOST_CLASSES = 30  # that a confusion matrix can still show
@@ -19,18 +22,21 @@ MOST_LETTERS = 24  # of a class name
 def curves(history, title, best="accuracy"):
     """Loss, accuracy and learning rate against epochs, from the rows of `history.csv`; `best` chose the model."""
     epochs = [row["epoch"] for row in history]
+    line = {"marker": "." if len(epochs) < 10 else ""}  # of one epoch no line is seen
     figure, (loss, accuracy, rate) = pyplot.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
     for axes, name, label, training in (
         (loss, "loss", "loss [nats]", "training (as optimized)"),
         (accuracy, "accuracy", "top-1 accuracy [%]", "training (augmented)"),
     ):
         scale = 100 if name == "accuracy" else 1
-        axes.plot(epochs, [scale * row[name] for row in history], color=BLUE, label=training)
-        axes.plot(epochs, [scale * row[f"val_{name}"] for row in history], color=ORANGE, label="validation")
+        axes.plot(epochs, [scale * row[name] for row in history], color=BLUE, label=training, **line)
+        axes.plot(epochs, [scale * row[f"val_{name}"] for row in history], color=ORANGE, label="validation", **line)
         axes.set(xlabel="epoch", ylabel=label)
     if best in ("balanced_accuracy", "macro_f1"):
         values = [100 * row[f"val_{best}"] for row in history]
-        accuracy.plot(epochs, values, "--", color=GREEN, label=f"validation, {best.replace('_', ' ')}")
+        accuracy.plot(
+            epochs, values, linestyle="--", color=GREEN, **line, label=f"validation, {best.replace('_', ' ')}"
+        )
     loss.legend()
     accuracy.legend()
     chosen, axes, scale = best_row(history, best), *((loss, 1) if best == "loss" else (accuracy, 100))
@@ -44,10 +50,11 @@ def curves(history, title, best="accuracy"):
         arrowprops={"arrowstyle": "->"},
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
     )
-    rate.plot(epochs, [row["learning_rate"] for row in history], color=GREEN)
+    rate.plot(epochs, [row["learning_rate"] for row in history], color=GREEN, **line)
     rate.set(xlabel="epoch", ylabel="learning rate")
     for axes in (loss, accuracy, rate):
         axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     figure.suptitle(title)
     return figure
 

@@ -7,6 +7,7 @@ export's own, too.
 
 import atexit
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -30,9 +31,13 @@ def start(name, main):
 
     def parse(argv):
         try:
-            return flags.FLAGS(argv)
+            rest = flags.FLAGS(argv)
         except flags.Error as error:
             fail(name, f"{error}; --help lists all flags")
+        for flag, value in flags.FLAGS.flag_values_dict().items():
+            if isinstance(value, float) and not math.isfinite(value):  # NaN is beyond no limit
+                fail(name, f"--{flag}={value}: expected a finite number")
+        return rest
 
     # An orderly end: half-written files and processes that were started go, too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))

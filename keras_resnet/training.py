@@ -187,6 +187,11 @@ class Trainer:
             )
             self.predict = prediction.predictor(self.twin, hardware.xla)
             self.progress = checkpoints.restore(run.checkpoint, self.twin, self.optimizer)
+        if self.progress.history and not run.model.exists():  # the best epoch's; the checkpoint has the last one's
+            raise runs.RunError(
+                f"{run.model}: it is gone, and no checkpoint has the best epoch's weights; restore it from a copy, or "
+                "remove this folder: the same command then begins anew"
+            )
 
     def save(self):
         if checkpoints.broken_weight(self.twin):  # a step with a finite loss can still ruin the weights

@@ -36,6 +36,8 @@ def arguments():
     chosen = parser.parse_args()
     if chosen.pictures and (chosen.camera or chosen.serve):
         parser.error("pictures go with neither --camera nor --serve")
+    if chosen.serve and (chosen.json or chosen.csv):
+        parser.error("--json and --csv do not go with --serve: the page asks for its own")
     if not (chosen.pictures or chosen.camera or chosen.serve):
         parser.error("expected pictures, a folder, --camera or --serve")
     return parser, chosen

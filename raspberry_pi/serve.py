@@ -41,7 +41,7 @@ def serve(reader, chosen):
     """
     try:
         server = Server(reader, open_camera(chosen), chosen)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         print(f"classify.py: {chosen.host}:{chosen.port}: {error}; try another --port or --host", file=sys.stderr)
         return 2
     host, port = server.server_address[:2]
@@ -80,7 +80,7 @@ class Server(bounded_server.BoundedServer):
         }
         self.own = socket.gethostname().partition(".")[0].lower()
         self.names = {"localhost", socket.gethostname().lower(), self.own, *(f"{self.own}.{s}" for s in SUFFIXES)}
-        self.names |= {name.lower() for name in chosen.name}
+        self.names |= {name.lower() for name in chosen.name if name}
         self.page = PAGE.read_bytes()
         self.lock = threading.Lock()
 

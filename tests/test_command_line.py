@@ -158,6 +158,7 @@ def test_help_into_a_closed_pipe():
         ("--image_size=240x", "train: --image_size=240x: expected pixels, as 224, height x width, as 240x320, or 0"),
         ("--channels=2", "train: --channels=2: choose 0, 1, 3"),
         (b"--dataset=caf\xe9/", r"train: --dataset=b'caf\xe9/': expected UTF-8; rename it"),
+        ("--save_seconds=nan", "train: --save_seconds=nan: expected a finite number"),
         ("--strategy=tpu", "value should be one of <auto|one_device|mirrored>"),
         ("--learnin_rate=1", "Unknown command line flag 'learnin_rate'. Did you mean: learning_rate ?"),
         ("--epochs=ten", "flag --epochs=ten"),

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_resnet import evaluation, events, figures, files, metrics, models, preprocessing, recipes, training
+from keras_resnet import evaluation, events, figures, files, metrics, models, preprocessing, recipes, runs, training
 from keras_resnet.datasets import load_dataset
 from keras_resnet.history import best_row, read_history, write_history
 
@@ -108,6 +108,38 @@ def test_the_test_split_is_counted(run_dir, capsys):
     assert "choose on validation" not in capsys.readouterr().out
     assert evaluation.report(run_dir, "test")["test"]["asked"] == 2
     assert "has been asked for 2 times: choose on validation" in capsys.readouterr().out
+
+
+def test_a_run_whose_model_or_history_is_lost(run_dir, tmp_path):
+    run = shutil.copytree(run_dir, tmp_path / "run")
+    history = (run / "history.csv").read_text()
+    (run / "history.csv").write_text("x\n")
+    with pytest.raises(runs.RunError, match=r"no model.keras with its epochs in history.csv"):
+        evaluation.report(run)
+    (run / "history.csv").write_text(history)
+    (run / "model.keras").unlink()
+    # To continue can't bring it back: that is said, and nothing changes.
+    with pytest.raises(runs.RunError, match=r"model.keras: it is gone, .* remove this folder"):
+        training.train(runs.load_recipe(runs.Run(run)), run)
+    assert (run / "history.csv").read_text() == history
+
+
+def test_one_epoch_is_seen(run_dir):
+    first = read_history(run_dir / "history.csv")[:1]
+    blank = [{**first[0], **dict.fromkeys(("loss", "val_loss", "learning_rate"), float("nan"))}]
+    blue = [0, 0x72, 0xB2]
+    drawn = [figures.pixels(figures.curves(rows, "title")).astype(int) for rows in (first, blank)]
+    seen, legend = [(abs(picture - blue) < 40).all(-1).sum() for picture in drawn]
+    assert seen > legend + 5
+
+
+def test_letters_that_no_font_has_are_no_noise():
+    code = """
+from keras_resnet import figures
+figures.pixels(figures.mistakes([], [], "größe 猫"))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert result.stderr == ""
 
 
 def test_a_folder_without_a_run(tmp_path):

@@ -380,6 +380,14 @@ def test_what_cannot_be_exported(run_dir, tmp_path):
     assert result.returncode == 2 and "no run is there" in result.stderr
     result = export(run_dir, "--formats=int4")
     assert result.returncode == 2 and "--formats=int4: no such format; choose float32" in result.stderr
+    for flags, says in (
+        (["--formats="], "--formats=: expected at least one of float32"),
+        (["--tolerance=nan"], "--tolerance=nan: expected a finite number"),
+        (["--formats=float32", "--qat_epochs=1"], "--qat_epochs=1: none of --formats learns"),
+        (["--formats=float32", "--c_array"], "--c_array: it is made of int8 files"),
+    ):
+        result = export(run_dir, *flags)
+        assert result.returncode == 2 and says in result.stderr
     unfinished = tmp_path / "unfinished"
     shutil.copytree(run_dir, unfinished, ignore=shutil.ignore_patterns("export", "qat"))
     result = export(unfinished, "--formats=float32,int8-qat")

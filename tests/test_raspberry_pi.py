@@ -159,7 +159,9 @@ def test_more_pictures_than_one_batch(folder, models, pictures):
         (["MODEL", "--camera", f"--device={10**20}"], "camera"),
         (["MODEL", "--camera", "--device=²"], "camera"),
         (["MODEL", "--serve", "--host=256.0.0.1"], "256.0.0.1:8000"),
+        (["MODEL", "--serve", "--host=a..b"], "a..b:8000"),
         (["MODEL", "--serve", "--port=99999"], "127.0.0.1:99999"),
+        (["MODEL", "--serve", "--json"], "do not go with --serve"),
     ],
 )
 def test_bad_input(folder, models, pictures, arguments, sentence):
