@@ -81,6 +81,21 @@ def test_slow_steps_are_looked_at_one_by_one(monkeypatch):
     assert len(watch.step_seconds) == 10
 
 
+def test_a_step_takes_its_part_of_the_time_between_two_looks(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    saved, progress = [], Progress(seconds=100.0)
+    watch = callbacks.StepWatch(progress, (), lambda: saved.append((clock[0], *progress.partial.values())), 5.1)
+    watch.set_model(keras.Sequential())
+    for step in range(41):
+        clock[0] += 5.0 if not step else 0.25  # the first one traces
+        watch.on_train_batch_end(step, {"loss": Log(2.0), "accuracy": Log(0.5)})
+    watch.on_train_end()
+    assert progress.seconds == 115
+    assert watch.median_step_seconds() == 0.25
+    assert saved == [(5.25, 2, 2.0, 0.5, 0.25), (10.5, 23, 2.0, 0.5, 0.25)]
+
+
 def test_fit_hands_out_tensors():
     class Logs(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs):

@@ -46,6 +46,8 @@ def classes_in(*parents, of=("cat", "dog")):
         (["train/n01/images/1.jpg", "train/n02/images/2.jpg", "train/.cache/1.jpg"], {"train": "train"}),
         (["cat/images/1.jpg", "dog/images/1.jpg", "__MACOSX/cat/._1.jpg", "notes.txt"], {"train": "."}),
         (["cat/2019/1.jpg", "dog/2019/1.jpg", "dog/2020/1.jpg", "emu/1.jpg"], {"train": "."}),
+        (["cat/2019/1.jpg", "cat/2020/1.jpg", "dog/1.jpg"], {"train": "."}),
+        (["train test/1/1.jpg", "train test/2/1.jpg", "car/1.jpg"], {"train": "."}),
     ],
 )
 def test_trees(tmp_path, paths, found):
@@ -61,6 +63,8 @@ def test_trees(tmp_path, paths, found):
         (classes_in("Learn", "Exam"), "Exam/, Learn/ hold folders of the same names"),
         (classes_in("Learn", "Exam"), "  Exam/ with cat/, dog/\n  Learn/ with cat/, dog/\nexpected a folder per"),
         (classes_in("train", "Holdout"), "Holdout/ holds classes as train/ does; call it validation or test"),
+        ([*classes_in("train"), *classes_in("more", of=("cat", "emu"))], "more/ holds classes as train/ does; call"),
+        ([*classes_in("train"), *classes_in("val", of=("cat",))], "differing: dog"),
         (classes_in("train", "Training"), "Training/, train/ are folders of train pictures"),
         (classes_in("Test", "Learn"), "Test/ looks like a part of a data set, but there is no train/"),
         ([*classes_in("train"), "test/1.jpg"], "test/ holds no class folders as train/ does"),
@@ -94,7 +98,7 @@ def test_names_that_cannot_be_text(tmp_path, path, says):
 
 
 def test_pictures_of_every_kind_and_no_other_file(tmp_path):
-    pictures = ["a.JPG", "b.jfif", "c.webp", "d.tif", "e.heic", "f.nef", "g/h.png"]
+    pictures = ["a.JPG", "b.jfif", "c.webp", "d.tif", "e.heic", "f.nef", "g/0.png"]
     tree(tmp_path, *pictures, "notes.txt", ".hidden.jpg", ".ipynb_checkpoints/a-checkpoint.jpg", "old.jpg/i.png")
     found = [str(pathlib.Path(p).relative_to(tmp_path)) for p in class_folders.pictures(tmp_path)]
     assert found == sorted([*pictures, "old.jpg/i.png"], key=pathlib.PurePath)

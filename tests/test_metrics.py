@@ -62,6 +62,31 @@ def test_a_majority_guess_is_seen_through():
     assert said == "never predicted: class1, class2, class3, class4, class5 and 2 more (7 of 9 classes)"
 
 
+def test_scores_are_those_of_all_answers_at_once():
+    """The plain formulas, where classes lack pictures, or answers, or both."""
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        logits = rng.normal(0, 2, (60, 9)).astype(np.float32)
+        logits[:, 4] -= 50  # never named
+        labels = rng.choice([0, 1, 2, 4, 5, 6], 60)  # 3 is named without pictures, 7 and 8 are, or not
+        logits[:, 8] -= 50
+        answers = logits.argmax(-1)
+        probabilities = np.exp(logits.astype(np.float64))
+        probabilities /= probabilities.sum(-1, keepdims=True)
+        hits = [np.sum((labels == c) & (answers == c)) for c in range(9)]
+        recalls = [hits[c] / np.sum(labels == c) for c in range(9) if c in labels]
+        f1 = [2 * hits[c] / (np.sum(labels == c) + np.sum(answers == c)) for c in range(9) if c in {*labels, *answers}]
+        error, confidences, right = 0.0, probabilities.max(-1), labels == answers
+        for b in range(15):
+            here = (confidences > b / 15) & (confidences <= (b + 1) / 15)
+            error += abs(confidences[here].sum() - right[here].sum()) / 60
+        summary = accumulated(logits, labels, 7).summary("abcdefghi")
+        assert summary["loss"] == pytest.approx(-np.log(probabilities[np.arange(60), labels]).mean())
+        assert summary["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+        assert summary["macro_f1"] == pytest.approx(np.mean(f1))
+        assert summary["expected_calibration_error"] == pytest.approx(error)
+
+
 def test_nothing_grows_with_the_square_of_the_classes():
     classes, rng = 100_000, np.random.default_rng(0)
     names = [f"n{i}" for i in range(classes)]
