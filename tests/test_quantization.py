@@ -72,17 +72,19 @@ def assert_pure(file, boundaries=0):
     assert file.weight_scales and min(file.weight_scales) > 1, "a convolution without a scale for each channel"
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * n.startswith("bottleneck")) for n in NETWORKS]
+)
 def test_our_networks_become_pure_int8(name):
     keras.utils.set_random_seed(0)
     model = alive(NETWORKS[name]())
-    images = scaled(pixels(model.input_shape[1:]))
-    file = File(convert(quantize_aware(model, images)))
+    quantized = quantize_aware(model, scaled(pixels(model.input_shape[1:])))
+    file = File(convert(quantized))
     assert_pure(file)
     assert file.input["quantization"] == (1 / 128, 0)
     # Norms are folded; three of version 2 read a sum, one a stem that the shortcut reads too, and stand alone.
     assert file.operators["DEPTHWISE_CONV_2D"] == (4 if name == "v2" else 0)
-    assert_pure(File(convert(quantize_aware(model, images), tf.uint8)), boundaries=2)
+    assert_pure(File(convert(quantized, tf.uint8)), boundaries=2)
 
 
 def of_each_operator(quantized, content, images):

@@ -78,6 +78,7 @@ def printed(code):
 
 
 @needs_tfmot
+@pytest.mark.slow
 def test_twins_give_the_same_logits():
     differences = printed(TWINS)
     assert len(differences) == 6
@@ -85,6 +86,7 @@ def test_twins_give_the_same_logits():
 
 
 @needs_tfmot
+@pytest.mark.slow
 def test_optimizers_are_equal():
     differences, moved = printed(OPTIMIZERS)
     assert max(differences) < 1e-5

@@ -254,6 +254,7 @@ def test_a_picture_damaged_meanwhile_is_named_and_the_process_ends(tmp_path):
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_run_moves_with_its_data(tmp_path):
     photos(tmp_path / "data", size=16)
     recipe = ("--image_size=16", "--depth=8", "--width=0.25", "--batch_size=4", "--epochs=2")
