@@ -401,7 +401,8 @@ def test_the_checkpoint_before_a_damaged_one_is_taken(tmp_path, capsys, monkeypa
     assert checkpoints.restore(path, model, optimizer).step == int(optimizer.iterations) == 2
     np.testing.assert_array_equal(model.get_weights()[0], weights[2][0])
     assert "no readable checkpoint (latest.npz: " in capsys.readouterr().out
-    assert checkpoints.restore(path, model, optimizer).step == 2  # it is the newest now
+    assert [p.name for p in tmp_path.iterdir()] == ["latest.npz"]  # it is the newest now
+    assert checkpoints.restore(path, model, optimizer).step == 2
     for broken in (path, other):
         broken.write_bytes(b"PK")
     with pytest.raises(checkpoints.CheckpointError, match=r"latest.npz: .*; previous.npz: .*remove this folder"):
