@@ -90,6 +90,33 @@ def test_what_follows_an_average_stays(pooled):
     assert difference.max() <= 1 and difference.mean() < 0.05
 
 
+def test_layers_that_share_a_bias_each_keep_it():
+    inputs = keras.Input((SIDE, SIDE, 8))
+    x = keras.layers.GlobalAveragePooling2D()(inputs)
+    kernel = np.random.default_rng(0).normal(size=(8, 5))
+    branches = [keras.layers.Dense(5, bias_initializer=keras.initializers.Constant(40.0)) for _ in range(2)]
+    model = keras.Model(inputs, keras.layers.Add()([branch(x) for branch in branches]))
+    for branch, sign in zip(branches, (1, -1), strict=True):
+        branch.set_weights([sign * kernel, branch.get_weights()[1]])
+    pictures = np.random.default_rng(0).uniform(-1, 1, (8, SIDE, SIDE, 8)).astype(np.float32)
+    content = conversion.FORMATS["int8-ptq"](model, pictures, "int8")
+    old, new = (File(c, xnnpack=True).biases for c in (content, averages.settle(content)))
+    assert len(old) == 2
+    for (before, steps), (after, _) in zip(old, new, strict=True):
+        np.testing.assert_array_less(np.abs(after - before), 2 * steps)
+
+
+@pytest.mark.parametrize("ends", ["read by more than a layer", "an output"])
+def test_an_average_that_is_seen_keeps_its_scale(ends):
+    inputs = keras.Input((SIDE, SIDE, 8))
+    x = keras.layers.GlobalAveragePooling2D()(inputs)
+    y = keras.layers.Dense(5)(x)
+    model = keras.Model(inputs, [x, y] if ends == "an output" else keras.layers.Concatenate()([x, y]))
+    pictures = np.random.default_rng(0).uniform(-1, 1, (8, SIDE, SIDE, 8)).astype(np.float32)
+    content = conversion.FORMATS["int8-ptq"](model, pictures, "int8")
+    assert averages.settle(content) == content
+
+
 def test_scales_grow_by_little_and_sums_lie_beside_ties():
     rng = np.random.default_rng(0)
     for count in (4, 49, 64, 196, 1024):
