@@ -32,6 +32,7 @@ class Export:
         self.run_, self.options = runs.Run(run_dir), options
         self.recipe = runs.load_recipe(self.run_)
         if not runs.is_finished(self.run_):
+            runs.check_model(self.run_)
             raise ExportError(f"{run_dir}: this run is not finished; the same train.py command continues it")
         self.folder = run_dir / "export"
         self.qat = runs.Run(run_dir / "qat")
@@ -63,13 +64,13 @@ class Export:
         model = training.load_model(run.model)
         broken = checkpoints.broken_weight(model)
         if broken:
-            raise ExportError(f"{run.model}: weight {broken} is not finite; train the run again")
+            raise ExportError(f"{run.model}: weight {broken} is not finite; {files.RESTORE}")
         contract = ImageContract.load(run.contract)
         expected = (None, *contract.shape), (None, len(contract.labels))
         if (model.input_shape, model.output_shape) != expected:
             raise ExportError(
                 f"{run.model}: this model makes {model.output_shape} of {model.input_shape}, the run's contract.json "
-                f"wants {expected[1]} of {expected[0]}; it is not this run's model, train the run again"
+                f"wants {expected[1]} of {expected[0]}; it is not this run's model; {files.RESTORE}"
             )
         return model
 

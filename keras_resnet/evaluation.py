@@ -89,7 +89,7 @@ def report(run_dir, split="validation", data=None, dataset=None, data_dir=None):
         The report, a dict.
 
     Raises:
-        RunError: no trained model is there, or the data set has changed since.
+        RunError: no trained model is there (`runs.check_model`), or the data set has changed since.
         DataError: its data set can't be had any more.
     """
     from keras_resnet import prediction
@@ -98,11 +98,7 @@ def report(run_dir, split="validation", data=None, dataset=None, data_dir=None):
 
     run = runs.Run(pathlib.Path(run_dir))
     recipe = recipes.at(runs.load_recipe(run), dataset, data_dir)
-    if not (run.model.exists() and run.history.exists() and read_history(run.history)):
-        raise runs.RunError(
-            f"{run.path}: no model.keras with its epochs in history.csv is there yet; train it first: the same command "
-            "continues"
-        )
+    runs.check_model(run)
     contract = ImageContract.load(run.contract)
     data = data or load_data(recipe, run)
     model, weights, history = _best(run)

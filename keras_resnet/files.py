@@ -8,6 +8,8 @@ import pathlib
 import re
 import tempfile
 
+RESTORE = "restore it from a copy, or train anew with another --run_dir"  # a file that only a training makes
+
 
 @contextlib.contextmanager
 def atomic(path):
@@ -82,13 +84,15 @@ def read_json(path):
 
 @contextlib.contextmanager
 def understood(path):
-    """Names the file whose content the block can't make sense of.
+    """Names the file of a run that is missing, or whose content the block can't make sense of.
 
     Raises:
         ValueError: it can't.
     """
     try:
         yield
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: this file is missing; {RESTORE}") from error
     except (ValueError, KeyError, TypeError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else error
         raise ValueError(

@@ -202,6 +202,27 @@ def is_finished(run):
     return finished_epochs(read_history(run.history)) == load_recipe(run).epochs
 
 
+def check_model(run):
+    """Checks that a run has its best model, and a history that tells of it.
+
+    Raises:
+        RunError: no epoch is done yet, or the model has been removed since.
+    """
+    rows = read_history(run.history) if run.history.exists() else []
+    if rows and not run.model.exists():
+        raise model_removed(run)
+    if not rows:
+        lacking = "epoch in history.csv" if run.model.exists() else "model.keras"
+        raise RunError(
+            f"{run.path}: this run is not finished (it has no {lacking}); the same train.py command continues it"
+        )
+
+
+def model_removed(run):
+    """The error that an epoch has made the best model, and somebody took it away."""
+    return RunError(f"{run.model}: this file was made and has been removed since; {files.RESTORE}")
+
+
 @contextlib.contextmanager
 def locked(run):
     """Keeps two processes from training in one folder. A folder that is still empty at the end is taken away.

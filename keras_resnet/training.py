@@ -49,7 +49,7 @@ def train(recipe, run_dir, save_seconds=300):
         The `Data` that it was trained on, or None if the run was finished already.
 
     Raises:
-        RunError: the folder is another run's.
+        RunError: the folder is another run's, or its model has been removed.
         DataError: the data can't be had or learned from.
         Interrupted: SIGTERM or Ctrl-C came; the state is saved.
         Diverged: the loss is not finite; the last good state is kept.
@@ -188,10 +188,7 @@ class Trainer:
             self.predict = prediction.predictor(self.twin, hardware.xla)
             self.progress = checkpoints.restore(run.checkpoint, self.twin, self.optimizer)
         if self.progress.history and not run.model.exists():  # the best epoch's; the checkpoint has the last one's
-            raise runs.RunError(
-                f"{run.model}: it is gone, and no checkpoint has the best epoch's weights; restore it from a copy, or "
-                "remove this folder: the same command then begins anew"
-            )
+            raise runs.model_removed(run)
 
     def save(self):
         if checkpoints.broken_weight(self.twin):  # a step with a finite loss can still ruin the weights
@@ -330,7 +327,7 @@ def load_model(path):
         return keras.models.load_model(path)
     except Exception as error:  # of many kinds; the last line says what is wrong
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1][:200]
-        raise runs.RunError(f"{path}: no model of a run ({reason}); train the run again") from error
+        raise runs.RunError(f"{path}: no model of a run ({reason}); {files.RESTORE}") from error
 
 
 def save_model(model, path):

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_resnet import evaluation, events, figures, files, metrics, models, preprocessing, recipes, runs, training
+from keras_resnet import evaluation, events, figures, files, metrics, models, preprocessing, recipes, training
 from keras_resnet.datasets import load_dataset
 from keras_resnet.history import best_row, read_history, write_history
 
@@ -110,20 +111,6 @@ def test_the_test_split_is_counted(run_dir, capsys):
     assert "has been asked for 2 times: choose on validation" in capsys.readouterr().out
 
 
-def test_a_run_whose_model_or_history_is_lost(run_dir, tmp_path):
-    run = shutil.copytree(run_dir, tmp_path / "run")
-    history = (run / "history.csv").read_text()
-    (run / "history.csv").write_text("x\n")
-    with pytest.raises(runs.RunError, match=r"no model.keras with its epochs in history.csv"):
-        evaluation.report(run)
-    (run / "history.csv").write_text(history)
-    (run / "model.keras").unlink()
-    # To continue can't bring it back: that is said, and nothing changes.
-    with pytest.raises(runs.RunError, match=r"model.keras: it is gone, .* remove this folder"):
-        training.train(runs.load_recipe(runs.Run(run)), run)
-    assert (run / "history.csv").read_text() == history
-
-
 def test_one_epoch_is_seen(run_dir):
     first = read_history(run_dir / "history.csv")[:1]
     blank = [{**first[0], **dict.fromkeys(("loss", "val_loss", "learning_rate"), float("nan"))}]
@@ -150,6 +137,35 @@ def test_a_folder_without_a_run(tmp_path):
     assert "Traceback" not in result.stderr
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode and "type python -m keras_resnet.evaluation runs/NAME" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda run: (run / "contract.json").unlink(), "contract.json: this file is missing; restore it from a copy"),
+        (lambda run: (run / "model.keras").unlink(), "model.keras: this file was made and has been removed since;"),
+        (lambda run: (run / "model.keras").write_text("x"), "restore it from a copy, or train anew with another --run"),
+        (lambda run: (run / "history.csv").unlink(), "not finished (it has no epoch in history.csv); the same"),
+        (lambda run: (run / "history.csv").write_text("x"), "not finished (it has no epoch in history.csv); the same"),
+        (
+            lambda run: [(run / name).unlink() for name in ("history.csv", "model.keras")],
+            "this run is not finished (it has no model.keras); the same train.py command continues it",
+        ),
+    ],
+)
+def test_a_run_that_lacks_a_file(finished, spoil, says):
+    spoil(finished)
+    with pytest.raises(ValueError, match=re.escape(says)):
+        evaluation.report(finished, data=load_dataset("digits"))
+
+
+def test_training_makes_no_removed_model_again(run_dir, tmp_path):
+    run = shutil.copytree(run_dir, tmp_path / "run")
+    (run / "model.keras").unlink()
+    recipe = recipes.Recipe(**files.read_json(run / "recipe.json")["recipe"])
+    with pytest.raises(ValueError, match=r"model\.keras: this file was made and has been removed since; restore it"):
+        training.train(recipe, run)
+    assert (run / "history.csv").read_text() == (run_dir / "history.csv").read_text()
 
 
 class WorstTest(tf.test.TestCase):

@@ -422,7 +422,7 @@ def classifier_of(*middle, shape=(32, 32, 3)):
             lambda path: classifier_of(layers.Conv2D(4, 3), shape=(8, 8, 3)).save(path),
             "this model makes (None, 10) of (None, 8, 8, 3), the run's contract.json wants (None, 10) of (None, 32, 3",
         ),
-        (lambda path: path.unlink(), "this run is not finished"),
+        (lambda path: path.unlink(), "model.keras: this file was made and has been removed since; restore it"),
     ],
     ids=["garbage", "cut off", "unknown layer", "foreign", "missing"],
 )
@@ -439,7 +439,7 @@ def test_weights_that_are_no_numbers_are_refused(finished):
     model.save(finished / "model.keras")
     result = export(finished)
     assert result.returncode == 2
-    assert re.fullmatch(r"export: .*: weight broken/bias is not finite; train the run again\n", result.stderr)
+    assert re.fullmatch(r"export: .*: weight broken/bias is not finite; restore it from a copy, or .*\n", result.stderr)
     assert not (finished / "export").exists()
 
 
