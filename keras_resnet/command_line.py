@@ -37,7 +37,7 @@ def define_flags():
         "split", "validation", ["validation", "test"], "What the report at the end is about; ask for test once."
     )
     flags.DEFINE_integer(
-        "logical_cpus", 1, "Show the CPU as several devices, to try --strategy=mirrored without GPUs.", 1
+        "logical_cpus", 1, "Show the CPU as several devices, to try --strategy=mirrored without GPUs.", 1, 64
     )
     flags.DEFINE_float("save_seconds", 300, "Time between two saves within an epoch.", 0)
 
