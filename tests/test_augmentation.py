@@ -60,6 +60,11 @@ class CropAndFlipTest(tf.test.TestCase):
         self.assertEqual(set(np.unique(shifted)), {0, 255})
         self.assertAllEqual(shifted.sum((1, 2, 3)), black.sum((1, 2, 3)))
         self.assertGreater(len({image.tobytes() for image in shifted}), 10)
+        rows = np.tile(np.arange(32, dtype=np.uint8)[:, None, None], (20, 1, 32, 3))
+        rows = augmentation.crop_and_flip(rows, seed(), flip=False, mirror_edges=True).numpy()[:, :, 0, 0].astype(int)
+        # Each edge comes twice: the mirror stands beside the picture, not in its last row.
+        expected = [np.r_[3:-1:-1, 0:32, 31:27:-1][top : top + 32].tolist() for top in range(9)]
+        self.assertTrue(all(row.tolist() in expected for row in rows))
 
     def test_seed_decides(self):
         original = pictures(20)
@@ -80,7 +85,10 @@ class CutoutTest(tf.test.TestCase):
         for sides in (rows.sum(1), columns.sum(1)):
             self.assertEqual(set(sides), {3, 4, 5, 6})
         self.assertTrue(rows.any(0).all() and columns.any(0).all())
-        tops, lefts = rows.argmax(1), columns.argmax(1)
+
+    def test_places_are_drawn_independently(self):
+        hidden = augmentation.cutout(np.full((400, 32, 32, 3), 255, np.uint8), seed()).numpy()[..., 0] == 128
+        tops, lefts = hidden.any(2).argmax(1), hidden.any(1).argmax(1)
         self.assertLess(abs(np.corrcoef(tops, lefts)[0, 1]), 0.2)
 
     def test_seed_decides_and_the_rest_stays(self):
@@ -112,8 +120,9 @@ class RandomResizedCropTest(tf.test.TestCase):
                 Image.fromarray(pixels).save(upright, "PNG")
             turned, upright = tf.constant(file.getvalue()), tf.constant(upright.getvalue())
             for i in range(8):
-                crop = augmentation.random_resized_crop(turned, orientation, CONTRACT, seed(0, i))
-                expected = augmentation.random_resized_crop(upright, 1, CONTRACT, seed(0, i))
+                contract = ImageContract(16, 16 + 4 * (i % 2), 3, ("a", "b"))
+                crop = augmentation.random_resized_crop(turned, orientation, contract, seed(0, i))
+                expected = augmentation.random_resized_crop(upright, 1, contract, seed(0, i))
                 # Rows and columns are resized in another order, and rounded.
                 self.assertAllClose(tf.cast(crop, tf.int32), tf.cast(expected, tf.int32), 0, 1)
 

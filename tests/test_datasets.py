@@ -1,5 +1,6 @@
 """Splits, orders and files: real folders with real broken pictures, a real TFDS data set, the bundled digits."""
 
+import dataclasses
 import io
 import os
 import pathlib
@@ -13,7 +14,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image, ImageOps, features
 
-from keras_resnet import datasets, folders, preprocessing
+from keras_resnet import augmentation, datasets, folders, preprocessing, recipes
 from keras_resnet.datasets import Arrays, DataError, Files, Stream, load_dataset
 
 
@@ -147,6 +148,25 @@ class OrderTest(tf.test.TestCase):
         self.assertEqual(shapes, {(100, 32, 32, 3)})
 
 
+def test_each_augmentation_does_what_its_name_says(tmp_path):
+    digits = load_dataset("digits")
+    files = load_dataset(str(make_folder(tmp_path, size=(90, 110))), image_size=64)
+    for augment in recipes.AUGMENTATIONS:
+        resized = augment.startswith("resized_crop")
+        data, plain = (files, "resized_crop") if resized else (digits, "none")
+        one, two = (data.training(8, 5, 2, first_step=1, augment=a, pixels=True) for a in (plain, augment))
+        (expected, labels), (images, same) = next(iter(one)), next(iter(two))
+        seed = datasets.draw(5, 2, 1)
+        if augment not in ("none", "resized_crop"):
+            crop, shift = augment.startswith(("crop", "shift")), augment.startswith("shift")
+            expected = augmentation.crop_and_flip(expected, seed, crop, "flip" in augment, shift)
+        if augment.endswith("cutout"):
+            expected = augmentation.cutout(expected, seed)
+        np.testing.assert_array_equal(images, expected, err_msg=augment)
+        np.testing.assert_array_equal(labels, same)
+        assert images.dtype == np.uint8
+
+
 class SplitTest(tf.test.TestCase):
     def test_stratified(self):
         labels = np.repeat(np.arange(4), [100, 50, 10, 1])
@@ -154,6 +174,7 @@ class SplitTest(tf.test.TestCase):
         self.assertAllEqual(np.bincount(labels[drawn], minlength=4), [10, 5, 1, 1])
         self.assertAllEqual(np.sort(np.concatenate([rest, drawn])), np.arange(161))
         self.assertAllEqual(drawn, datasets.stratified_split(labels, 0.1)[1])
+        self.assertGreater(np.ptp(drawn[:10]), 50)  # not neighbours, which may be frames of one film
 
     def test_at_most_ten_thousand_but_one_of_each_class(self):
         for counts in (np.full(1000, 130), np.r_[np.full(2000, 100), np.full(500, 2)], np.full(12_000, 10)):
@@ -427,6 +448,20 @@ def test_tfds_streamed(tmp_path):
         np.testing.assert_array_equal(whole[20:], rest)
         other, _ = collect(data.training(4, 3, 2, augment=augment))
         assert not np.array_equal(whole, other)
+
+
+def test_a_picture_is_cropped_otherwise_in_each_epoch(tmp_path):
+    files = load_dataset(str(make_folder(tmp_path / "folder", size=(90, 110))), image_size=64)
+    stream = load_dataset("kr_tiny_photos", data_dir=str(tmp_path), image_size=64, original=True)
+    one_file = datasets._take(files.train, [0])
+    one_streamed = dataclasses.replace(stream.train, split="train[:1]", part=None, size=1)
+    for source in (one_file, one_streamed):
+
+        def crop(seed, epoch, source=source):
+            ((images, _),) = source.training_batches(files.contract, 1, seed, epoch, 0, True)
+            return images.numpy().tobytes()
+
+        assert len({crop(0, 0), crop(0, 1), crop(1, 0), crop(0, 0)}) == 3
 
 
 def test_streamed_splits_are_stratified_and_disjoint(tmp_path):

@@ -37,13 +37,18 @@ def readers(contract):
     return Contract(*contract.shape, contract.labels, contract.crop_fraction)
 
 
-@pytest.mark.parametrize("size", [(24, 24), (32, 32), (200, 100), (31, 77), (500, 333), (16, 40), (7, 7), (32, 33)])
+SIZES = [(24, 24), (32, 32), (200, 100), (31, 77), (500, 333), (16, 40), (7, 7), (32, 33), (60, 32), (32, 60), (77, 31)]
+
+
+@pytest.mark.parametrize("contract", [CONTRACT, ImageContract(21, 24, 3, ("a", "b"), 0.75)])
+@pytest.mark.parametrize("size", [*SIZES, (28, 32)])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_tensorflow_follows_pillow(size, kind):
+def test_tensorflow_follows_pillow(size, kind, contract):
     data = encoded(photo(*size), kind)
-    reference = CONTRACT.picture(Image.open(io.BytesIO(data)))
+    reference = contract.picture(Image.open(io.BytesIO(data)))
     assert np.ptp(reference) > 50
-    np.testing.assert_array_equal(CONTRACT.decode(tf.constant(data)), reference)
+    np.testing.assert_array_equal(readers(contract).pixels(Image.open(io.BytesIO(data))), reference)
+    np.testing.assert_array_equal(contract.decode(tf.constant(data)), reference)
 
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
