@@ -5,6 +5,7 @@
 """
 
 import dataclasses
+import os
 import pathlib
 
 from absl import flags
@@ -28,11 +29,11 @@ def define_flags():
     flags.DEFINE_enum("split", "validation", ["validation", "test"], "Pictures to compare on; ask for test once.")
     flags.DEFINE_integer("pictures", 0, "Compare on so many of them, drawn by a fixed seed; 0 for all.", 0)
     flags.DEFINE_float("tolerance", 0.5, "Points of accuracy that int8-qat may lose before the exit status is 1.", 0)
-    flags.DEFINE_integer("threads", 1, "Of LiteRT, for the answers.", 1)
+    flags.DEFINE_integer("threads", 1, "Of LiteRT, for the answers.", 1, max(64, os.cpu_count() or 1))
     flags.DEFINE_integer("calibration", 512, "Training pictures that set the ranges of int8-ptq and int16x8.", 1)
     programs.define_places()
     flags.DEFINE_bool("layers", False, "Report layer by layer how much int8 rounding disturbs the signal.")
-    flags.DEFINE_bool("android", False, "Copy the best int8 file and its golden set into the Android app's assets.")
+    flags.DEFINE_bool("android", False, "Copy the best file (int8 before float) and its golden set into the app.")
     flags.DEFINE_bool("c_array", False, "Write model_data.cc of each int8 file too, for microcontrollers.")
     flags.DEFINE_string("license", "", "Of the model and what it learned from, for the files' metadata; none if empty.")
     flags.DEFINE_string("author", "", "Of the model, for the files' metadata; none if empty.")

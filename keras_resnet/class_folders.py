@@ -32,7 +32,7 @@ def splits(root):
         ValueError: no such folder, or it is not clear which folders are splits and which are classes.
     """
     if not root.is_dir():
-        raise ValueError(f"--dataset={root}: no such folder")
+        raise ValueError(f"--dataset={root}: no such folder; say where its pictures lie now (--dataset=FOLDER/)")
     folders = subfolders(root)
     named = [(s, f) for s in SPLIT_WORDS for f in folders if _split(f.name) == s and subfolders(f)]
     doubt = _doubt_of_splits(folders, named) if named else _doubt_of_classes(folders)

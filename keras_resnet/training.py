@@ -58,6 +58,9 @@ def train(recipe, run_dir, save_seconds=300):
     runs.check(run, recipe)
     with runs.locked(run):
         if runs.is_finished(run):
+            saved = runs.load_recipe(run)
+            if (saved.dataset, saved.data_dir) != (recipe.dataset, recipe.data_dir):
+                load_data(recipe, run)  # the same pictures elsewhere, or others, whose run this is not
             return None
         trainer = Trainer(recipe, run, save_seconds)
         with callbacks.signals() as trainer.received, datasets.reading(trainer.data):

@@ -382,6 +382,7 @@ def test_what_cannot_be_exported(run_dir, tmp_path):
     assert result.returncode == 2 and "--formats=int4: no such format; choose float32" in result.stderr
     for flags, says in (
         (["--formats="], "--formats=: expected at least one of float32"),
+        (["--threads=100000"], "--threads=100000: 100000 is not an integer in the range [1, "),
         (["--tolerance=nan"], "--tolerance=nan: expected a finite number"),
         (["--formats=float32", "--qat_epochs=1"], "--qat_epochs=1: none of --formats learns"),
         (["--formats=float32", "--c_array"], "--c_array: it is made of int8 files"),

@@ -254,6 +254,17 @@ def test_a_picture_damaged_meanwhile_is_named_and_the_process_ends(tmp_path):
             process.kill()
 
 
+def test_a_finished_run_is_not_that_of_other_pictures(tmp_path):
+    photos(tmp_path / "data", size=16)
+    shutil.copytree(tmp_path / "data", tmp_path / "moved")
+    photos(tmp_path / "other", count=13, size=16)
+    recipe = recipes.Recipe(f"{tmp_path}/data/", image_size=16, depth=8, width=0.25, batch_size=4, epochs=1)
+    assert training.train(recipe, tmp_path / "run")
+    assert training.train(dataclasses.replace(recipe, dataset=f"{tmp_path}/moved/"), tmp_path / "run") is None
+    with pytest.raises(runs.RunError, match=r"its data set has changed: it began with .*, now there are "):
+        training.train(dataclasses.replace(recipe, dataset=f"{tmp_path}/other/"), tmp_path / "run")
+
+
 @pytest.mark.slow
 def test_a_run_moves_with_its_data(tmp_path):
     photos(tmp_path / "data", size=16)
