@@ -84,6 +84,12 @@ def pictures(folder):
     return sorted(found, key=lambda path: path.split(os.sep))
 
 
+def beside(folder):
+    """Names of the pictures that lie in a folder itself, beside its folders, sorted."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if _is_picture(entry.name) and not entry.is_dir())
+
+
 def subfolders(folder):
     """The folders in a folder, sorted by name, without hidden ones.
 
@@ -118,7 +124,7 @@ def _doubt_of_splits(folders, named):
             return f"{folder.name}/ holds no class folders as {train.name}/ does; sort its pictures, or take it away"
         if known & {f.name for f in subfolders(folder)}:
             return f"{folder.name}/ holds classes as {train.name}/ does; call it validation or test, or take it away"
-        if len(named) == 1 and any(map(_holds_pictures, [folder, *subfolders(folder)])):
+        if len(named) == 1 and any(map(beside, [folder, *subfolders(folder)])):
             return f"{folder.name}/ is no split, but lies beside {train.name}/, which holds folders; take it away"
     return None
 
@@ -127,7 +133,7 @@ def _doubt_of_classes(folders):
     """Why the folders can't be the classes, or None."""
     if len(folders) > 1 and all(_split(f.name) for f in folders):
         return f"{_names(folders)} hold pictures, and no folder per class"
-    nested = [f for f in folders if not _holds_pictures(f) and subfolders(f)]
+    nested = [f for f in folders if not beside(f) and subfolders(f)]
     for folder in nested:
         if len(folders) == 1 or any(_split(f.name) and subfolders(f) for f in subfolders(folder)):
             return f"the data set seems to lie deeper; give --dataset={folder}/"
@@ -156,12 +162,6 @@ def _is_picture(name):
     return not _hidden(name) and os.path.splitext(name)[1].lower() in SUFFIXES + OTHER_SUFFIXES
 
 
-def _holds_pictures(folder):
-    """Whether a picture lies in the folder itself."""
-    with os.scandir(folder) as entries:
-        return any(_is_picture(entry.name) and not entry.is_dir() for entry in entries)
-
-
 def _names(folders, most=4):
     names = [f"{f.name}/" for f in folders]
     return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
@@ -171,7 +171,7 @@ def _tree(folders, most=8):
     """What lies in the first folders, a line each."""
     lines = []
     for folder in folders[:most]:
-        inside = [_names(subfolders(folder))] * bool(subfolders(folder)) + ["pictures"] * _holds_pictures(folder)
+        inside = [_names(subfolders(folder))] * bool(subfolders(folder)) + ["pictures"] * bool(beside(folder))
         lines.append(f"  {folder.name}/ with {' and '.join(inside) or 'neither folders nor pictures'}")
     return "\n".join(lines + [f"  … and {len(folders) - most:,} more"] * (len(folders) > most))
 

@@ -169,7 +169,7 @@ class Data:
 
     Attributes:
         unreadable: (path, reason) of the files that were left out.
-        note: a sentence on what this source can't do, or nothing.
+        note: a sentence on what this source can't do or leaves out, or nothing.
         fingerprint: split -> `fingerprint` of what it was made of.
     """
 
@@ -466,7 +466,7 @@ def _folder(root, shape, crop_fraction, max_bad_fraction, original):
     total = sum(map(len, splits.values()))
     if min(shape[:2]) < 64 and total * math.prod(shape) <= IN_MEMORY_BYTES and not original:
         splits = {name: _read_files(source, contract) for name, source in splits.items()}
-    return Data(str(root), contract, **splits, unreadable=found.unreadable, fingerprint=prints)
+    return Data(str(root), contract, **splits, unreadable=found.unreadable, note=found.note, fingerprint=prints)
 
 
 def _read_files(source, contract):
@@ -586,12 +586,16 @@ def _in_memory(name, contract, splits):
 
 
 def _read_tfds(builder, split, keys):
-    import tensorflow_datasets as tfds
-
     image, label = keys
-    decoders = tfds.decode.PartialDecoding({image: True, label: True})
-    examples = builder.as_dataset(split=split, batch_size=-1, decoders=decoders)
-    return Arrays(examples[image].numpy(), examples[label].numpy())
+    channels = builder.info.features[image].shape[2]
+
+    def decoded(example):  # TFDS decodes JPEGs by TensorFlow's default DCT, up to 5 levels from Pillow's pixels
+        encoded = example[image]
+        return tf.io.decode_jpeg(encoded, channels, dct_method="INTEGER_ACCURATE"), example[label]
+
+    examples = builder.as_dataset(split=split, decoders={image: _skip_decoding()}).map(decoded, PICTURES)
+    images, labels = zip(*_untuned(examples.batch(4096)).as_numpy_iterator(), strict=True)
+    return Arrays(np.concatenate(images), np.concatenate(labels))
 
 
 def _streams(builder, names, keys):

@@ -25,11 +25,13 @@ class Found:
         classes: names of the class folders, sorted.
         splits: split -> (paths, labels, layouts), arrays of bytes, int64 and int64 (`preprocessing.layout`).
         unreadable: (path, reason) of the pictures that are left out.
+        note: a sentence on pictures that lie in no class's folder, or nothing.
     """
 
     classes: tuple[str, ...]
     splits: dict
     unreadable: tuple
+    note: str
 
 
 def scan(root, max_bad_fraction=0.01, contract=None):
@@ -66,7 +68,14 @@ def scan(root, max_bad_fraction=0.01, contract=None):
                 f"{folders[split]}: no readable picture of class {', '.join(empty)}; "
                 f"put {', '.join(class_folders.SUFFIXES)} files there, or take the class's folder away"
             )
-    return Found(classes, splits, unreadable)
+    return Found(classes, splits, unreadable, _note_of_strays({root, *folders.values()}))
+
+
+def _note_of_strays(parents):
+    strays = [parent / name for parent in sorted(parents) for name in class_folders.beside(parent)]
+    if not strays:
+        return ""
+    return f"pictures that lie in no class's folder are left out: {len(strays):,}, as {strays[0]}"
 
 
 def _states(paths, contract):

@@ -199,19 +199,24 @@ class Recipe:
         ]
 
 
+LONGEST_SIDE = 4096  # of an input, in pixels; pictures of more would fill the memory, one by one
+
+
 def height_and_width(image_size):
     """The sides of an image size, 224 or "240x320", in pixels; None for 0, which leaves them to the data set.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither, or a side is longer than `LONGEST_SIDE`.
     """
     sides = str(image_size).split("x")
     if str(image_size) == "0":
         return None
-    if len(sides) > 2 or not all(re.fullmatch("[1-9][0-9]*", side) for side in sides):
+    if len(sides) > 2 or not all(re.fullmatch("[1-9][0-9]{0,8}", side) for side in sides):
         raise ValueError(
             f"--image_size={image_size}: expected pixels, as 224, height x width, as 240x320, or 0 (the data set's own)"
         )
+    if max(map(int, sides)) > LONGEST_SIDE:
+        raise ValueError(f"--image_size={image_size}: expected at most {LONGEST_SIDE} pixels a side; try 224")
     return int(sides[0]), int(sides[-1])
 
 

@@ -255,6 +255,15 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path):
     assert sum(len(data.split(s)) for s in datasets.SPLITS) == 121
 
 
+def test_pictures_in_no_classs_folder_are_told_of(tmp_path):
+    make_folder(tmp_path / "train", n=20)
+    assert load_dataset(str(tmp_path), image_size=20).note == ""
+    for path in ("b.jpg", "train/a.png", "train/notes.txt"):
+        (tmp_path / path).touch()
+    expected = f"pictures that lie in no class's folder are left out: 2, as {tmp_path / 'b.jpg'}"
+    assert load_dataset(str(tmp_path), image_size=20).note == expected
+
+
 def test_a_strip_is_left_out(tmp_path):
     make_folder(tmp_path, n=60)
     Image.new("RGB", (20_000, 10)).save(tmp_path / "cat" / "strip.png")
@@ -350,11 +359,11 @@ class KrTinyShapes(tfds.core.GeneratorBasedBuilder):
     """A TFDS data set with pictures of one size, made here so that no download is needed."""
 
     VERSION = tfds.core.Version("1.0.0")
-    SHAPE = (12, 12, 3)
+    SHAPE, FORMAT = (12, 12, 3), None
 
     def _info(self):
-        features = {"image": tfds.features.Image(shape=self.SHAPE), "label": tfds.features.ClassLabel(names=["a", "b"])}
-        features = tfds.features.FeaturesDict(features)
+        image = tfds.features.Image(shape=self.SHAPE, encoding_format=self.FORMAT)
+        features = tfds.features.FeaturesDict({"image": image, "label": tfds.features.ClassLabel(names=["a", "b"])})
         return tfds.core.DatasetInfo(builder=self, features=features, supervised_keys=("image", "label"))
 
     def _split_generators(self, manager):
@@ -367,6 +376,12 @@ class KrTinyShapes(tfds.core.GeneratorBasedBuilder):
             pixels = rng.integers(0, 100, (*side, 3), np.uint8)
             pixels[..., i % 2] += 120
             yield i, {"image": pixels, "label": i % 2}
+
+
+class KrTinyJpegs(KrTinyShapes):
+    """The same as JPEGs."""
+
+    FORMAT = "jpeg"
 
 
 class KrRarePhotos(KrTinyShapes):
@@ -481,11 +496,11 @@ def test_streamed_splits_are_stratified_and_disjoint(tmp_path):
     np.testing.assert_array_equal(collect(again.evaluation("test"))[0], collect(data.evaluation("test"))[0])
 
 
-@pytest.mark.parametrize("shards", [1, 20])
-def test_streamed_and_in_memory_the_same_pictures_are_drawn(tmp_path, shards):
-    builder = tfds.builder("kr_tiny_shapes", data_dir=str(tmp_path))
+@pytest.mark.parametrize(("name", "shards"), [("kr_tiny_shapes", 1), ("kr_tiny_shapes", 20), ("kr_tiny_jpegs", 1)])
+def test_streamed_and_in_memory_the_same_pictures_are_drawn(tmp_path, name, shards):
+    builder = tfds.builder(name, data_dir=str(tmp_path))
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=shards))
-    streamed, held = (load_dataset("kr_tiny_shapes", data_dir=str(tmp_path), original=o) for o in (True, False))
+    streamed, held = (load_dataset(name, data_dir=str(tmp_path), original=o) for o in (True, False))
     assert (type(streamed.train), type(held.train)) == (Stream, Arrays)
     for split in datasets.SPLITS:
         one, other = ({image.tobytes() for image in collect(data.evaluation(split))[0]} for data in (streamed, held))

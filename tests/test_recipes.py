@@ -37,6 +37,7 @@ def test_the_papers_cifar10():
         ("seed", -1, "--seed=-1: expected 0 to 2147483647"),
         ("image_size", -1, "--image_size=-1: expected pixels, as 224, height x width, as 240x320, or 0"),
         ("image_size", "240x", "--image_size=240x: expected pixels"),
+        ("image_size", "224x4097", "--image_size=224x4097: expected at most 4096 pixels a side"),
         ("image_size", "0x20", "--image_size=0x20: expected pixels"),
         ("channels", 4, "--channels=4: choose 0, 1, 3"),
         ("dataset", "caf\udce9/", r"--dataset=b'caf\xe9/': expected UTF-8; rename it"),
