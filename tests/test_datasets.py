@@ -7,6 +7,7 @@ import pathlib
 import re
 import socket
 import tempfile
+import types
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def collect(batches):
 class DigitsTest(tf.test.TestCase):
     def test_known_sizes_and_contract(self):
         data = load_dataset("digits")
-        self.assertEqual(len(data.train) + len(data.validation) + len(data.test), 1797)
+        self.assertEqual([len(data.split(split)) for split in datasets.SPLITS], [1151, 287, 359])  # of 1,797
         self.assertEqual(data.contract.shape, (32, 32, 3))
         self.assertEqual(data.contract.labels, tuple("0123456789"))
         # The UCI set's class counts.
@@ -153,9 +154,9 @@ def test_each_augmentation_does_what_its_name_says(tmp_path):
     files = load_dataset(str(make_folder(tmp_path, size=(90, 110))), image_size=64)
     for augment in recipes.AUGMENTATIONS:
         resized = augment.startswith("resized_crop")
-        data, plain = (files, "resized_crop") if resized else (digits, "none")
-        one, two = (data.training(8, 5, 2, first_step=1, augment=a, pixels=True) for a in (plain, augment))
-        (expected, labels), (images, same) = next(iter(one)), next(iter(two))
+        data = files if resized else digits
+        expected, labels = next(iter(data.train.training_batches(data.contract, 8, 5, 2, 1, resized)))
+        images, same = next(iter(data.training(8, 5, 2, first_step=1, augment=augment, pixels=True)))
         seed = datasets.draw(5, 2, 1)
         if augment not in ("none", "resized_crop"):
             crop, shift = augment.startswith(("crop", "shift")), augment.startswith("shift")
@@ -353,6 +354,17 @@ def test_behind_a_proxy_no_name_is_looked_up(variable, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: pytest.fail("a name was looked up"))
     monkeypatch.setenv(variable, "http://proxy:3128")
     datasets._check_network(builder)
+
+
+def test_what_is_a_label_and_what_is_a_test_split():
+    builder = tfds.builder("cifar100", try_gcs=False)  # it has coarse labels, too
+    assert datasets._keys(builder) == ("image", "label")
+    for name, expected in (
+        ("imagenet2012", {"train": "train", "test": "validation"}),  # the labels of its test pictures are not public
+        ("other", {"train": "train", "validation": "validation", "test": "test"}),
+    ):
+        builder = types.SimpleNamespace(name=name, info=types.SimpleNamespace(splits=["test", "train", "validation"]))
+        assert datasets._tfds_splits(builder) == expected
 
 
 class KrTinyShapes(tfds.core.GeneratorBasedBuilder):
