@@ -8,7 +8,7 @@ import pathlib
 import re
 import tempfile
 
-RESTORE = "restore it from a copy, or train anew with another --run_dir"  # a file that only a training makes
+RESTORE = "restore it from a copy, or train anew in an empty folder"  # a file that only a training makes
 
 
 @contextlib.contextmanager

@@ -78,8 +78,11 @@ def fail(name, error):
 
 
 def sentence(error):
-    """What an exception says; of TensorFlow's, the one line that is for people."""
+    """What an exception says; of TensorFlow's, the one line that is for people, and of the system's, no number."""
     text = str(error).strip()
+    if isinstance(error, OSError) and error.filename:
+        expected = "; expected a folder there" if isinstance(error, FileExistsError | NotADirectoryError) else ""
+        return f"{error.filename}: {error.strerror}{expected}"
     if _is_tensorflows(error):
         lines = [line.strip() for line in text.splitlines()]
         text = next((line.rpartition("}} ")[2] for line in lines if line.rpartition("}} ")[2]), "")

@@ -144,7 +144,7 @@ def test_a_folder_without_a_run(tmp_path):
     [
         (lambda run: (run / "contract.json").unlink(), "contract.json: this file is missing; restore it from a copy"),
         (lambda run: (run / "model.keras").unlink(), "model.keras: this file was made and has been removed since;"),
-        (lambda run: (run / "model.keras").write_text("x"), "restore it from a copy, or train anew with another --run"),
+        (lambda run: (run / "model.keras").write_text("x"), "restore it from a copy, or train anew in an empty folder"),
         (lambda run: (run / "history.csv").unlink(), "not finished (it has no epoch in history.csv); the same"),
         (lambda run: (run / "history.csv").write_text("x"), "not finished (it has no epoch in history.csv); the same"),
         (
@@ -157,6 +157,14 @@ def test_a_run_that_lacks_a_file(finished, spoil, says):
     spoil(finished)
     with pytest.raises(ValueError, match=re.escape(says)):
         evaluation.report(finished, data=load_dataset("digits"))
+
+
+def test_a_file_where_a_folder_is_expected(finished):
+    (finished / "figures").write_text("x")
+    command = [sys.executable, "-m", "keras_resnet.evaluation", str(finished)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == f"evaluation: {finished}/figures: File exists; expected a folder there"
 
 
 def test_training_makes_no_removed_model_again(run_dir, tmp_path):
