@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import tracemalloc
+import types
 import zipfile
 
 import keras
@@ -145,6 +146,18 @@ def test_the_table_says_what_the_files_answer(finished, tmp_path):
     assert row.interval > 0
 
 
+def test_an_answer_that_is_no_number_is_no_small_error():
+    answers = np.array([[0.0, 1.0], [np.nan, np.nan], [0.0, 1.0]], np.float32)
+    reader = types.SimpleNamespace(run=int, dequantize=answers.__getitem__, output={"quantization": (0.0, 0)})
+    reader.contract = types.SimpleNamespace(output="logits")
+    model = types.SimpleNamespace(predict_on_batch=lambda images: answers[[0] * len(images)])
+    beside = comparison.Comparison({"a": reader}, {"float": model})
+    for i in range(3):
+        beside.add(np.array([i]), np.array([1]))
+    assert np.isnan(beside.sums["a"].largest_error)
+    assert (beside.sums["a"].hits, beside.sums["a"].same, beside.pictures) == (2, 2, 3)
+
+
 def test_memory_grows_with_the_batch_not_with_the_split(finished, tmp_path):
     data, model = load_dataset("digits"), training.load_model(finished / "model.keras")
     content = conversion.convert("float32", model, data.calibration(1, 0))
@@ -189,6 +202,8 @@ def test_fewer_pictures_and_the_card_are_said(finished):
     again = [batch for batch, _ in comparison.batches(data, "validation", 60)]
     np.testing.assert_array_equal(np.concatenate(again), images)
     assert set(labels) == set(range(10))
+    places = np.flatnonzero([p.tobytes() in {q.tobytes() for q in images} for p in data.validation.images])
+    assert len(places) == 60 and 100 < places.mean() < 187 and np.ptp(places) > 250  # from all over the split
 
     card = ("--license=CC BY 4.0", "--author=J. Döe", "--description=Ten digits.", "--model_version=7")
     result = export(finished, "--formats=float32", "--pictures=60", *card)

@@ -387,11 +387,25 @@ def test_broken_checkpoint(whole, tmp_path):
     assert "no readable checkpoint" in finish(run_dir, status=2)
 
 
-def net_and_optimizer():
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, name="logits")], name="net")
+def net_and_optimizer(classes=3):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(classes, name="logits")], name="net")
     optimizer = keras.optimizers.SGD(momentum=0.9, name="sgd")
     optimizer.build(model.trainable_variables)
     return model, optimizer
+
+
+def test_a_checkpoint_holds_all_that_was_saved_and_is_of_one_model(tmp_path):
+    path, (model, optimizer) = tmp_path / "latest.npz", net_and_optimizer()
+    for variable in (*model.variables, *optimizer.variables[2:]):
+        variable.assign(np.random.default_rng(1).normal(size=variable.shape))
+    progress = checkpoints.Progress(7, [{"epoch": 1, "loss": 0.1}], {"steps": 3, "loss": 0.2, "accuracy": 0.7}, 12.5)
+    checkpoints.save(path, model, optimizer, progress)
+    twin, fresh = net_and_optimizer()
+    assert checkpoints.restore(path, twin, fresh) == progress
+    for new, old in zip((*twin.variables, *fresh.variables), (*model.variables, *optimizer.variables), strict=True):
+        np.testing.assert_array_equal(new.numpy(), old.numpy())
+    with pytest.raises(checkpoints.CheckpointError, match="a checkpoint of another model"):
+        checkpoints.restore(path, *net_and_optimizer(4))
 
 
 @pytest.mark.parametrize("links", [True, False])
