@@ -2,7 +2,8 @@
 
 Training, evaluation, calibration, the exported file and every client obey the contract that a run saves. Pillow's
 bilinear resize on uint8 is the reference; evaluation and calibration are identical to it, pixel for pixel. The random
-crops of training are resized by TensorFlow, to within one level.
+crops of training are resized by TensorFlow, to within one level (but for colours at the edge of a window that is cut
+out of a JPEG with halved chroma, which are decoded without their neighbours).
 """
 
 import dataclasses
