@@ -1,4 +1,4 @@
-"""Claim: how a picture lies in its file does not matter: an EXIF orientation costs at most 1.3 times the upright one.
+"""Claim: an EXIF orientation costs training at most 1.3 times the upright picture; evaluation, by Pillow, about twice.
 
     python benchmarks/picture_files.py     # training (random resized crops to 224) and evaluation, from files made here
 
