@@ -17,7 +17,7 @@ test: .venv/installed lint
 test-all: browser test test-slow arm-test android-test apk
 
 test-slow: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow --durations=10
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow --durations=10
 
 lint: .venv/installed
 	$(BIN)/ruff check .

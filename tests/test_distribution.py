@@ -15,7 +15,6 @@ from keras_resnet.history import read_history
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 SCRIPT = pathlib.Path(__file__).with_name("mirrored_steps.py")
-pytestmark = pytest.mark.xdist_group("replicas")  # so that one process makes `steps`
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,6 @@ def update(result, trainable=None):
     return np.concatenate([(result[f"after/{n}"] - result[f"before/{n}"]).ravel() for n in names])
 
 
-@pytest.mark.slow
 def test_float32_replicas_equal_one_device(steps):
     one, two = steps["one_device", "float32"], steps["mirrored", "float32"]
     assert (one["replicas"], two["replicas"]) == (1, 2)
@@ -53,7 +51,6 @@ def test_float32_replicas_equal_one_device(steps):
     np.testing.assert_allclose(one["losses"], two["losses"], rtol=1e-4)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS[1:])
 def test_mixed_replicas_follow_one_device(steps, precision):
     one, two = steps["one_device", precision], steps["mirrored", precision]
@@ -62,13 +59,11 @@ def test_mixed_replicas_follow_one_device(steps, precision):
     assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) >= 0.99
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_replicas_do_not_drift_apart(steps, precision):
     assert steps["mirrored", precision]["spread"] < 1e-6
 
 
-@pytest.mark.slow
 def test_int8_aware_replicas_follow_one_device(steps):
     one, two = steps["one_device", "int8"], steps["mirrored", "int8"]
     np.testing.assert_allclose(one["losses"][0], two["losses"][0], rtol=1e-5)
@@ -82,7 +77,6 @@ def test_int8_aware_replicas_follow_one_device(steps):
     assert two["spread"] == 0  # of everything on the two replicas, the ranges included
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS[1:])
 def test_mixed_precision_learns_as_float32_does(steps, precision):
     a, b = update(steps["one_device", "float32"], "kernel"), update(steps["one_device", precision], "kernel")
@@ -108,7 +102,6 @@ def test_validation_pictures_need_not_fill_the_replicas(tmp_path, precision):
     assert row["val_loss"] == pytest.approx(report["loss"], rel=1e-5 if precision == "float32" else 0.02)
 
 
-@pytest.mark.slow
 def test_per_replica_norms_are_two_halves_and_the_mean_of_their_statistics(steps):
     two, by_hand = steps["per_replica", "float32"], steps["by_hand", "float32"]
     assert (two["replicas"], by_hand["replicas"]) == (2, 1)
@@ -120,7 +113,6 @@ def test_per_replica_norms_are_two_halves_and_the_mean_of_their_statistics(steps
     assert np.abs(update(two, "moving_variance") - update(steps["mirrored", "float32"], "moving_variance")).max() > 1e-4
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_per_replica_statistics_and_weights_are_equal_on_all_replicas(steps, precision):
     assert steps["per_replica", precision]["spread"] == 0
