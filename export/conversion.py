@@ -108,11 +108,7 @@ def convert(name, model, pictures, io="uint8"):
     if not len(pictures):
         raise ConversionError(f"{name}: no calibration pictures; give at least one")
     content = FORMATS[name](model, pictures, io)
-    if name.startswith("int8"):
-        content = averages.settle(content)
-    if name.startswith("int8") and io != "float32":
-        _check_input(name, content, io)
-    return content
+    return _settled(name, content, io) if name.startswith("int8") else content
 
 
 def with_softmax(model):
@@ -153,10 +149,7 @@ def by_tfmot(recipe, io, output="logits"):
         if process.returncode:
             killed = f"its process was killed by signal {-process.returncode}"
             raise ConversionError(process.stderr.strip().splitlines()[-1] if process.returncode > 0 else killed)
-        content = averages.settle(pathlib.Path(folder, "model.tflite").read_bytes())
-    if io != "float32":
-        _check_input("int8-tfmot", content, io)
-    return content
+        return _settled("int8-tfmot", pathlib.Path(folder, "model.tflite").read_bytes(), io)
 
 
 def _converter(model):
@@ -192,6 +185,14 @@ def _representative(pictures):
             yield [picture[None]]
 
     return batches
+
+
+def _settled(name, content, io):
+    """An int8 file whose averages are moved off ties; its input is held to the contract's."""
+    content = averages.settle(content)
+    if io != "float32":
+        _check_input(name, content, io)
+    return content
 
 
 def _check_input(name, content, io):

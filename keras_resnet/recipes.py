@@ -21,6 +21,7 @@ AUGMENTATIONS = (
     "resized_crop_flip",
 )
 BEST = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
+LONGEST_SIDE = 4096  # of an input, in pixels; pictures of more would fill the memory, one by one
 
 
 def option(default, help, choices=None):
@@ -197,9 +198,6 @@ class Recipe:
             for name in mine
             if mine[name] != theirs[name]
         ]
-
-
-LONGEST_SIDE = 4096  # of an input, in pixels; pictures of more would fill the memory, one by one
 
 
 def height_and_width(image_size):
