@@ -8,7 +8,7 @@ demo: .venv/installed
 	rm -rf runs/demo
 	$(BIN)/python train.py --dataset=digits --run_dir=runs/demo
 	$(BIN)/python -m export runs/demo --qat_epochs=4 --formats=float32,int8-ptq,int8-qat --tolerance=1
-	$(BIN)/python raspberry_pi/classify.py runs/demo/export/resnet8-int8-qat.tflite docs/digit_3.png
+	$(BIN)/keras-resnet predict runs/demo/export/resnet8-int8-qat.tflite docs/digit_3.png
 	@$(BIN)/python -m export.demo runs/demo
 
 test: .venv/installed lint
@@ -31,7 +31,7 @@ bench: .venv/installed
 arm-test: .venv/installed
 	PYTHON=$(BIN)/python raspberry_pi/arm_test.sh
 
-# Chromium, for tests/test_serve.py, where Debian's can be installed.
+# Chromium, for tests/device/test_serve.py, where Debian's can be installed.
 browser:
 	@command -v chromium >/dev/null || (apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 install --no-install-recommends chromium) >/dev/null || echo "browser: SKIPPED, chromium can't be installed here" >&2
 

@@ -20,13 +20,12 @@ HERE = pathlib.Path(__file__).parent
 RESOURCES = HERE / "core" / "src" / "test" / "resources"
 MODELS = HERE / "app" / "src" / "main" / "assets" / "models"
 sys.path.insert(0, str(HERE.parent))
-from raspberry_pi.classifier import (  # noqa: E402
-    Classifier,
-    Contract,
-    read_contract,
-    read_labels,
-    shown_normalization,
-)
+from keras_resnet.device.classes import Classes  # noqa: E402
+from keras_resnet.device.contract import Contract  # noqa: E402
+from keras_resnet.device.labels import Labels  # noqa: E402
+from keras_resnet.device.metadata import read_contract, read_labels, shown_normalization  # noqa: E402
+from keras_resnet.device.picture import Picture  # noqa: E402
+from keras_resnet.device.reader import Reader  # noqa: E402
 
 ORIENTATION = 0x0112
 
@@ -82,13 +81,23 @@ QUANTIZATIONS = (
     ("uint8", 0.03125, 7, 0.0, 64.0),  # half of the quotients end with .5
 )
 
-# type, scale and zero point of the output, its numbers, what they are.
+# type, scale and zero point of the output, its numbers, what they are; of independent labels their thresholds, too.
 OUTPUTS = (
     ("uint8", 0.1731, 115, (0, 100, 115, 200, 255), "logits"),
     ("int8", 0.0921, -7, (-128, -7, 0, 90, 127), "logits"),
     ("float32", 0.0, 0, (-3.25, 0.1, 87.5, 88.0, 1e-8), "logits"),
     ("float32", 0.0, 0, (-1000.0, 1000.0, 999.5), "logits"),
     ("uint8", 1 / 256, 0, (3, 250, 3), "probabilities"),
+    ("uint8", 0.1731, 115, (0, 114, 115, 116, 255), "logits", ()),  # a half counts
+    ("int8", 0.0921, -7, (-128, -7, 0, -8, 127, -7), "logits", ()),
+    ("int8", 0.0921, -7, (-128, -7, 0, 90, 127), "logits", (1e-6, 0.5000000000000001, 0.5, 0.9999, 1 - 1e-6)),
+    ("float32", 0.0, 0, (-3.25, 0.1, 0.0, -0.0, 1e-8, 37.0), "logits", ()),
+    ("float32", 0.0, 0, (-3.25, 0.1, 87.5, -1000.0), "logits", (0.037, 0.53, 1 - 2**-53, 5e-324)),
+    ("float32", 0.0, 0, (-1000.0, 1000.0, float("inf"), -float("inf"), 999.5), "logits", (1e-300,) * 5),
+    ("uint8", 1 / 256, 0, (0, 64, 64, 64, 255), "probabilities", (1e-300, 0.25, 0.25000000000000006, 0.2, 0.999)),
+    ("int8", 1 / 256, -128, (-128, -1, 0, 1, 127), "probabilities", ()),
+    # As float32, 0.1 is more than as float64, and 0.7 less.
+    ("float32", 0.0, 0, (0.1, 0.1, 0.7, 1.0), "probabilities", (0.1, 0.10000000149011613, 0.7, 0.99)),
 )
 
 
@@ -106,16 +115,62 @@ SHOWN = (
 # What stands in a foreign file of labels.
 LABELS = ("", "\n", "a", "a\nb\n", "a\r\nb\r\n", "\ufeffa\nb", "a\n\nb\n\n", "a\x85b\u2028c\x0bd\n", "ä\n 日本 \n")
 
-# What is said otherwise than by a right contract of a picture 32 x 32 x 3 and ten classes.
+# What is said otherwise than by a right contract of a picture 32 x 32 x 3 and ten classes, in either version.
 CONTRACTS = (
     *({}, {"height": 32.0}, {"height": 31}, {"height": 32.5}, {"width": "32"}, {"channels": None}, {"unknown": [{}]}),
+    *({"height": True}, {"width": [32]}, {"height": 10**400}, {"channels": 2}, {"channels": 1}),
     *({"labels": list("abcdefghi")}, {"labels": [*"abcdefghi", 1]}, {"labels": [*"abcdefghij", 1]}),
     *({"labels": "abcdefghij"}, {"labels": None}, {"labels": ["", "\u0000", "ä\n", *"defghij"]}),
     *({"mean": 1}, {"mean": [1, 2.5, -3e1]}, {"mean": [4]}, {"mean": [1, 2]}, {"mean": []}, {"mean": "1"}),
     *({"mean": None}, {"mean": [1, None, 3]}, {"mean": [[1]]}, {"std": 0}, {"std": [1, 0, 1]}, {"std": -2.5}),
+    *({"mean": True}, {"mean": [1, True, 3]}, {"mean": [1, "2", 3]}, {"mean": {}}, {"mean": 2**70}, {"mean": 1e39}),
+    *({"std": 1e-50}, {"std": 10**400}, {"std": [2, 2, 2]}),
     *({"crop_fraction": 1}, {"crop_fraction": 0.875}, {"crop_fraction": 0}, {"crop_fraction": 1.25}),
     *({"crop_fraction": "1"}, {"crop_fraction": None}, {"crop_fraction": 0.0078125}, {"crop_fraction": 0.0078}),
+    *({"crop_fraction": True}, {"crop_fraction": [1]}, {"crop_fraction": 1e-300}),
     *({"output": "logits"}, {"output": "probabilities"}, {"output": "scores"}, {"output": None}),
+    *({"output": ["logits"]}, {"thresholds": "of labels alone"}),
+)
+# What is said otherwise than by a right output of ten independent labels.
+HALVES = [0.5] * 10
+INDEPENDENT = (
+    *({}, {"scores": "logits"}, {"scores": "probabilities"}, {"scores": "?"}, {"labels": list("abcdefghi")}),
+    *({"labels": None}, {"labels": None, "thresholds": HALVES}, {"labels": [*"abcdefghi", 1], "thresholds": HALVES}),
+    *({"thresholds": HALVES[:count]} for count in (0, 1, 9, 10)),
+    *({"thresholds": HALVES + [0.5]}, {"thresholds": HALVES[1:], "labels": list("abcdefghi")}),
+    {"thresholds": [5e-324, 1e-300, 0.1, 1 / 3, 0.25, 0.5, 2 / 3, 0.9, 0.97, 1 - 2**-53]},
+    *({"thresholds": HALVES[1:] + [odd]} for odd in (0, 1, 0.0, 1.0, -0.0, -0.5, 1.5, 2, 10**400, 1e300)),
+    *({"thresholds": HALVES[1:] + [odd]} for odd in ("0.5", None, True, False, [0.5], [], {}, "")),
+    *({"thresholds": odd} for odd in (None, 0.5, 0, 1, True, False, "", "0.5", "abcdefghij", {}, {"a": 0.5})),
+    *({"thresholds": dict.fromkeys("abcdefghij", 0.5)}, {"thresholds": [HALVES]}, {"threshold": 1}),
+)
+FIRST = {"height": 32, "width": 32, "channels": 3, "labels": list("abcdefghij")}
+TENTHS = {"kind": "labels", "labels": FIRST["labels"], "thresholds": [0.1, *HALVES[1:]]}
+TENTHS = json.dumps({"version": 2, "input": {"kind": "picture", **FIRST}, "output": TENTHS})
+MISSING = object()
+
+# The same where the versions differ, of a right contract of version 1 and then of version 2.
+FIRST_ALONE = (
+    *({"version": version} for version in (1, 1.0, True, 2, 0, "1", None)),
+    *({key: MISSING} for key in FIRST),
+    *({"kind": "sound"}, {"scores": "probabilities"}, {"input": {}}, {"kind": "labels", "thresholds": HALVES}),
+)
+SECOND_ALONE = (
+    *({"version": version} for version in (2.0, MISSING, 1, 3, 2.5, True, "2", None, [2], {})),
+    *({part: wrong} for part in ("input", "output") for wrong in (MISSING, None, {}, [], "picture", "classes")),
+    *({"input": FIRST | {"kind": kind}} for kind in ("sound", "classes", "Picture", None, ["picture"], 1)),
+    *({"input": {"kind": "picture", **FIRST} | {key: MISSING}} for key in FIRST),
+    *({"output": {"kind": kind, "labels": FIRST["labels"]}} for kind in ("boxes", "picture", None, True, "Labels")),
+    *({"output": {"kind": "labels", "labels": FIRST["labels"], **changes}} for changes in INDEPENDENT),
+    *({"output": {"kind": "classes"}}, {"output": {"kind": "classes", "scores": "logits"}}, {"scores": "?"}),
+    {"output": {"kind": "classes", "labels": FIRST["labels"], "output": "probabilities"}},
+)
+# No objects, or no JSON.
+TEXTS = (
+    *("", "[]", "null", "2", '"contract"', "{", "[2]", "{} {}", '{"version": 2,}'),
+    *('{"version": 02}', json.dumps(FIRST).replace("32", "032"), json.dumps(FIRST).replace("32", "32.")),
+    *(TENTHS.replace("0.1", number) for number in ("0.1", ".1", "1e-400", "1e-1", "0.99999999999999999", "NaN")),
+    *(json.dumps(FIRST).replace('"a"', label) for label in ('"\n"', '"\t"', '"\\n"', "'a'", '"\\x61"', '"\\u0061"')),
 )
 
 
@@ -132,11 +187,11 @@ def preparation(height, width, orientation, to_height, to_width, channels, crop_
     """What the reference reader makes of noise, or that it refuses it."""
     image = Image.fromarray(noise(height, width))
     image.getexif()[ORIENTATION] = orientation
-    contract = Contract(to_height, to_width, channels, (), crop_fraction)
+    target = Picture(to_height, to_width, channels, crop_fraction)
     result = {"source": [height, width, orientation], "input": [to_height, to_width, channels]}
     result |= {"crop_fraction": crop_fraction}
     try:
-        pixels = contract.pixels(image).tobytes()
+        pixels = target.pixels(image).tobytes()
     except ValueError:  # too long
         return result | {"refused": True}
     result |= {"sha256": hashlib.sha256(pixels).hexdigest()}
@@ -147,27 +202,31 @@ def preparation(height, width, orientation, to_height, to_width, channels, crop_
 
 def quantization(kind, scale, zero, mean, std):
     """The input's bytes of the 256 pixel values, the same in all channels."""
-    reader = reader_of(Contract(256, 1, 3, (), mean=np.array(mean, np.float32), std=np.array(std, np.float32)))
+    reader = reader_of(Picture(256, 1, 3, mean=mean, std=std), Classes(()))
     reader.input = {"dtype": np.dtype(kind).type, "quantization": (scale, zero)}
     pixels = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(256, 1, 3)
     content = encoded(reader.quantize(pixels).tobytes())
     return {"type": kind, "scale": scale, "zero": zero, "mean": mean, "std": std, "bytes": content}
 
 
-def output(kind, scale, zero, numbers, what):
-    """Probabilities of an output."""
-    reader = reader_of(Contract(1, 1, 1, (), output=what))
+def output(kind, scale, zero, numbers, what, thresholds=None):
+    """Probabilities of an output, its labels from the likeliest on, and those that are there."""
+    names = [str(i) for i in range(len(numbers))]
+    rules = Classes(names, what) if thresholds is None else Labels(names, what, thresholds)
+    reader = reader_of(Picture(1, 1, 1), rules)
     reader.output = {"quantization": (scale, zero)}
     values = np.array(numbers, kind)
-    probabilities = reader.probabilities(values).tolist()
-    content = encoded(values.tobytes())
-    return {"type": kind, "scale": scale, "zero": zero, "bytes": content, "output": what, "expected": probabilities}
+    scores = reader.dequantize(values)
+    answer = rules.answer(scores, len(names))
+    found = {"type": kind, "scale": scale, "zero": zero, "bytes": encoded(values.tobytes()), "output": what}
+    found |= {"expected": rules.probabilities(scores).tolist(), "top": [label for label, _ in answer.top]}
+    return found | ({"there": []} if thresholds is None else {"there": answer.labels, "thresholds": thresholds})
 
 
-def reader_of(contract):
+def reader_of(*parts):
     """The reference reader without a file."""
-    reader = Classifier.__new__(Classifier)
-    reader.contract = contract
+    reader = Reader.__new__(Reader)
+    reader.contract = Contract(*parts)
     return reader
 
 
@@ -194,9 +253,30 @@ def shown(kind, scale, zero):
     return {"type": kind, "scale": scale, "zero": zero, "mean": mean, "std": std}
 
 
-def contract(changes):
+def contract_texts():
+    """Every `contract.json` that is tried."""
+    changed = [FIRST | changes for changes in (*CONTRACTS, *FIRST_ALONE)]
+    changed += [second(FIRST | changes) for changes in CONTRACTS]
+    changed += [second(FIRST) | changes for changes in SECOND_ALONE]
+    return [json.dumps(without_missing(saved)) for saved in changed] + list(TEXTS)
+
+
+def second(saved):
+    """A contract of version 1 as one of version 2."""
+    output = {"kind": "classes", "labels": saved["labels"]}
+    output |= {"scores": saved["output"]} if "output" in saved else {}
+    pixels = {key: value for key, value in saved.items() if key not in ("labels", "output")}
+    return {"version": 2, "input": {"kind": "picture", **pixels}, "output": output}
+
+
+def without_missing(saved):
+    if not isinstance(saved, dict):
+        return saved
+    return {key: without_missing(value) for key, value in saved.items() if value is not MISSING}
+
+
+def contract(text):
     """What the reader makes of a contract; null where it refuses it."""
-    text = json.dumps({"height": 32, "width": 32, "channels": 3, "labels": list("abcdefghij")} | changes)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.tflite"
         with zipfile.ZipFile(path, "w") as archive:
@@ -205,9 +285,10 @@ def contract(changes):
             read = read_contract(path, (32, 32, 3), 10)
         except ValueError:
             return {"text": text, "read": None}
-    mean, std = (np.atleast_1d(value).tolist() for value in (read.mean, read.std))
-    found = {"labels": read.labels, "crop_fraction": read.crop_fraction, "mean": mean, "std": std}
-    return {"text": text, "read": found | {"output": read.output}}
+    mean, std = (np.atleast_1d(value).tolist() for value in (read.input.mean, read.input.std))
+    found = {"labels": read.labels, "crop_fraction": read.input.crop_fraction, "mean": mean, "std": std}
+    found |= {"thresholds": read.output.thresholds} if isinstance(read.output, Labels) else {}
+    return {"text": text, "read": found | {"scores": read.output.scores}}
 
 
 def turned_frame(degrees, mirrored):
@@ -223,11 +304,12 @@ def turned_frame(degrees, mirrored):
 
 def golden_probabilities(path):
     """Probabilities of a bundled model's golden outputs, one row a picture."""
-    reader = Classifier(path)
+    reader = Reader(path)
     golden = json.loads(path.with_suffix(".golden.json").read_text())
     outputs = [np.array(picture["output"], golden["output"]["dtype"]) for picture in golden["pictures"]]
     # 1e-6 is what is demanded; more digits would differ with the processor.
-    return [[round(p, 8) for p in reader.probabilities(values).tolist()] for values in outputs]
+    found = [reader.contract.output.probabilities(reader.dequantize(values)) for values in outputs]
+    return [[round(p, 8) for p in probabilities.tolist()] for probabilities in found]
 
 
 def encoded(content):
@@ -249,7 +331,7 @@ def write(folder):
         "output": [output(*case) for case in OUTPUTS],
         "shown": [shown(*case) for case in SHOWN],
         "labels": [{"text": text, "labels": read_labels(text)} for text in LABELS],
-        "contracts": [contract(changes) for changes in CONTRACTS],
+        "contracts": [contract(text) for text in contract_texts()],
         "yuv": {
             "every_colour": every_colour(),
             "frames": [turned_frame(degrees, mirrored) for mirrored in (False, True) for degrees in (0, 90, 180, 270)],

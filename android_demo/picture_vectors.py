@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 HERE = pathlib.Path(__file__).parent
 TARGET = HERE / "app/src/jvmTest/resources/pictures.txt"
 sys.path.insert(0, str(HERE.parent))
-from raspberry_pi.classifier import Contract  # noqa: E402
+from keras_resnet.device.picture import Picture  # noqa: E402
 
 HEIGHT, WIDTH = 29, 37
 
@@ -68,7 +68,7 @@ def main():
     for name, content in files().items():
         image = Image.open(io.BytesIO(content))
         width, height = ImageOps.exif_transpose(image).size
-        pixels = Contract(height, width, 3, ()).pixels(image)  # of its own size: nothing is resized
+        pixels = Picture(height, width, 3).pixels(image)  # of its own size: nothing is resized
         parts = [base64.b64encode(part).decode() for part in (content, pixels.tobytes())]
         lines.append(" ".join([name, str(width), str(height), *parts]))
     TARGET.write_text("\n".join(lines) + "\n")

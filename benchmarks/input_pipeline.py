@@ -24,7 +24,7 @@ def main():
     environment.load_tensorflow()
     from training_step import keras_peer
 
-    from keras_resnet.datasets import load_dataset
+    from keras_resnet import load_dataset
 
     try:
         data = load_dataset(arguments.dataset, arguments.data_dir)

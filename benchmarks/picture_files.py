@@ -49,23 +49,27 @@ def make(folder, kind, count):
     import numpy as np
     from PIL import Image
 
-    from keras_resnet import datasets, preprocessing
+    from keras_resnet.data.dataset import Data
+    from keras_resnet.data.decoding import layout
+    from keras_resnet.data.sources import Files
+    from keras_resnet.device.picture import ORIENTATION
+    from keras_resnet.preprocessing import ImageContract
 
     (width, height), suffix, how = KINDS[kind]
     rng = np.random.default_rng(0)
     folder.mkdir()
     paths, exif = [], Image.Exif()
-    exif[preprocessing.ORIENTATION] = how.get("orientation", 1)
+    exif[ORIENTATION] = how.get("orientation", 1)
     for i in range(count):
         shapes = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).resize((width, height), Image.BICUBIC)
         noisy = np.asarray(shapes, np.int16) + rng.integers(-4, 5, (height, width, 1), np.int16)
         picture = Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).convert(how.get("mode", "RGB"))
         paths.append(folder / f"{i}{suffix}")
         picture.save(paths[-1], quality=how.get("quality"), **({"exif": exif} if "orientation" in how else {}))
-    layouts = np.array([preprocessing.layout(path.read_bytes()) for path in paths])
-    files = datasets.Files(np.array([bytes(path) for path in paths]), np.zeros(count, np.int64), layouts)
-    contract = preprocessing.ImageContract(224, 224, 3, ("a", "b"), 0.875)
-    return datasets.Data(kind, contract, files, files, files)
+    layouts = np.array([layout(path.read_bytes()) for path in paths])
+    files = Files(np.array([bytes(path) for path in paths]), np.zeros(count, np.int64), layouts)
+    contract = ImageContract(224, 224, 3, ("a", "b"), 0.875)
+    return Data(kind, contract, files, files, files)
 
 
 def speed(batches, count):

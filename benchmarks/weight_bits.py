@@ -24,21 +24,24 @@ def main():
     parser.add_argument("--learning_rate", type=float, help="of QAT; by default a 200th of the float training's")
     arguments = parser.parse_args()
     environment.load_tensorflow()
-    from keras_resnet import files, recipes, runs, training
+    from keras_resnet import files, recipes, runs
+    from keras_resnet.data.loading import load_data
+    from keras_resnet.networks.weights import load_model
     from keras_resnet.quantization import quantize_aware
+    from keras_resnet.training import trainer
 
     float_run = runs.Run(arguments.run)
     recipe = runs.load_recipe(float_run)
     changed = {k: v for k in ("epochs", "learning_rate") if (v := getattr(arguments, k)) is not None}
     continued = dataclasses.replace(recipes.continued(recipe, str(arguments.run), "int8"), **changed)
-    data = training.load_data(recipe, float_run)
-    model = training.load_model(float_run.model)
-    pictures = data.calibration(training.CALIBRATION_PICTURES, recipe.seed)
+    data = load_data(recipe, float_run)
+    model = load_model(float_run.model)
+    pictures = data.calibration(trainer.CALIBRATION_PICTURES, recipe.seed)
     rows = []
     for bits in map(int, arguments.bits.split(",")):
         run = runs.Run(arguments.run / ("qat" if bits == 8 else f"qat-{bits}bit"))
-        training.train(dataclasses.replace(continued, weight_bits=bits), run.path)
-        kinds = {"PTQ": quantize_aware(model, pictures, weight_bits=bits), "QAT": training.load_model(run.model)}
+        trainer.train(dataclasses.replace(continued, weight_bits=bits), run.path)
+        kinds = {"PTQ": quantize_aware(model, pictures, weight_bits=bits), "QAT": load_model(run.model)}
         for kind, quantized in kinds.items():
             path = run.path / f"{kind}.tflite"
             rows.append({"bits": bits, "kind": kind, **measure(quantized, data, path)})
@@ -63,12 +66,12 @@ def main():
 def measure(quantized, data, path):
     """Converts a quantized model to a file and runs it over the validation pictures, beside its simulation."""
     from export import comparison, conversion, metadata
-    from keras_resnet import files
-    from raspberry_pi.classifier import Classifier
+    from keras_resnet import files, tasks
+    from keras_resnet.device.reader import Reader
 
     content = conversion.convert("int8-qat", quantized, next(comparison.batches(data, "validation"))[0][:1])
     files.write_bytes(path, metadata.embed(content, data.contract, metadata.Card(quantized.name)))
-    beside = comparison.Comparison({path.stem: Classifier(path)}, {"float": quantized})
+    beside = comparison.Comparison({path.stem: Reader(path)}, {"float": quantized}, tasks.of(data.contract))
     for images, labels in comparison.batches(data, "validation"):
         beside.add(images, labels)
     sums = beside.sums[path.stem]
@@ -81,13 +84,13 @@ def measure(quantized, data, path):
 
 def draw(result, title, path):
     """Accuracy that is lost against float, for each number of bits."""
-    from keras_resnet import figures
+    from keras_resnet import drawing
 
     widths = list(dict.fromkeys(row["bits"] for row in result["rows"]))
-    figure, axes = figures.pyplot.subplots(figsize=(7, 4), layout="constrained")
-    axes.axhline(0, color=figures.GRAY)
-    sides = (("QAT", "QAT: learned under the rounding", figures.BLUE, -0.2),)
-    sides += (("PTQ", "PTQ: rounded after training", figures.ORANGE, 0.2),)
+    figure, axes = drawing.pyplot.subplots(figsize=(7, 4), layout="constrained")
+    axes.axhline(0, color=drawing.GRAY)
+    sides = (("QAT", "QAT: learned under the rounding", drawing.BLUE, -0.2),)
+    sides += (("PTQ", "PTQ: rounded after training", drawing.ORANGE, 0.2),)
     for kind, label, color, shift in sides:
         heights = [100 * (result["float"] - row["accuracy"]) for row in result["rows"] if row["kind"] == kind]
         bars = axes.bar([p + shift for p in range(len(widths))], heights, 0.38, color=color, label=label)
@@ -98,7 +101,7 @@ def draw(result, title, path):
     axes.set_title(f"{title}\nfloat32: {100 * result['float']:.2f} %")
     axes.margins(y=0.15)
     figure.legend(loc="outside lower center", ncols=2, fontsize=9)
-    figures.save(figure, path)
+    drawing.save(figure, path)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_resnet.ranges import untied
+from keras_resnet.quantization.ranges import untied
 
 
 def settle(content):

@@ -17,9 +17,9 @@ import time
 
 import numpy as np
 
-from keras_resnet import files, metrics
-from keras_resnet.preprocessing import normalize
-from raspberry_pi.classifier import Classifier
+from keras_resnet import files
+from keras_resnet.data.decoding import normalize
+from keras_resnet.device.reader import Reader
 
 BATCH = 64
 SUBSET_SEED = 20151210  # fixed, so that exports on a part of the pictures can be compared with each other
@@ -71,7 +71,7 @@ def batches(data, split, pictures=0):
     drawn = np.zeros(len(source), bool)
     drawn[np.random.default_rng(SUBSET_SEED).permutation(len(source))[: pictures or None]] = True
     begin = 0
-    for images, labels in source.batches(data.contract, BATCH).as_numpy_iterator():
+    for images, labels in source.batches(data.contract.input, BATCH).as_numpy_iterator():
         here = drawn[begin : begin + len(labels)]
         begin += len(labels)
         if here.any():
@@ -80,11 +80,11 @@ def batches(data, split, pictures=0):
 
 @dataclasses.dataclass
 class Sums:
-    """What one file answered so far: numbers of pictures, and the largest error."""
+    """What one file answered so far: sums over pictures, and the largest error."""
 
-    hits: int = 0
-    other_hits: int = 0  # pictures that either the file or the float model alone got right
-    agreed: int = 0
+    hits: float = 0
+    other_hits: float = 0  # squares of what it got righter or wronger than the float model
+    agreed: float = 0
     same: int = 0
     largest_error: float = 0.0
 
@@ -93,45 +93,37 @@ class Comparison:
     """What files and their Keras models answered to the pictures that passed.
 
     Args:
-        readers: format -> `Classifier` of its file.
+        readers: format -> `Reader` of its file.
         models: `float` -> the float `keras.Model`; a format -> the model that it was made of, where that is another.
+        task: what they have learned; its contract's scores are what they answer with.
 
     Attributes:
         pictures, hits, loss: how many passed; how many the float model got right, and its cross-entropies' sum.
         sums: format -> `Sums`.
     """
 
-    def __init__(self, readers, models):
-        self.readers, self.models = readers, models
+    def __init__(self, readers, models, task):
+        self.readers, self.models, self.task = readers, models, task
         self.pictures, self.hits, self.loss = 0, 0, 0.0
         self.sums = {name: Sums() for name in readers}
 
     def add(self, images, labels):
-        """Lets all answer a batch: uint8 (batch, height, width, channels) and ints (batch,)."""
+        """Lets all answer a batch: uint8 (batch, height, width, channels) and its targets."""
         expected = {name: model.predict_on_batch(normalize(images)) for name, model in self.models.items()}
-        right = expected["float"].argmax(-1) == labels
+        right = self.task.scores(expected["float"], labels)
         self.pictures += len(labels)
-        self.hits += int(right.sum())
-        self.loss += float(self._losses(expected["float"], labels).sum())
+        self.hits += float(right.sum())
+        self.loss += float(self.task.losses(expected["float"], labels).sum())
         for name, reader in self.readers.items():
             answers = np.stack([reader.dequantize(reader.run(image)) for image in images])
             reference, sums = expected.get(name, expected["float"]), self.sums[name]
-            hit, errors = answers.argmax(-1) == labels, np.abs(answers - reference).max(-1)
+            hit, errors = self.task.scores(answers, labels), np.abs(answers - reference).max(-1)
             half_a_step = reader.output["quantization"][0] / 2
-            sums.hits += int(hit.sum())
-            sums.other_hits += int((hit != right).sum())
-            sums.agreed += int((answers.argmax(-1) == reference.argmax(-1)).sum())
+            sums.hits += float(hit.sum())
+            sums.other_hits += float(np.square(hit - right).sum())
+            sums.agreed += float(self.task.agreement(answers, reference).sum())
             sums.same += int((errors < (half_a_step or FLOAT_NOISE)).sum())
             sums.largest_error = float(np.maximum(sums.largest_error, errors.max()))  # of NaN, NaN
-
-    @property
-    def _output(self):
-        return next(iter(self.readers.values())).contract.output
-
-    def _losses(self, answers, labels):
-        if self._output == "probabilities":
-            answers = np.log(np.maximum(answers, np.finfo(np.float32).tiny))  # logits but for a constant
-        return metrics.losses(answers, labels)
 
     def rows(self, paths, images):
         """One `Row` a format; latency is measured on `images`, uint8 (n, height, width, channels)."""
@@ -141,7 +133,7 @@ class Comparison:
     def _row(self, name, path, latency):
         n, sums, interpreter = self.pictures, self.sums[name], self.readers[name].interpreter
         difference = (sums.hits - self.hits) / n
-        # Differences of single pictures are -1, 0 or 1: these two sums give their variance.
+        # These two sums give the variance of single pictures' differences.
         variance = (sums.other_hits - n * difference**2) / max(n - 1, 1)
         return Row(
             name,
@@ -164,7 +156,7 @@ def measure_latency(paths, images, runs=LATENCY_RUNS):
 
     The first tenth of the runs warms up and is not counted.
     """
-    readers = {(name, n): Classifier(path, n) for name, path in paths.items() for n in (1, 2)}
+    readers = {(name, n): Reader(path, n) for name, path in paths.items() for n in (1, 2)}
     times = {key: [] for key in readers}
     for turn in range(runs):
         image = images[turn % len(images)]
@@ -244,7 +236,7 @@ def markdown(rows, output="logits"):
 
 def picture(rows, float_accuracy, title):
     """Accuracy against size, and against latency of one thread; bars are the 95 % interval of the difference."""
-    from keras_resnet.figures import GRAY, PALETTE, pyplot
+    from keras_resnet.drawing import GRAY, PALETTE, pyplot
 
     figure, both = pyplot.subplots(1, 2, figsize=(11.5, 4.5), sharey=True, layout="constrained")
     sides = (("size of the file [kB]", lambda r: r.bytes / 1000),)
@@ -267,9 +259,9 @@ def picture(rows, float_accuracy, title):
 
 def write(folder, rows, float_accuracy, title, about):
     """Writes the comparison as JSON, Markdown and picture."""
-    from keras_resnet import figures
+    from keras_resnet import drawing
 
     report = {**about, "float_accuracy": float_accuracy, "formats": [dataclasses.asdict(row) for row in rows]}
     files.write_json(folder / "comparison.json", report)
     files.write_text(folder / "comparison.md", markdown(rows, about["output"]))
-    figures.save(picture(rows, float_accuracy, title), folder / "comparison.png")
+    drawing.save(picture(rows, float_accuracy, title), folder / "comparison.png")

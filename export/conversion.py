@@ -15,10 +15,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from export import averages
-from keras_resnet import convolution, environment, files, runs, training
-from keras_resnet.fake_quantization import FakeQuantize
-from keras_resnet.translation import FIXED_RANGES
+from keras_resnet import environment, files, runs
+from keras_resnet.networks import convolution
+from keras_resnet.networks.weights import load_model
+from keras_resnet.quantization.fake_quantization import FakeQuantize
+from keras_resnet.quantization.translation import FIXED_RANGES
+
+from . import averages
 
 # What the converter says of each quantization, whatever its log level.
 NOISE = "fully_quantize: "
@@ -111,14 +114,14 @@ def convert(name, model, pictures, io="uint8"):
     return _settled(name, content, io) if name.startswith("int8") else content
 
 
-def with_softmax(model):
-    """A model from pictures to logits, float or int8-aware, made one to probabilities.
+def with_probabilities(model, activation):
+    """A model from pictures to logits, float or int8-aware, made one to probabilities by `softmax` or `sigmoid`.
 
-    An int8-aware one rounds them to 1/256, the only scale of TFLite's int8 softmax.
+    An int8-aware one rounds them to 1/256, the only scale of TFLite's int8 softmax and sigmoid.
     """
-    outputs = keras.layers.Softmax(name="probabilities")(model.outputs[0])
+    outputs = keras.layers.Activation(activation, name="probabilities")(model.outputs[0])
     if any(isinstance(layer, FakeQuantize) for layer in model.layers):
-        outputs = FakeQuantize(8, FIXED_RANGES["softmax"], name="probabilities_range")(outputs)
+        outputs = FakeQuantize(8, FIXED_RANGES[activation], name="probabilities_range")(outputs)
     return keras.Model(model.inputs, outputs, name=model.name)
 
 
@@ -140,9 +143,9 @@ def by_tfmot(recipe, io, output="logits"):
         raise ConversionError('tensorflow-model-optimization is not installed; type pip install -e ".[tfmot]"')
     with tempfile.TemporaryDirectory() as folder:
         files.write_json(pathlib.Path(folder, "recipe.json"), {"recipe": dataclasses.asdict(recipe)})
-        command = [sys.executable, "-m", "export.tfmot", folder, io, output]
+        command = [sys.executable, "-m", f"{__package__}.tfmot", folder, io, output]
         environment = {**os.environ, "TMPDIR": folder}  # what TensorFlow writes goes with the folder, whatever happens
-        origin = training.load_model(runs.Run(pathlib.Path(recipe.init)).model)
+        origin = load_model(runs.Run(pathlib.Path(recipe.init)).model)
         if any(convolution.is_at_risk(layer) for layer in origin.layers):
             environment["TF_ENABLE_ONEDNN_OPTS"] = "0"
         process = subprocess.run(command, stderr=subprocess.PIPE, text=True, env=environment)

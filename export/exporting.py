@@ -5,11 +5,14 @@ import sys
 
 import tqdm
 
-from export import android, comparison, conversion, golden, layers, metadata
-from keras_resnet import callbacks, checkpoints, files, recipes, runs, training
-from keras_resnet.preprocessing import ImageContract
+from keras_resnet import files, recipes, runs, tasks
+from keras_resnet.data.loading import load_data
+from keras_resnet.device.reader import Reader
+from keras_resnet.networks.weights import broken_weight, fitting, load_model
 from keras_resnet.quantization import quantize_aware
-from raspberry_pi.classifier import Classifier
+from keras_resnet.training import callbacks, trainer
+
+from . import android, comparison, conversion, golden, layers, metadata
 
 
 class ExportError(ValueError):
@@ -38,7 +41,10 @@ class Export:
         self.qat = runs.Run(run_dir / "qat")
         self.models = {"float": self._load(self.run_)}
         self.recipe = recipes.at(self.recipe, options.dataset, options.data_dir)
-        self.data = training.load_data(self.recipe, self.run_)
+        self.data = load_data(self.recipe, self.run_)
+        contract = runs.load_contract(self.run_)
+        output = dataclasses.replace(contract.output, scores=options.output)
+        self.task = tasks.of(dataclasses.replace(contract, output=output))
         self.pictures = self.data.calibration(options.calibration, self.recipe.seed)
 
     def run(self):
@@ -61,24 +67,17 @@ class Export:
         return int(lost > self.options.tolerance)
 
     def _load(self, run):
-        model = training.load_model(run.model)
-        broken = checkpoints.broken_weight(model)
+        model = load_model(run.model)
+        broken = broken_weight(model)
         if broken:
             raise ExportError(f"{run.model}: weight {broken} is not finite; {files.RESTORE}")
-        contract = ImageContract.load(run.contract)
-        expected = (None, *contract.shape), (None, len(contract.labels))
-        if (model.input_shape, model.output_shape) != expected:
-            raise ExportError(
-                f"{run.model}: this model makes {model.output_shape} of {model.input_shape}, the run's contract.json "
-                f"wants {expected[1]} of {expected[0]}; it is not this run's model; {files.RESTORE}"
-            )
-        return model
+        return fitting(model, runs.load_contract(run), run.model)
 
     def _quantized(self):
         """Finds or trains the int8-aware model that `int8-qat` is made of."""
         recipe = self._continued()
         if self.options.qat_epochs:
-            training.train(dataclasses.replace(recipe, epochs=self.options.qat_epochs), self.qat.path)
+            trainer.train(dataclasses.replace(recipe, epochs=self.options.qat_epochs), self.qat.path)
         if not runs.is_finished(self.qat):
             raise ExportError(f"no finished int8-aware run in {self.qat.path}; add --qat_epochs={recipe.epochs}")
         return self._load(self.qat)
@@ -103,14 +102,16 @@ class Export:
 
     def _answering(self, model):
         """A model as its file ends: with logits or, by `--output`, with probabilities."""
-        return conversion.with_softmax(model) if self.options.output == "probabilities" else model
+        if self.options.output == "logits":
+            return model
+        return conversion.with_probabilities(model, self.task.ACTIVATION)
 
     def _write(self, name):
         content, chosen = self._content(name), self.options
         title = f"{self.models['float'].name} ({name})"
         card = metadata.Card(title, chosen.description, chosen.model_version, chosen.author, chosen.license)
         path = self.folder / f"{self.models['float'].name}-{name}.tflite"
-        files.write_bytes(path, metadata.embed(content, self.data.contract, card, chosen.output))
+        files.write_bytes(path, metadata.embed(content, self.task.contract, card))
         if chosen.c_array and name.startswith("int8"):
             files.write_text(path.with_suffix(".model_data.cc"), conversion.c_array(content))
         return path
@@ -140,15 +141,15 @@ class Export:
     def _ask(self, paths):
         """Asks files and models for all pictures; writes the golden ones. Returns the `Comparison` and those."""
         split, asked = self.options.split, self.options.pictures
-        readers = {name: Classifier(path, self.options.threads) for name, path in paths.items()}
+        readers = {name: Reader(path, self.options.threads) for name, path in paths.items()}
         models = {name: self._answering(model) for name, model in self.models.items()}
-        beside, choice = comparison.Comparison(readers, models), golden.Choice()
+        beside, choice = comparison.Comparison(readers, models, self.task), golden.Choice()
         total = len(self.data.split(split))
         with tqdm.tqdm(
             total=min(asked or total, total), desc=split, unit=" images", disable=not sys.stderr.isatty()
         ) as bar:
             for images, labels in comparison.batches(self.data, split, asked):
-                choice.add(images, labels)
+                choice.add(images, self.task.groups(labels))
                 beside.add(images, labels)
                 bar.update(len(labels))
         for name, path in paths.items():

@@ -20,9 +20,9 @@ class Choice:
         self.count, self.passed, self.of_class = count, 0, collections.Counter()
         self.chosen = []  # (pictures of its class before it, pictures before it, the picture)
 
-    def add(self, images, labels):
-        """Looks at a batch: uint8 (batch, height, width, channels) and ints (batch,)."""
-        for image, label in zip(images, labels.tolist(), strict=True):
+    def add(self, images, groups):
+        """Looks at a batch: uint8 (batch, height, width, channels) and ints (batch,), a class's or another kind's."""
+        for image, label in zip(images, groups.tolist(), strict=True):
             place = self.of_class[label], self.passed
             self.of_class[label] += 1
             self.passed += 1
@@ -40,14 +40,14 @@ def write(path, reader, images):
 
     Args:
         path: of the `.tflite`; the golden files take its name, `NAME.golden.npz`.
-        reader: `Classifier` of the file.
+        reader: `Reader` of the file.
         images: uint8 pictures (n, height, width, channels).
     """
     pngs, inputs, outputs = [], [], []
     for image in images:
         file = io.BytesIO()
         Image.fromarray(np.squeeze(image)).save(file, "PNG")
-        pixels = reader.contract.pixels(Image.open(io.BytesIO(file.getvalue())))
+        pixels = reader.contract.picture(Image.open(io.BytesIO(file.getvalue())))
         pngs.append(file.getvalue())
         inputs.append(reader.quantize(pixels))
         outputs.append(reader.run(pixels).copy())

@@ -12,8 +12,8 @@ import dataclasses
 import numpy as np
 
 from keras_resnet import files
-from keras_resnet.fake_quantization import FakeQuantize
-from keras_resnet.translation import nodes
+from keras_resnet.quantization.fake_quantization import FakeQuantize
+from keras_resnet.quantization.translation import nodes
 
 BATCH = 64
 
@@ -102,7 +102,7 @@ def table(rows):
 
 def picture(rows, title):
     """The report as bars, the worst at the top."""
-    from keras_resnet.figures import BLUE, ORANGE, pyplot
+    from keras_resnet.drawing import BLUE, ORANGE, pyplot
 
     places = range(len(rows))
     figure, axes = pyplot.subplots(figsize=(8, 1.6 + 0.22 * len(rows)), layout="constrained")
@@ -119,7 +119,7 @@ def picture(rows, title):
 
 def write(folder, rows, title):
     """Writes `layers.json` and `layers.png`."""
-    from keras_resnet import figures
+    from keras_resnet import drawing
 
     files.write_json(folder / "layers.json", {"model": title, "layers": [dataclasses.asdict(row) for row in rows]})
-    figures.save(picture(rows, title), folder / "layers.png")
+    drawing.save(picture(rows, title), folder / "layers.png")

@@ -29,7 +29,7 @@ class Card:
     license: str = ""
 
 
-def embed(content, contract, card, output="logits"):
+def embed(content, contract, card):
     """Puts metadata, labels and contract into a `.tflite`.
 
     Bytes of a name that are not UTF-8 become U+FFFD. In `labels.txt`, one name a line, a line break becomes a space;
@@ -37,9 +37,8 @@ def embed(content, contract, card, output="logits"):
 
     Args:
         content: the file's bytes, as the converter made them.
-        contract: `ImageContract`.
+        contract: `Contract` of pictures and classes; its scores are what the network ends with.
         card: `Card`.
-        output: what the network ends with, `logits` or `probabilities`.
 
     Returns:
         The bytes of a file that every TFLite runtime reads as before.
@@ -49,7 +48,7 @@ def embed(content, contract, card, output="logits"):
 
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(model_metadata(contract, card, output), np.uint8)
+    buffer.data = np.frombuffer(model_metadata(contract, card), np.uint8)
     model.buffers.append(buffer)
     entry = schema.MetadataT()
     entry.name, entry.buffer = NAME, len(model.buffers) - 1
@@ -59,7 +58,7 @@ def embed(content, contract, card, output="logits"):
         bytes(flatbuffer_utils.convert_object_to_bytearray(model)),
         {
             "labels.txt": "\n".join(labels) + "\n",
-            "contract.json": json.dumps({**dataclasses.asdict(contract), "output": output}, ensure_ascii=False),
+            "contract.json": json.dumps(contract.as_json(), ensure_ascii=False),
         },
     )
 
@@ -79,17 +78,17 @@ def _valid(text):
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
-def model_metadata(contract, card, output="logits"):
+def model_metadata(contract, card):
     """The standard's `ModelMetadata` as a flatbuffer."""
-    b = flatbuffers.Builder(1024)
+    b, picture, scores = flatbuffers.Builder(1024), contract.input, contract.output.scores
 
     def text(string):
         return b.CreateString(_valid(string))
 
     labels = _table(b, 5, {0: text("labels.txt"), 1: text("class names, in the order of the output")}, {2: AXIS_LABELS})
-    size = _table(b, 2, {}, {}, {0: contract.width, 1: contract.height})
-    picture = _table(b, 2, {1: size}, {0: RGB if contract.channels == 3 else GRAYSCALE})
-    content = _table(b, 3, {1: picture}, {0: IMAGE_PROPERTIES})
+    size = _table(b, 2, {}, {}, {0: picture.width, 1: picture.height})
+    properties = _table(b, 2, {1: size}, {0: RGB if picture.channels == 3 else GRAYSCALE})
+    content = _table(b, 3, {1: properties}, {0: IMAGE_PROPERTIES})
     scale = _table(b, 2, {0: _floats(b, [128.0]), 1: _floats(b, [128.0])})
     unit = _table(b, 2, {1: scale}, {0: NORMALIZATION})
     image = _table(
@@ -97,15 +96,15 @@ def model_metadata(contract, card, output="logits"):
         7,
         {
             0: text("image"),
-            1: text(f"{contract.height}x{contract.width} pixels; x = pixel / 128 - 1"),
+            1: text(f"{picture.height}x{picture.width} pixels; x = pixel / 128 - 1"),
             3: content,
             4: _offsets(b, [unit]),
             5: _table(b, 2, {0: _floats(b, [127 / 128]), 1: _floats(b, [-1.0])}),
         },
     )
-    about = "one for each class" + ("; softmax gives probabilities" if output == "logits" else "")
-    scores = _table(b, 7, {0: text(output), 1: text(about), 6: _offsets(b, [labels])})
-    graph = _table(b, 10, {2: _offsets(b, [image]), 3: _offsets(b, [scores])})
+    about = "one for each class" + ("; softmax gives probabilities" if scores == "logits" else "")
+    answer = _table(b, 7, {0: text(scores), 1: text(about), 6: _offsets(b, [labels])})
+    graph = _table(b, 10, {2: _offsets(b, [image]), 3: _offsets(b, [answer])})
     names = {0: card.name, 1: card.description, 2: card.version, 4: card.author, 5: card.license, 7: "1.0.0"}
     root = _table(b, 8, {slot: text(value) for slot, value in names.items() if value} | {3: _offsets(b, [graph])})
     b.Finish(root, file_identifier=b"M001")

@@ -7,6 +7,7 @@ of our own int8-aware training. What is its own: norms go on learning, and range
 batch.
 """
 
+import dataclasses
 import inspect
 import pathlib
 import sys
@@ -17,11 +18,17 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
-from export.conversion import IO_TYPES
-from keras_resnet import distillation, files, metrics, optimization, prediction, programs, ranges, runs, training
+from keras_resnet import files, programs, runs, tasks
+from keras_resnet.data.loading import load_data
 from keras_resnet.history import best_row
-from keras_resnet.quantization import INPUT_RANGE
-from keras_resnet.translation import nodes
+from keras_resnet.networks import prediction
+from keras_resnet.networks.weights import load_model
+from keras_resnet.quantization import ranges
+from keras_resnet.quantization.quantizer import INPUT_RANGE
+from keras_resnet.quantization.translation import nodes
+from keras_resnet.training import distillation, optimization, trainer
+
+from .conversion import IO_TYPES
 
 FOR_TRAINING_ALONE = ("_initializer", "_regularizer", "_constraint")
 
@@ -41,12 +48,13 @@ def make(recipe, io, output="logits"):
         ValueError: a layer has no twin, tensorflow-model-optimization refuses it, or the training diverged.
     """
     run = runs.Run(pathlib.Path(recipe.init))
-    data = training.load_data(recipe, run)
-    pictures = data.calibration(training.CALIBRATION_PICTURES, recipe.seed)
-    model = training.load_model(run.model)
+    data = load_data(recipe, run)
+    pictures = data.calibration(trainer.CALIBRATION_PICTURES, recipe.seed)
+    model = load_model(run.model)
+    task = tasks.of(data.contract)
     quantized = quantize(twin(model), pictures)
-    train(quantized, training.load_teachers(recipe, data.contract, model), recipe, data)
-    return convert(quantized, io, output)
+    train(quantized, trainer.load_teachers(recipe, data.contract, model), recipe, data, task)
+    return convert(quantized, io, output, task.ACTIVATION)
 
 
 def twin(model):
@@ -126,23 +134,23 @@ class Schedule(tf_keras.optimizers.schedules.LearningRateSchedule):
         return self.rate(step)
 
 
-def train(model, teachers, recipe, data):
-    """Trains as `training.Trainer` does, on one device, and leaves the weights that were best on validation."""
+def train(model, teachers, recipe, data, task):
+    """Trains as `trainer.Trainer` does, on one device, and leaves the weights that were best on validation."""
 
     def taught(images, labels):
-        return images, distillation.probabilities(teachers, images)
+        return images, distillation.probabilities(teachers, images, task.taught)
 
     steps = len(data.train) // recipe.batch_size
     schedule = Schedule(recipe.schedule, recipe.learning_rate, recipe.epochs * steps, recipe.warmup, recipe.decay_parts)
     optimizer = SGD(schedule, recipe.momentum, recipe.weight_decay)
-    model.compile(optimizer, training.cross_entropy())
+    model.compile(optimizer, task.loss(dataclasses.replace(recipe, label_smoothing=0.0)))
     validation = data.evaluation("validation", prediction.batch_size(recipe))
     rows, weights = [], None
     for epoch in range(recipe.epochs + 1):
         if epoch:  # what it starts with may be the best there will be
-            batches = data.training(recipe.batch_size, recipe.seed, epoch - 1, 0, recipe.augmentation)
+            batches = data.training(recipe.batch_size, recipe.seed, epoch - 1, 0, recipe.augmentations, move=task.move)
             model.fit(batches.map(taught).prefetch(2), verbose=int(sys.stdout.isatty()))
-        figures = metrics.Accumulator(len(data.contract.labels))
+        figures = task.accumulator()
         for images, labels in validation.as_numpy_iterator():
             figures.add(model.predict_on_batch(images), labels)
         row = {f"val_{name}": score for name, score in figures.scores().items()}
@@ -151,17 +159,17 @@ def train(model, teachers, recipe, data):
         if not np.isfinite(row["val_loss"]):
             raise ValueError(f"the loss is not finite in epoch {epoch} (learning rate {recipe.learning_rate:.4g})")
         rows.append(row)
-        if best_row(rows, recipe.best) is row:
+        if best_row(rows, task.best(recipe.best)) is row:
             weights = model.get_weights()
     model.set_weights(weights)
 
 
-def convert(model, io, output="logits"):
+def convert(model, io, output="logits", activation="softmax"):
     """The bytes of a batch-1 `.tflite`."""
     inputs = tf_keras.Input(batch_shape=(1, *model.input_shape[1:]), name="image")
     outputs = model(inputs)
     if output == "probabilities":
-        outputs = tf_keras.layers.Softmax(name=output)(outputs)
+        outputs = tf_keras.layers.Activation(activation, name=output)(outputs)
     converter = tf.lite.TFLiteConverter.from_keras_model(tf_keras.Model(inputs, outputs, name=model.name))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = converter.inference_output_type = IO_TYPES[io]

@@ -12,13 +12,17 @@ environment.prepare()
 __version__ = "0.1.0"
 
 _HOMES = {
-    "keras_resnet.resnet": [
+    "keras_resnet.networks.resnet": [
         "ResNet",
         *(f"resnet{depth}" for depth in (8, 18, 20, 32, 34, 44, 50, 56, 101, 110, 152)),
     ],
     "keras_resnet.depths": ["Layout"],
-    "keras_resnet.datasets": ["load_dataset"],
+    "keras_resnet.data.loading": ["load_dataset"],
     "keras_resnet.preprocessing": ["ImageContract"],
+    "keras_resnet.device.contract": ["Contract"],
+    "keras_resnet.device.picture": ["Picture"],
+    "keras_resnet.device.classes": ["Classes"],
+    "keras_resnet.api": ["load", "train"],
     "keras_resnet.recipes": ["Recipe", "RECIPES"],
     "keras_resnet.models": ["load_pretrained"],
 }

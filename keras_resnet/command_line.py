@@ -6,7 +6,7 @@ import pathlib
 
 from absl import flags
 
-from keras_resnet import environment, programs, recipes, runs
+from keras_resnet import environment, programs, recipes, runs, tasks
 from keras_resnet.recipes import RECIPES, Recipe
 
 FLAGS = flags.FLAGS
@@ -68,6 +68,7 @@ def recipe_from_flags():
         recipe = RECIPES[name]
     recipe = dataclasses.replace(recipe, **given)
     recipe.check()
+    tasks.check_best(recipe.best)
     return name, recipe
 
 
@@ -102,11 +103,12 @@ def main(argv):
     run_dir = pathlib.Path(FLAGS.run_dir) if FLAGS.run_dir else default_run_dir(name, recipe)
     runs.check(runs.Run(run_dir), recipe)
     environment.load_tensorflow()
-    from keras_resnet import distribution, evaluation, training
+    from keras_resnet.reports import evaluation
+    from keras_resnet.training import distribution, trainer
 
     distribution.split_cpu(FLAGS.logical_cpus)
-    print(f"recipe {name}: {training.describe(recipe)} -> {run_dir}", flush=True)
-    data = training.train(recipe, run_dir, FLAGS.save_seconds)
+    print(f"recipe {name}: {trainer.describe(recipe)} -> {run_dir}", flush=True)
+    data = trainer.train(recipe, run_dir, FLAGS.save_seconds)
     if data is None:
         print(f"{run_dir}: this run is finished; nothing to train")
         if evaluation.has_report(run_dir, FLAGS.split):

@@ -10,17 +10,9 @@ import re
 
 from keras_resnet import depths
 
-AUGMENTATIONS = (
-    "none",
-    "flip",
-    "crop",
-    "crop_flip",
-    "crop_flip_cutout",
-    "shift",
-    "resized_crop",
-    "resized_crop_flip",
-)
-BEST = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
+# What training does to pictures, in this order.
+AUGMENTATIONS = ("resized_crop", "crop", "shift", "flip", "cutout")
+CROPS = AUGMENTATIONS[:3]
 LONGEST_SIDE = 4096  # of an input, in pixels; pictures of more would fill the memory, one by one
 
 
@@ -45,10 +37,9 @@ class Recipe:
     channels: int = option(0, "3: colour, 1: gray, 0: the data set's own; a folder's are 3.", (0, 1, 3))
     crop_fraction: float = option(1.0, "Part of the resized picture's side that the evaluation crop keeps.")
     augmentation: str = option(
-        "crop_flip",
-        "What training does to pictures: crop: pad and crop; shift: the same with mirrored edges, for drawings; "
-        "flip: mirror; cutout: hide a square; resized_crop: random resized crop, for large pictures.",
-        AUGMENTATIONS,
+        "crop,flip",
+        "What training does to pictures, of crop: pad and crop; shift: the same with mirrored edges, for drawings; "
+        "resized_crop: random resized crop, for large pictures; flip: mirror; cutout: hide a square; or none.",
     )
     max_bad_fraction: float = option(0.01, "Unreadable pictures of a folder that are left out before training refuses.")
 
@@ -92,10 +83,9 @@ class Recipe:
     weight_decay: float = option(1e-4, "L2 penalty on kernels, not on norms and biases.")
     label_smoothing: float = option(0.0, "Part of a label's probability, spread over all classes (no teacher's).")
     best: str = option(
-        "accuracy",
-        "Figure on the validation pictures by which the epoch is chosen whose model is kept; balanced_accuracy (macro "
-        "recall) and macro_f1 count every class alike, however few its pictures.",
-        BEST,
+        "auto",
+        "Figure on the validation pictures by which the epoch is chosen whose model is kept: accuracy (auto), loss, or "
+        "balanced_accuracy (macro recall) and macro_f1, which count every class alike, however few its pictures.",
     )
     seed: int = option(0, "Of the initial weights, the order of examples and the augmentation.")
 
@@ -122,6 +112,7 @@ class Recipe:
         side, *other = str(self.image_size).split("x")
         if side.isdecimal() and other in ([], [side]):  # 224, "224" and "224x224" are one recipe
             object.__setattr__(self, "image_size", int(side))
+        object.__setattr__(self, "augmentation", one_order(self.augmentation))
 
     def check(self):
         """Raises ValueError, with what was received, what was expected and what to type, for a field that can't be."""
@@ -134,6 +125,12 @@ class Recipe:
             if any("\ud800" <= c <= "\udfff" for c in str(value)):  # what Python makes of bytes that are no text
                 raise ValueError(f"--{field.name}={os.fsencode(value)}: expected UTF-8; rename it")
         height_and_width(self.image_size)
+        steps = self.augmentations
+        if not set(steps) <= set(AUGMENTATIONS) or len(set(steps)) < len(steps) or len({*steps} & {*CROPS}) > 1:
+            raise ValueError(
+                f"--augmentation={self.augmentation}: expected none, or some of {', '.join(AUGMENTATIONS)} (one of "
+                "the first three), as crop,flip"
+            )
         try:
             depths.layout(self.depth)
         except ValueError as error:
@@ -180,6 +177,11 @@ class Recipe:
             raise ValueError(f"--dataset={self.dataset}: no such folder; give one that holds a folder per class")
 
     @property
+    def augmentations(self):
+        """Names of its steps, in their order."""
+        return () if self.augmentation == "none" else tuple(self.augmentation.split(","))
+
+    @property
     def decay_parts(self):
         return tuple(float(part) for part in self.decay_at.split(","))
 
@@ -216,6 +218,13 @@ def height_and_width(image_size):
     if max(map(int, sides)) > LONGEST_SIDE:
         raise ValueError(f"--image_size={image_size}: expected at most {LONGEST_SIDE} pixels a side; try 224")
     return int(sides[0]), int(sides[-1])
+
+
+def one_order(augmentation):
+    """Steps of an augmentation in the order of `AUGMENTATIONS`; `crop_flip` is how recipes once said crop,flip."""
+    old = augmentation.replace("resized_crop", "resized-crop").replace("_", ",").replace("-", "_")
+    steps = [step.strip() for step in old.split(",")]
+    return ",".join(sorted(steps, key=AUGMENTATIONS.index)) if set(steps) <= set(AUGMENTATIONS) else augmentation
 
 
 def one_spelling(dataset):
@@ -268,7 +277,7 @@ RECIPES = {
         depth=50,
         image_size=224,
         crop_fraction=0.875,
-        augmentation="resized_crop_flip",
+        augmentation="resized_crop,flip",
         epochs=90,
         batch_size=256,
         warmup=5 / 90,

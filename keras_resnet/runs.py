@@ -12,8 +12,8 @@ import subprocess
 
 import keras_resnet
 from keras_resnet import files
+from keras_resnet.device.contract import Contract
 from keras_resnet.history import finished_epochs, read_history
-from keras_resnet.preprocessing import ImageContract
 from keras_resnet.recipes import Recipe, is_folder
 
 
@@ -95,7 +95,8 @@ def _as_given(run, recipe):
     """
     saved, made = dataclasses.asdict(load_recipe(run)), files.read_json(run.recipe)
     given = dataclasses.asdict(recipe)
-    same = [name for name, value in made.get("chosen", {}).items() if saved[name] == "auto" and given[name] == value]
+    chosen = {"best": "accuracy", **made.get("chosen", {})}  # before `best` could be auto, there was one task
+    same = [name for name, value in chosen.items() if {saved[name], given[name]} == {"auto", value}]
     if "data" in made:
         same.append("data_dir")
         if is_folder(saved["dataset"]) and is_folder(recipe.dataset):
@@ -111,13 +112,13 @@ def _networks(recipe):
     return {name: [files.sha256(Run(pathlib.Path(path)).model) for path in of] for name, of in paths.items()}
 
 
-def begin(run, recipe, data, hardware):
+def begin(run, recipe, data, hardware, chosen):
     """Notes a start, and of a new run, once its data is there, what it is made of: with `recipe.json` it has begun."""
     start = {"date": datetime.datetime.now().astimezone().isoformat("T", "seconds"), "hardware": hardware.description}
     start |= origin()
     made = {
         "recipe": dataclasses.asdict(recipe),
-        "chosen": hardware.chosen,
+        "chosen": chosen,
         "pictures": _sizes(data),
         "data": data.fingerprint,
         "networks": _networks(recipe),
@@ -130,7 +131,7 @@ def begin(run, recipe, data, hardware):
     else:
         if data.unreadable:
             files.write_text(run.unreadable, "".join(f"{path}: {reason}\n" for path, reason in data.unreadable))
-        data.contract.save(run.contract)
+        files.write_json(run.contract, data.contract.as_json())
     files.write_json(run.recipe, {**made, "starts": [*made.get("starts", []), start]})
 
 
@@ -147,12 +148,10 @@ def check_data(run, data):
     """
     if not run.recipe.exists():
         return
-    made, contract = files.read_json(run.recipe), ImageContract.load(run.contract)
-    differences = [
-        f"{name}={getattr(data.contract, name)} (it has {getattr(contract, name)})"
-        for name in ("height", "width", "channels", "crop_fraction", "labels")
-        if getattr(data.contract, name) != getattr(contract, name)
-    ]
+    made, contract = files.read_json(run.recipe), load_contract(run)
+    now, then = (_said(of) for of in (data.contract, contract))
+    different = [name for name in now | then if now.get(name) != then.get(name)]
+    differences = [f"{name}={now.get(name)} (it has {then.get(name)})" for name in different]
     began = made.get("pictures", _sizes(data))
     prints = made.get("data", {}).items()
     if began != _sizes(data):
@@ -166,8 +165,23 @@ def check_data(run, data):
         )
 
 
+def _said(contract):
+    parts = contract.input, contract.output
+    return {f.name: getattr(part, f.name) for part in parts for f in dataclasses.fields(part) if f.compare}
+
+
 def _sizes(data):
     return {split: len(data.split(split)) for split in ("train", "validation", "test")}
+
+
+def load_contract(run):
+    """Reads a run's `Contract`.
+
+    Raises:
+        ValueError: `contract.json` is missing or broken.
+    """
+    with files.understood(run.contract):
+        return Contract.load(run.contract)
 
 
 def load_recipe(run):

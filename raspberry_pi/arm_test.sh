@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # The exported files on 64-bit Arm without an Arm machine: `make arm-test`.
 #
-# verify.py and classify.py run once here and once under qemu, as on the processors of a Pi 4 and a Pi 5, with the same
-# LiteRT, NumPy and Pillow, and must say the same of int8 files to the last bit. (Float arithmetic differs between
+# The device's verify and predict run once here and once under qemu, as on the processors of a Pi 4 and a Pi 5, with the
+# same LiteRT, NumPy and Pillow, and must say the same of int8 files to the last bit. (Float arithmetic differs between
 # processors; how far is printed.) LiteRT 2.1.6 is the newest that runs under qemu 7.2; requirements.txt, for a Pi, has
 # a newer one. It needs root on Debian, for packages; elsewhere it says why it is skipped. Downloads stay in build/arm.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python3}
-pins=(ai-edge-litert==2.1.6 $(grep -v ai-edge-litert raspberry_pi/requirements.txt))
+pins=(ai-edge-litert==2.1.6 $(grep -v ai-edge-litert keras_resnet/device/requirements.txt))
 pins+=(backports.strenum flatbuffers protobuf typing_extensions)
 key=$(echo "${pins[@]}" | md5sum | cut -c1-8)
 build=$PWD/build/arm
-root=$build/root site=$build/site-$key venv=$build/venv-$key
+root=$build/root site=$build/site-$key venv=$build/venv-$key copied=$build/copied
 export PYTHONDONTWRITEBYTECODE=1
 
 skip() {
@@ -58,10 +58,12 @@ make_venv() {
         mv "$venv.part" "$venv"
 }
 
-# Shipped models whose data is here, as float32 and int8, and pictures to decode and resize.
+# The folder as it is copied onto a Pi; shipped models whose data is here, as float32 and int8; pictures to decode and
+# resize.
 make_inputs() {
-    rm -rf "$build/models" "$build/pictures"
-    mkdir -p "$build/models" "$build/pictures"
+    rm -rf "$build/models" "$build/pictures" "$copied"
+    mkdir -p "$build/models" "$build/pictures" "$copied"
+    cp -r keras_resnet/device "$copied/"
     for model in keras_resnet/models/*/; do
         cp -r "$model" "$build/models/"
         "$python" -m export "$build/models/$(basename "$model")" --formats=float32,int8-ptq >"$build/export.log" 2>&1 ||
@@ -74,19 +76,19 @@ make_inputs() {
     done
 }
 
-here() { "$venv/bin/python" "$@"; }
+here() { PYTHONPATH=$copied "$venv/bin/python" -m device "$@"; }
 
 arm() {
     qemu-aarch64-static -cpu "$cpu" -L "$root" \
         -E LD_LIBRARY_PATH="$root/lib/aarch64-linux-gnu:$root/usr/lib/aarch64-linux-gnu" \
-        -E PYTHONHOME="$root/usr" -E PYTHONPATH="$site" "$root/usr/bin/python3.11" "$@"
+        -E PYTHONHOME="$root/usr" -E PYTHONPATH="$copied:$site" "$root/usr/bin/python3.11" -m device "$@"
 }
 
-# What verify.py and classify.py say of int8 files, without times and the machine's name; run by `here` or `arm`.
+# What verify and predict say of int8 files, without times and the machine's name; run by `here` or `arm`.
 answers() {
-    "$1" raspberry_pi/verify.py "${int8[@]}" | sed "s/$(uname -m)\|aarch64/machine/"
+    "$1" verify "${int8[@]}" | sed "s/$(uname -m)\|aarch64/machine/"
     for model in "${int8[@]}"; do
-        "$1" raspberry_pi/classify.py "$model" "$build/pictures" --json | sed 's/, "preprocessing_ms".*//'
+        "$1" predict "$model" "$build/pictures" --json | sed 's/, "preprocessing_ms".*//'
     done
 }
 
@@ -102,8 +104,8 @@ float=("$build"/models/*/export/*float32.tflite)
 answers here >"$build/here.txt" 2>"$build/here.log"
 for cpu in cortex-a72 cortex-a76; do
     echo "arm-test: $cpu"
-    arm raspberry_pi/verify.py "${int8[@]}" 2>"$build/arm.log"
-    arm raspberry_pi/verify.py "${float[@]}" 2>"$build/arm.log" || true
+    arm verify "${int8[@]}" 2>"$build/arm.log"
+    arm verify "${float[@]}" 2>"$build/arm.log" || true
     answers arm >"$build/$cpu.txt" 2>"$build/arm.log"
     diff "$build/here.txt" "$build/$cpu.txt"
 done

@@ -9,7 +9,6 @@ import pytest
 
 import keras_resnet  # noqa: F401 (sets the environment before TensorFlow is loaded)
 
-pytest_plugins = ["edge"]
 ROOT = pathlib.Path(__file__).parents[1]
 
 

@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from keras_resnet import files
+from keras_resnet import files, runs
 from keras_resnet.history import read_history
-from keras_resnet.preprocessing import ImageContract
 
 ROOT = pathlib.Path(__file__).parents[1]
 # `train.py`, and at its end, which is `os._exit`, whether TensorFlow was loaded.
@@ -94,18 +93,23 @@ def test_a_recipe_of_another_version_or_a_broken_one(finished):
 
 
 def test_broken_files_are_named(tmp_path):
-    path = tmp_path / "file"
-    for read, texts in (
-        (ImageContract.load, ("", "[]", "{}", '{"rules": 1, "depth": 3}', '{"rules": 1, "labels": 3}')),
+    run = runs.Run(tmp_path)
+    for path, read, texts in (
         (
-            read_history,
+            run.contract,
+            lambda: runs.load_contract(run),
+            ("", "[]", "{}", '{"rules": 1, "depth": 3}', '{"rules": 1, "labels": 3}', '{"version": 2}', "\udcff"),
+        ),
+        (
+            run.history,
+            lambda: read_history(run.history),
             ("epoch,loss\n1\n", "epoch,loss\n1,2,3\n", "epoch,loss\n1,two\n", "loss\n1\n", "\udcff,1\n1,1\n"),
         ),
     ):
         for text in texts:
             path.write_text(text, errors="surrogateescape")
             with pytest.raises(ValueError, match=f"^{path}: this file is broken, or of another version"):
-                read(path)
+                read()
 
 
 def test_a_control_whose_teachers_are_not_here_learns_the_labels(tmp_path):

@@ -1,4 +1,4 @@
-"""Real photographs: what the Raspberry Pi's reader (Pillow) and training's evaluation (TensorFlow) make of them."""
+"""Real photographs: what the device's reader (Pillow) and training's evaluation (TensorFlow) make of them."""
 
 import os
 import pathlib
@@ -9,9 +9,10 @@ import tensorflow as tf
 from PIL import Image
 
 from export import conversion, metadata
-from keras_resnet import load_pretrained, preprocessing
-from keras_resnet.preprocessing import ImageContract
-from raspberry_pi.classifier import Classifier, Contract
+from keras_resnet import load_pretrained
+from keras_resnet.data import decoding
+from keras_resnet.device.picture import Picture
+from keras_resnet.device.reader import Reader
 
 DATA = pathlib.Path(os.environ.get("KERAS_RESNET_DATA", pathlib.Path(__file__).parents[2] / "shared" / "data"))
 # Input size and crop: much smaller than the photographs, smaller, and larger before the crop.
@@ -34,19 +35,19 @@ def test_decoded_pixels_are_identical(photographs):
         with Image.open(path) as image:
             channels.add(image.mode)
             pillow = np.asarray(image.convert("RGB"))
-        decoded = preprocessing.decode_stored(tf.constant(path.read_bytes())).numpy()
+        decoded = decoding.decode_stored(tf.constant(path.read_bytes())).numpy()
         np.testing.assert_array_equal(decoded, pillow, err_msg=str(path))
     assert channels == {"RGB", "L"}
 
 
 @pytest.mark.parametrize(("size", "crop_fraction"), CONTRACTS)
 def test_prepared_pixels_are_identical(photographs, size, crop_fraction):
-    training = ImageContract(size, size, 3, ("a", "b"), crop_fraction)
-    device = Contract(size, size, 3, ("a", "b"), crop_fraction)
+    picture = Picture(size, size, 3, crop_fraction)
     for path in photographs[::4]:
         with Image.open(path) as image:
-            read = device.pixels(image)
-        np.testing.assert_array_equal(training.decode(tf.constant(path.read_bytes())), read, err_msg=str(path))
+            read = picture.pixels(image)
+        decoded = decoding.decode(picture, tf.constant(path.read_bytes()))
+        np.testing.assert_array_equal(decoded, read, err_msg=str(path))
 
 
 @pytest.mark.parametrize("size", [32, 128, 256])
@@ -55,7 +56,7 @@ def test_tensorflows_resize_is_within_one_level(photographs, size):
         with Image.open(path) as image:
             image = image.convert("RGB")
         pillow = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).astype(int)
-        differences = np.abs(preprocessing.resize(np.asarray(image), (size, size)).numpy() - pillow)
+        differences = np.abs(decoding.resize(np.asarray(image), (size, size)).numpy() - pillow)
         assert differences.max() <= 1, path
         assert np.mean(differences == 0) > 0.7
 
@@ -63,14 +64,14 @@ def test_tensorflows_resize_is_within_one_level(photographs, size):
 def test_reader_agrees_with_evaluation(photographs, tmp_path):
     model, contract = load_pretrained("cifar10-jpeg-resnet20")
     pictures = tf.data.Dataset.from_tensor_slices([str(path) for path in photographs])
-    pictures = pictures.map(lambda path: preprocessing.normalize(contract.decode(tf.io.read_file(path))))
+    pictures = pictures.map(lambda path: decoding.normalize(decoding.decode(contract.input, tf.io.read_file(path))))
     evaluated = model.predict(pictures.batch(100), verbose=0).argmax(-1)
 
     path = tmp_path / "resnet20.tflite"
     content = conversion.convert("float32", model, np.zeros((1, *contract.shape), np.float32))
     path.write_bytes(metadata.embed(content, contract, metadata.Card("resnet20")))
-    reader = Classifier(path)
-    read = [contract.labels.index(reader.classify(Image.open(photo), 1)[0][0]) for photo in photographs]
+    reader = Reader(path)
+    read = [contract.labels.index(reader.predict(photo, 1).top[0][0]) for photo in photographs]
     agreement = np.mean(evaluated == read)
     print(f"top-1 agreement on {len(photographs)} photographs: {agreement:.4f}")
     assert len(set(read)) == len(contract.labels)  # else agreement would mean little

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from keras_resnet import files, load_pretrained, models, preprocessing
-from keras_resnet.datasets import load_dataset
+from keras_resnet import files, load_pretrained, models
+from keras_resnet.data import decoding
+from keras_resnet.data.loading import load_dataset
 
 
 @pytest.mark.parametrize("name", models.names())
@@ -26,12 +27,12 @@ def test_digits_are_as_good_as_reported():
     model, contract = load_pretrained("digits-resnet8")
     data = load_dataset("digits")
     assert data.contract == contract
-    logits = model.predict(preprocessing.normalize(data.validation.images), verbose=0)
+    logits = model.predict(decoding.normalize(data.validation.images), verbose=0)
     reported = files.read_json(models._HERE / "digits-resnet8" / "report.json")["validation"]["top1_accuracy"]
     assert np.mean(logits.argmax(-1) == data.validation.labels) == pytest.approx(reported, abs=1e-9)
     assert reported > 0.97
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match=r"no such model; choose .*digits-resnet8"):
+    with pytest.raises(ValueError, match=r"resnet9000: .*models that are here: .*digits-resnet8"):
         load_pretrained("resnet9000")

@@ -35,6 +35,20 @@ def test_wheel_trains_without_a_clone(tmp_path):
     )
     assert output.returncode == 0, output.stderr
     assert (tmp_path / "run" / "report.json").exists()
+    program = tmp_path / "venv" / "bin" / "keras-resnet"
+
+    def use(*arguments):
+        return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, cwd=tmp_path)
+
+    output = use("export", "run", "--formats=int8-ptq", "--calibration=64")
+    assert output.returncode == 0, output.stderr
+    file = tmp_path / "run" / "export" / "resnet8-int8-ptq.tflite"
+    assert "16/16 identical" in use("verify", file).stdout
+    assert use("predict", file, ROOT / "docs" / "digit_3.png", "--json").stdout.startswith('{"picture": ')
+    output = use("export", "run", "--formats=int8-ptq", "--android")
+    assert output.returncode == 2 and "export from a clone of the repository" in output.stderr
+    code = "import importlib.util; print(importlib.util.find_spec('export'))"
+    assert subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=tmp_path).stdout == "None\n"
     code = "import keras_resnet, keras_resnet.models as m; print(keras_resnet.__file__, [keras_resnet.load_pretrained(n)[0].name for n in m.names()])"  # noqa: E501
     output = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True).stdout
     assert str(tmp_path / "venv") in output

@@ -10,21 +10,35 @@ def names():
     return sorted(folder.name for folder in _HERE.iterdir() if (folder / "model.keras").exists())
 
 
-def load_pretrained(name):
-    """Loads a shipped model by name.
+def described():
+    """Name -> what the model's card opens with."""
+    return {name: (_HERE / name / "CARD.md").read_text(encoding="utf-8").split("\n\n")[1] for name in names()}
 
-    Returns:
-        (model, contract): a `keras.Model` from `preprocessing.normalize`d pictures (batch, height, width, channels) to
-        float32 logits (batch, classes), and the `ImageContract` that turns a picture into its input.
+
+def folder(name):
+    """A model's folder, which is a run's.
 
     Raises:
         ValueError: there is no such model.
     """
     if name not in names():
-        raise ValueError(f"name={name!r}: no such model; choose {', '.join(names())}")
+        raise ValueError(f"{name}: no such run, file or model; models that are here: {', '.join(names())}")
+    return _HERE / name
+
+
+def load_pretrained(name):
+    """Loads a shipped model by name.
+
+    Returns:
+        (model, contract): a `keras.Model` from `decoding.normalize`d pictures (batch, height, width, channels) to
+        float32 logits (batch, classes), and the `Contract` that turns a picture into its input.
+
+    Raises:
+        ValueError: there is no such model.
+    """
     import keras
 
-    from keras_resnet.preprocessing import ImageContract
+    from keras_resnet.device.contract import Contract
 
-    folder = _HERE / name
-    return keras.models.load_model(folder / "model.keras"), ImageContract.load(folder / "contract.json")
+    path = folder(name)
+    return keras.models.load_model(path / "model.keras"), Contract.load(path / "contract.json")

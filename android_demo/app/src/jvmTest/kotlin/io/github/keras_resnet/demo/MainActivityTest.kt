@@ -10,6 +10,7 @@ import android.os.Bundle
 import android.view.View
 import android.widget.LinearLayout
 import android.widget.ScrollView
+import io.github.keras_resnet.core.Answer
 import io.github.keras_resnet.core.Model
 import io.github.keras_resnet.core.Pipeline
 import java.io.ByteArrayInputStream
@@ -46,6 +47,17 @@ class MainActivityTest {
     private fun top(model: String, output: ByteArray): String {
         val store = ModelStore(RuntimeEnvironment.getApplication().assets)
         return Pipeline(Model.read(store.content(model), model)).answers(output, 1)[0].label
+    }
+
+    @Test
+    fun `labels that are there are marked`() {
+        Phone().use { phone ->
+            phone.await(R.id.status) { it.contains("resnet20") }
+            val answers = listOf(Answer("hat", 0.9, isThere = true), Answer("beard", 0.6), Answer("scarf", 0.2, isThere = true))
+            (phone.view(R.id.bars) as BarsView).show(answers, isLive = false)
+            assertEquals("✓ hat, 90 percent; beard, 60 percent; ✓ scarf, 20 percent", phone.described(R.id.bars))
+            phone.draw("labels")
+        }
     }
 
     @Test

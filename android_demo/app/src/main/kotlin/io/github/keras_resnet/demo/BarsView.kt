@@ -41,9 +41,12 @@ class BarsView(context: Context, attributes: AttributeSet?) : View(context, attr
     private fun describe(answers: List<Answer>): String {
         if (answers.isEmpty()) return resources.getString(R.string.no_answers)
         return answers.joinToString("; ") {
-            resources.getString(R.string.answer, it.label, (100 * it.probability).roundToInt())
+            resources.getString(R.string.answer, marked(it), (100 * it.probability).roundToInt())
         }
     }
+
+    private fun marked(answer: Answer) =
+        if (answer.isThere) resources.getString(R.string.there, answer.label) else answer.label
 
     override fun onMeasure(widthSpec: Int, heightSpec: Int) {
         val height = (COUNT * (barHeight + gap)).roundToInt()
@@ -64,7 +67,7 @@ class BarsView(context: Context, attributes: AttributeSet?) : View(context, attr
         val percentWidth = text.measureText(percent)
         val baseline = top + padding - text.fontMetrics.ascent
         val room = width - percentWidth - 3 * padding
-        val label = TextUtils.ellipsize(answer.label, text, room, TextUtils.TruncateAt.END)
+        val label = TextUtils.ellipsize(marked(answer), text, room, TextUtils.TruncateAt.END)
         canvas.drawText(label.toString(), padding, baseline, text)
         canvas.drawText(percent, width - percentWidth - padding, baseline, text)
     }

@@ -84,8 +84,8 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
     private fun title(model: Model, engine: Engine) = resources.getString(
         R.string.opened,
         model.name,
-        model.contract.height,
-        model.contract.width,
+        model.contract.input.height,
+        model.contract.input.width,
         engine.processor.name(resources),
     )
 

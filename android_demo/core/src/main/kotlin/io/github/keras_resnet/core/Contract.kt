@@ -1,21 +1,48 @@
 package io.github.keras_resnet.core
 
 private const val LONGEST = 64 // of crops beside one another
+private const val MOST_COVERED = 1 shl 24 // pixels of a square picture before the crop
 
-/** How a picture becomes the network's input: `x = (pixel - mean) / std`, after resize and crop. */
-class Contract(
+/** From a raw thing to an answer. */
+class Contract(val input: PictureInput, val output: Output)
+
+/**
+ * How a picture becomes the network's input: `x = (pixel - mean) / std`, after resize and crop.
+ *
+ * @throws ModelError no picture can be prepared so; the message goes on after a colon.
+ */
+class PictureInput(
     val height: Int,
     val width: Int,
     /** 3 (RGB) or 1 (gray). */
     val channels: Int,
-    val labels: List<String>,
     /** The part of the resized picture's shorter side that the crop keeps, in (0, 1]. */
     val cropFraction: Double = 1.0,
     /** One for each channel, or one for all. */
     val mean: FloatArray = floatArrayOf(128f),
     val std: FloatArray = floatArrayOf(128f),
-    val isLogits: Boolean = true,
 ) {
+    val shape: List<Int> get() = listOf(height, width, channels)
+
+    init {
+        if (!isUsable()) {
+            throw ModelError(
+                "a picture $shape, mean ${mean.toList()}, std ${std.toList()}, crop $cropFraction; expected 1 or 3 " +
+                    "channels, one number or one for each, no std of 0, and a crop of at most 1 out of at most " +
+                    "$MOST_COVERED pixels.",
+            )
+        }
+    }
+
+    private fun isUsable(): Boolean {
+        val sizes = listOf(1, channels)
+        return height > 0 && width > 0 && channels in listOf(1, 3) &&
+            mean.size in sizes && std.size in sizes && std.all { it != 0f } &&
+            (mean + std).all { it - it == 0f } && // neither NaN nor infinite
+            cropFraction > 0 && cropFraction <= 1 &&
+            height.toDouble() * width / (cropFraction * cropFraction) <= MOST_COVERED
+    }
+
     /**
      * Size (height, width) of a picture before the crop; in integers, so that every port agrees.
      *
@@ -37,4 +64,58 @@ class Contract(
             maxOf(toHeight, (height * toWidth + width / 2) / width).toInt() to toWidth.toInt()
         }
     }
+}
+
+/**
+ * What `contract.json` says, of version 2, or of version 1, which had no number and laid both parts into one object.
+ *
+ * @throws ModelError it says none; the message goes on after a colon.
+ */
+internal fun readContract(json: String): Contract {
+    val saved = fields(parseJson(json))
+    return when (val version = if ("version" in saved) saved["version"] else 1.0) {
+        1.0 -> Contract(picture(saved), classes(saved, "output"))
+        2.0 -> Contract(picture(part(saved, "input", "picture")), output(part(saved, "output", "classes", "labels")))
+        else -> throw ModelError("version $version; known are 1 and 2; a newer app may know it.")
+    }
+}
+
+private fun part(saved: Map<*, *>, name: String, vararg known: String): Map<*, *> {
+    val part = fields(saved[name])
+    if (part["kind"] !in known) {
+        throw ModelError("$name ${part["kind"]}; known are ${known.joinToString()}; a newer app may know it.")
+    }
+    return part
+}
+
+private fun fields(value: Any?) = value as? Map<*, *> ?: emptyMap<String, Any?>()
+
+private fun picture(saved: Map<*, *>): PictureInput {
+    fun whole(key: String): Int {
+        val number = saved[key] as? Double ?: Double.NaN
+        if (number != Math.rint(number)) throw ModelError("$key ${saved[key]}; expected a whole number.")
+        return number.toInt()
+    }
+    fun numbers(key: String): List<Double> {
+        val value = if (key in saved) saved[key] else 128.0
+        return (value as? List<*> ?: listOf(value)).map { it as? Double ?: Double.NaN }
+    }
+    fun floats(key: String) = numbers(key).map { it.toFloat() }.toFloatArray()
+    val cropFraction = if ("crop_fraction" in saved) saved["crop_fraction"] as? Double ?: Double.NaN else 1.0
+    return PictureInput(whole("height"), whole("width"), whole("channels"), cropFraction, floats("mean"), floats("std"))
+}
+
+private fun output(saved: Map<*, *>): Output {
+    val classes = classes(saved, "scores")
+    if (saved["kind"] == "classes") return classes
+    val thresholds = if ("thresholds" in saved) saved["thresholds"] else emptyList<Double>()
+    if (thresholds !is List<*>) throw ModelError("thresholds $thresholds; expected a list of numbers.")
+    return Labels(classes.labels, classes.isLogits, thresholds.map { it as? Double ?: Double.NaN })
+}
+
+private fun classes(saved: Map<*, *>, scoresKey: String): Classes {
+    val labels = (saved["labels"] as? List<*>)?.map { it as? String ?: throw ModelError("a label $it; expected a name.") }
+    val scores = if (scoresKey in saved) saved[scoresKey] else "logits"
+    if (scores != "logits" && scores != "probabilities") throw ModelError("scores $scores; expected logits or probabilities.")
+    return Classes(labels ?: throw ModelError("no list of labels."), scores == "logits")
 }

@@ -10,6 +10,8 @@ internal fun parseJson(text: String): Any? = JsonReader(text).document()
 
 private const val DEEPEST = 100 // lists in lists; each is some calls on the stack, and a hundred thousand end the app
 
+private val NUMBER = Regex("-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][-+]?[0-9]+)?") // Kotlin takes more, as 01 and 1.
+
 private class JsonReader(private val text: String) {
     private var at = 0
     private var depth = 0
@@ -50,9 +52,9 @@ private class JsonReader(private val text: String) {
         val result = StringBuilder()
         while (true) {
             val run = at
-            while (at < text.length && text[at] != '"' && text[at] != '\\') at++
+            while (at < text.length && text[at] != '"' && text[at] != '\\' && text[at] >= ' ') at++
             result.append(text, run, at)
-            if (at >= text.length) fail("a closing quote")
+            if (at >= text.length || text[at] < ' ') fail("a closing quote")
             if (text[at++] == '"') return result.toString()
             result.append(escaped())
         }
@@ -78,7 +80,8 @@ private class JsonReader(private val text: String) {
     private fun number(): Double {
         val begin = at
         while (at < text.length && text[at] in "+-.eE0123456789") at++
-        return text.substring(begin, at).toDoubleOrNull() ?: fail("a number")
+        val digits = text.substring(begin, at)
+        return if (NUMBER.matches(digits)) digits.toDouble() else fail("a number")
     }
 
     private fun <T> word(word: String, value: T): T {

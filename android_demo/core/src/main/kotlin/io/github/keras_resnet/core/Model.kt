@@ -65,22 +65,7 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         }
         val metadata = metadata(model)
         val contract = contract(input, output.shape[1], metadata, !endsInSoftmax(model, graph))
-        if (!isUsable(contract)) {
-            throw ModelError(
-                "$name says of its pictures: mean ${contract.mean.toList()}, std ${contract.std.toList()}, crop " +
-                    "${contract.cropFraction}; expected one number or ${contract.channels}, no std of 0, and a crop " +
-                    "of at most 1 out of at most $MOST_COVERED pixels.",
-            )
-        }
         return Model(metadata?.text(0) ?: name, contract, input, output, warnings)
-    }
-
-    private fun isUsable(contract: Contract): Boolean {
-        val sizes = listOf(1, contract.channels)
-        return contract.mean.size in sizes && contract.std.size in sizes && contract.std.all { it != 0f } &&
-            (contract.mean + contract.std).all { it - it == 0f } && // neither NaN nor infinite
-            contract.cropFraction > 0 && contract.cropFraction <= 1 &&
-            contract.height * contract.width / (contract.cropFraction * contract.cropFraction) <= MOST_COVERED
     }
 
     private fun tensor(table: FlatTable): Tensor {
@@ -119,7 +104,7 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
 
     private fun contract(input: Tensor, classes: Int, metadata: FlatTable?, isLogits: Boolean): Contract {
         val files = readAppendedFiles(content)
-        files["contract.json"]?.let { return ours(it, input.shape, classes) }
+        files["contract.json"]?.let { return ours(it, input.shape.drop(1), classes) }
 
         val (mean, std) = metadata?.let(::normalization) ?: shownNormalization(input).also {
             val isShown = input.type != DataType.FLOAT32
@@ -131,40 +116,30 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
             warnings.add("$name has ${labels.size} labels for $classes classes; numbers stand for classes.")
             labels = List(classes) { it.toString() }
         }
-        return Contract(
-            input.shape[1], input.shape[2], input.shape[3], labels, mean = mean, std = std, isLogits = isLogits,
-        )
+        return attempt("What $name says of its pictures can't be") {
+            val (height, width, channels) = input.shape.drop(1)
+            Contract(PictureInput(height, width, channels, mean = mean, std = std), Classes(labels, isLogits))
+        }
     }
 
     private fun ours(json: String, shape: List<Int>, classes: Int): Contract {
-        val saved = parseJson(json) as? Map<*, *> ?: emptyMap<String, Any?>()
-        fun field(key: String, missing: Any) = if (key in saved) saved[key] else missing
-        val size = listOf("height", "width", "channels").map { key ->
-            (saved[key] as? Double)?.let { if (it == Math.rint(it)) it.toInt() else null }
-        }
-        val labels = (saved["labels"] as? List<*>)?.map { it as? String }
-        if (size != shape.drop(1) || labels?.size != classes || null in labels) {
+        val contract = attempt("The contract in $name can't be used") { readContract(json) }
+        val labels = contract.output.labels.size
+        if (contract.input.shape != shape || labels != classes) {
             throw ModelError(
-                "The contract in $name is of a picture $size with ${labels?.size} labels; " +
-                    "its network expects ${shape.drop(1)} and $classes labels.",
+                "The contract in $name is of a picture ${contract.input.shape} with $labels labels; " +
+                    "its network expects $shape and $classes labels.",
             )
         }
-        val output = field("output", "logits")
-        if (output !in listOf("logits", "probabilities")) {
-            throw ModelError("The contract in $name says that its output is $output; expected logits or probabilities.")
-        }
-        fun numbers(key: String) = when (val value = field(key, 128.0)) {
-            is List<*> -> value.map { it as? Double ?: Double.NaN }
-            else -> listOf(value as? Double ?: Double.NaN)
-        }.map { it.toFloat() }.toFloatArray()
-        return Contract(
-            shape[1], shape[2], shape[3], labels.filterNotNull(),
-            cropFraction = field("crop_fraction", 1.0) as? Double ?: Double.NaN,
-            mean = numbers("mean"),
-            std = numbers("std"),
-            isLogits = output == "logits",
-        )
+        return contract
     }
+
+    private fun <T> attempt(failed: String, read: () -> T): T =
+        try {
+            read()
+        } catch (error: ModelError) {
+            throw ModelError("$failed: ${error.message}")
+        }
 
     /** Mean and standard deviation of the first input in the standard metadata. */
     private fun normalization(metadata: FlatTable): Pair<FloatArray, FloatArray>? {
@@ -176,7 +151,6 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
     private companion object {
         const val TFL3 = 0x334c4654 // "TFL3"
         const val MOST_NUMBERS = 1 shl 26 // more in one tensor is a broken file
-        const val MOST_COVERED = 1 shl 24 // pixels of a square picture before the crop
         val CHANNELS = listOf(1, 3)
         const val SOFTMAX = 25 // of the schema's BuiltinOperator
         val CHANGES_OF_TYPE = listOf(6, 114) // DEQUANTIZE, QUANTIZE

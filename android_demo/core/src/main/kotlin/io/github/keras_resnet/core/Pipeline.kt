@@ -2,12 +2,16 @@ package io.github.keras_resnet.core
 
 import java.nio.ByteBuffer
 
-/** A label and its probability in [0, 1]. */
-class Answer(val label: String, val probability: Double)
+/**
+ * A label and its probability in [0, 1].
+ *
+ * @property isThere it reaches its threshold; of `Labels` alone.
+ */
+class Answer(val label: String, val probability: Double, val isThere: Boolean = false)
 
 /** From a picture to the bytes that enter the interpreter, and from the bytes that leave it to answers. */
 class Pipeline(val model: Model) {
-    private val preparation = Preparation(model.contract)
+    private val preparation = Preparation(model.contract.input)
     private val quantization = Quantization(model.contract, model.input, model.output)
 
     /** Prepares a picture. The buffer (direct, native order, position 0) is the same one in every call. */
@@ -26,6 +30,8 @@ class Pipeline(val model: Model) {
         if (probabilities.any { it.isNaN() || it.isInfinite() }) {
             throw ModelError("its answer is no number (NaN or infinite); its weights are damaged or it overflows")
         }
-        return topK(probabilities, k).map { Answer(model.contract.labels[it], probabilities[it]) }
+        val rules = model.contract.output
+        val there = rules.there(probabilities).toSet()
+        return topK(probabilities, k).map { Answer(rules.labels[it], probabilities[it], it in there) }
     }
 }

@@ -4,9 +4,9 @@ package io.github.keras_resnet.core
  * Resizes a picture until it just covers the network's input and crops its centre, bit for bit as Pillow 13 does.
  * Only what the crop keeps is computed. Buffers are kept and used again.
  */
-class Preparation(private val contract: Contract) {
-    private val channels = contract.channels
-    private val pixels = ByteArray(contract.height * contract.width * channels)
+class Preparation(private val target: PictureInput) {
+    private val channels = target.channels
+    private val pixels = ByteArray(target.height * target.width * channels)
 
     private var sourceHeight = 0
     private var sourceWidth = 0
@@ -24,22 +24,22 @@ class Preparation(private val contract: Contract) {
         val source = if (channels == 1) toGray(picture) else picture.rgb
         if (isColumnsFirst) {
             rows.alongColumns(source, sourceWidth * channels, 0, between, sums)
-            columns.alongRows(between, sourceWidth, channels, 0, contract.height, pixels)
+            columns.alongRows(between, sourceWidth, channels, 0, target.height, pixels)
         } else {
             columns.alongRows(source, sourceWidth, channels, rows.begin, rows.end - rows.begin, between)
-            rows.alongColumns(between, contract.width * channels, rows.begin, pixels, sums)
+            rows.alongColumns(between, target.width * channels, rows.begin, pixels, sums)
         }
         return pixels
     }
 
     private fun setSize(height: Int, width: Int) {
-        val (toHeight, toWidth) = contract.resized(height, width)
-        rows = Taps(height, toHeight, (toHeight - contract.height) / 2, contract.height)
-        columns = Taps(width, toWidth, (toWidth - contract.width) / 2, contract.width)
+        val (toHeight, toWidth) = target.resized(height, width)
+        rows = Taps(height, toHeight, (toHeight - target.height) / 2, target.height)
+        columns = Taps(width, toWidth, (toWidth - target.width) / 2, target.width)
         // Pillow 13's choice, for speed. Each pass rounds to 8 bits, so the order shows; earlier ones go by rows first.
         isColumnsFirst = height > toHeight && height - toHeight > 2 * (width - toWidth)
-        val stride = (if (isColumnsFirst) width else contract.width) * channels
-        between = ByteArray(stride * (if (isColumnsFirst) contract.height else rows.end - rows.begin))
+        val stride = (if (isColumnsFirst) width else target.width) * channels
+        between = ByteArray(stride * (if (isColumnsFirst) target.height else rows.end - rows.begin))
         sums = IntArray(stride)
         sourceHeight = height
         sourceWidth = width

@@ -2,22 +2,21 @@ package io.github.keras_resnet.core
 
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
-import kotlin.math.exp
 
 /** Pixels to the bytes of an input tensor, and the bytes of an output tensor to probabilities. */
 class Quantization(private val contract: Contract, private val input: Tensor, private val output: Tensor) {
     private val buffer = ByteBuffer.allocateDirect(input.bytes).order(ByteOrder.nativeOrder())
 
     // What each of the 256 pixel values becomes, channel by channel.
-    private val scaled = Array(contract.channels) { channel ->
-        FloatArray(256) { (it - contract.mean.of(channel)) / contract.std.of(channel) }
+    private val scaled = Array(contract.input.channels) { channel ->
+        FloatArray(256) { (it - contract.input.mean.of(channel)) / contract.input.std.of(channel) }
     }
     private val quantized = scaled.map { values -> ByteArray(256) { quantize(values[it]) } }
 
     /** The input tensor's bytes of uint8 pixels (height, width, channels); the same buffer in every call. */
     fun toInput(pixels: ByteArray): ByteBuffer {
         for (i in pixels.indices) {
-            val channel = i % contract.channels
+            val channel = i % contract.input.channels
             val pixel = pixels[i].toInt() and 255
             if (input.type == DataType.FLOAT32) {
                 buffer.putFloat(4 * i, scaled[channel][pixel])
@@ -32,7 +31,7 @@ class Quantization(private val contract: Contract, private val input: Tensor, pr
     fun toLogits(bytes: ByteArray): FloatArray {
         require(bytes.size == output.bytes) { "an output of ${bytes.size} bytes; expected ${output.bytes}" }
         val values = ByteBuffer.wrap(bytes).order(ByteOrder.nativeOrder())
-        return FloatArray(contract.labels.size) {
+        return FloatArray(contract.output.labels.size) {
             when (output.type) {
                 DataType.FLOAT32 -> values.getFloat(4 * it)
                 DataType.INT8 -> (bytes[it] - output.zeroPoint) * output.scale
@@ -41,10 +40,7 @@ class Quantization(private val contract: Contract, private val input: Tensor, pr
         }
     }
 
-    fun toProbabilities(bytes: ByteArray): DoubleArray {
-        val values = toLogits(bytes)
-        return if (contract.isLogits) softmax(values) else DoubleArray(values.size) { values[it].toDouble() }
-    }
+    fun toProbabilities(bytes: ByteArray): DoubleArray = contract.output.probabilities(toLogits(bytes))
 
     private fun quantize(x: Float): Byte {
         val lowest = input.type.lowest
@@ -53,14 +49,6 @@ class Quantization(private val contract: Contract, private val input: Tensor, pr
     }
 
     private fun FloatArray.of(channel: Int) = if (size == 1) this[0] else this[channel]
-}
-
-/** Probabilities of logits, in double precision. */
-fun softmax(logits: FloatArray): DoubleArray {
-    val largest = logits.max()
-    val exponentials = DoubleArray(logits.size) { exp((logits[it] - largest).toDouble()) }
-    val sum = exponentials.sum()
-    return DoubleArray(logits.size) { exponentials[it] / sum }
 }
 
 /** Indices of the `k` largest values, the largest first; of equal ones the earlier. */

@@ -21,45 +21,45 @@ class ModelTest {
         val model = digits.model
         assertTrue(model.name, model.name.startsWith("resnet8 (int8-"))
         assertEquals(emptyList<String>(), model.warnings)
-        assertEquals(List(10) { "$it" }, model.contract.labels)
-        assertEquals(listOf(32, 32, 3), model.contract.run { listOf(height, width, channels) })
+        assertEquals(List(10) { "$it" }, model.contract.output.labels)
+        assertEquals(listOf(32, 32, 3), model.contract.input.shape)
         assertEquals(listOf(1, 32, 32, 3), model.input.shape)
         assertEquals(DataType.UINT8, model.input.type)
         assertEquals(1 / 128f, model.input.scale, 0f)
         assertEquals(128, model.input.zeroPoint)
         assertEquals(listOf(1, 10), model.output.shape)
         assertTrue(model.output.scale > 0.01f && model.output.zeroPoint in 1..254)
-        assertEquals("airplane", Bundled.all.single { it.name == "cifar10-jpeg-resnet20" }.model.contract.labels[0])
+        assertEquals("airplane", Bundled.all.single { it.name == "cifar10-jpeg-resnet20" }.model.contract.output.labels[0])
     }
 
     @Test
     fun `the buffer may begin anywhere in a larger one and is left as it was`() {
         val padded = ByteBuffer.wrap(ByteArray(13) + digits.content)
         padded.position(13)
-        assertEquals(10, Model.read(padded, "m").contract.labels.size)
+        assertEquals(10, Model.read(padded, "m").contract.output.labels.size)
         assertEquals(13, padded.position())
     }
 
     @Test
     fun `without our contract the standard's labels and scale count`() {
         val model = read(network + zip("labels.txt" to texts.getValue("labels.txt")))
-        assertEquals(List(10) { "$it" }, model.contract.labels)
-        assertArrayEquals(floatArrayOf(128f), model.contract.mean, 0f)
-        assertArrayEquals(floatArrayOf(128f), model.contract.std, 0f)
-        assertEquals(1.0, model.contract.cropFraction, 0.0)
+        assertEquals(List(10) { "$it" }, model.contract.output.labels)
+        assertArrayEquals(floatArrayOf(128f), model.contract.input.mean, 0f)
+        assertArrayEquals(floatArrayOf(128f), model.contract.input.std, 0f)
+        assertEquals(1.0, model.contract.input.cropFraction, 0.0)
         assertEquals(emptyList<String>(), model.warnings)
     }
 
     @Test
     fun `what is in neither is said`() {
         val withoutLabels = read(network)
-        assertArrayEquals(floatArrayOf(128f), withoutLabels.contract.mean, 0f)
+        assertArrayEquals(floatArrayOf(128f), withoutLabels.contract.input.mean, 0f)
         assertEquals(listOf("m has 0 labels for 10 classes; numbers stand for classes."), withoutLabels.warnings)
 
         val bare = read(bare())
         assertEquals("m", bare.name)
-        assertArrayEquals(floatArrayOf(128f), bare.contract.std, 0f)
-        assertEquals(List(10) { "$it" }, bare.contract.labels)
+        assertArrayEquals(floatArrayOf(128f), bare.contract.input.std, 0f)
+        assertEquals(List(10) { "$it" }, bare.contract.output.labels)
         assertEquals(
             "m says nothing of its scale; its 256 steps are taken for the pixels 0 to 255.", bare.warnings[0],
         )
@@ -87,8 +87,8 @@ class ModelTest {
         for (vector in Vector.all("shown")) {
             val zero = vector.int("zero")
             val model = read(bare(types.getValue(vector.text("type")), vector.number("scale").toFloat(), zero.toLong()))
-            assertArrayEquals("$vector", vector.floats("mean"), model.contract.mean, 0f)
-            assertEquals("$vector", vector.number("std"), model.contract.std[0].toDouble(), 1e-6 * vector.number("std"))
+            assertArrayEquals("$vector", vector.floats("mean"), model.contract.input.mean, 0f)
+            assertEquals("$vector", vector.number("std"), model.contract.input.std[0].toDouble(), 1e-6 * vector.number("std"))
             if (model.input.type == DataType.FLOAT32) {
                 assertEquals("m says nothing of its scale; taking x = pixel / 127.5 - 1.", model.warnings[0])
                 continue
@@ -104,7 +104,7 @@ class ModelTest {
     fun `an input without a scale takes pixels as they are, and one with an impossible scale is refused`() {
         val model = read(bare(3, 0f, 7))
         assertEquals(1f to 0, model.input.scale to model.input.zeroPoint)
-        assertArrayEquals(floatArrayOf(0f), model.contract.mean, 0f)
+        assertArrayEquals(floatArrayOf(0f), model.contract.input.mean, 0f)
         for (scale in listOf(-1f, Float.NaN, Float.POSITIVE_INFINITY)) {
             val error = assertThrows(ModelError::class.java) { read(bare(3, scale, 7)) }
             assertEquals("m has a tensor of scale $scale.", error.message)
@@ -131,13 +131,13 @@ class ModelTest {
     fun `labels count only if they are as many as the classes`() {
         for (count in listOf(9, 11)) {
             val model = read(network + zip("labels.txt" to List(count) { "name $it" }.joinToString("\n")))
-            assertEquals(List(10) { "$it" }, model.contract.labels)
+            assertEquals(List(10) { "$it" }, model.contract.output.labels)
             assertEquals(
                 listOf("m has $count labels for 10 classes; numbers stand for classes."), model.warnings,
             )
         }
         val two = zip("notes" to "a", "first.txt" to "abcdefghij".toList().joinToString("\n"), "b.txt" to "b")
-        assertEquals("a", read(network + two).contract.labels[0])
+        assertEquals("a", read(network + two).contract.output.labels[0])
     }
 
     @Test
@@ -151,24 +151,55 @@ class ModelTest {
             }
             val expected = vector.vector("read")
             val contract = read(content).contract
-            assertEquals(expected.list("labels"), contract.labels)
-            assertEquals(expected.number("crop_fraction"), contract.cropFraction, 0.0)
-            assertArrayEquals(expected.floats("mean"), contract.mean, 0f)
-            assertArrayEquals(expected.floats("std"), contract.std, 0f)
-            assertEquals(expected.text("output") == "logits", contract.isLogits)
+            assertEquals(vector.text("text"), expected.list("labels"), contract.output.labels)
+            assertEquals(expected.number("crop_fraction"), contract.input.cropFraction, 0.0)
+            assertArrayEquals(threeOf(expected.floats("mean")), threeOf(contract.input.mean), 0f)
+            assertArrayEquals(threeOf(expected.floats("std")), threeOf(contract.input.std), 0f)
+            assertEquals(expected.text("scores") == "logits", contract.output.isLogits)
+            assertEquals(vector.text("text"), "thresholds" in expected, contract.output is Labels)
+            (contract.output as? Labels)?.let { assertEquals(expected.list("thresholds"), it.thresholds) }
         }
         assertTrue(vectors.count { it.isNull("read") } in 10..vectors.size - 10)
     }
 
+    private fun threeOf(values: FloatArray) = FloatArray(3) { values[if (values.size == 1) 0 else it] }
+
+    @Test
+    fun `a contract of tomorrow, or a broken one, is refused with a sentence`() {
+        val saved = """{"version": 2, "input": {"kind": "picture", "height": 32, "width": 32, "channels": 3},
+            "output": {"kind": "classes"}}"""
+        val newer = "a newer app may know it."
+        for ((today, tomorrow, sentence) in listOf(
+            Triple("2,", "3,", "version 3.0; known are 1 and 2; $newer"),
+            Triple("2,", "\"2\",", "version 2; known are 1 and 2; $newer"),
+            Triple("picture", "sound", "input sound; known are picture; $newer"),
+            Triple("classes", "boxes", "output boxes; known are classes, labels; $newer"),
+            Triple("32,", "32.5,", "height 32.5; expected a whole number."),
+            Triple("kind", "kinds", "input null; known are picture; $newer"),
+            Triple("none", "none", "no list of labels."),
+            labelled("0.5", "thresholds 0.5; expected a list of numbers."),
+            labelled("[0.5]", "1 thresholds for 2 labels, or not all between 0 and 1."),
+            labelled("[0.5, 1]", "2 thresholds for 2 labels, or not all between 0 and 1."),
+        )) {
+            val json = saved.replaceFirst(today, tomorrow)
+            val error = assertThrows(json, ModelError::class.java) { read(network + zip("contract.json" to json)) }
+            assertEquals("The contract in m can't be used: $sentence", error.message)
+        }
+    }
+
+    private fun labelled(thresholds: String, sentence: String) =
+        Triple("\"classes\"", "\"labels\", \"labels\": [\"a\", \"b\"], \"thresholds\": $thresholds", sentence)
+
     @Test
     fun `brackets without end are a sentence`() {
+        val unusable = "The contract in m can't be used:"
         val deep = "[".repeat(100_000)
         for (json in listOf(deep, "{\"a\":".repeat(100_000), "{\"labels\": $deep")) {
             val error = assertThrows(ModelError::class.java) { read(network + zip("contract.json" to json)) }
-            assertTrue(error.message, error.message!!.startsWith("No JSON: expected at most 100 levels at character "))
+            assertTrue(error.message, error.message!!.startsWith("$unusable No JSON: expected at most 100 levels at character "))
         }
         assertEquals(List(1000) { emptyList<Any>() }, parseJson("[" + List(1000) { "[]" }.joinToString(",") + "]"))
-        for (json in listOf("[1,]", "[,]", "[1", "{\"a\"}", "\"\\u-123\"", "\"\\u12\"", "\"\\u", "1 2")) {
+        for (json in listOf("[1,]", "[,]", "[1", "{\"a\"}", "\"\\u-123\"", "\"\\u12\"", "\"\\u", "1 2", "01", "1.", "-", "\"\n\"")) {
             assertThrows(json, ModelError::class.java) { parseJson(json) }
         }
     }
@@ -207,15 +238,15 @@ class ModelTest {
 
     @Test
     fun `without our contract a softmax at the end means probabilities`() {
-        assertEquals(true, read(network).contract.isLogits)
+        assertEquals(true, read(network).contract.output.isLogits)
         val content = ByteBuffer.wrap(network.clone()).order(java.nio.ByteOrder.LITTLE_ENDIAN)
         // The last operators are FULLY_CONNECTED and QUANTIZE.
         val last = FlatTable.root(content).tables(1).single { it.byte(0) == 9 }
         content.put(last.at(0)!!, 25)
         last.at(3)?.let { content.putInt(it, 25) }
-        assertEquals(false, read(content.array()).contract.isLogits)
+        assertEquals(false, read(content.array()).contract.output.isLogits)
         val json = texts.getValue("contract.json")
-        assertEquals(true, read(content.array() + zip("contract.json" to json)).contract.isLogits)
+        assertEquals(true, read(content.array() + zip("contract.json" to json)).contract.output.isLogits)
     }
 
     @Test
@@ -223,12 +254,12 @@ class ModelTest {
         val json = """{"height": 32, "width": 32, "channels": 3, "labels": ["\u00e4", "b", "c", "d", "e", "f", "g", "h",
             "i", "j\n"], "crop_fraction": 0.875, "mean": [1, 2.5, -3e1], "std": 64, "output": "probabilities"}"""
         val contract = read(network + zip("contract.json" to json)).contract
-        assertEquals("ä", contract.labels[0])
-        assertEquals("j\n", contract.labels[9])
-        assertEquals(0.875, contract.cropFraction, 0.0)
-        assertArrayEquals(floatArrayOf(1f, 2.5f, -30f), contract.mean, 0f)
-        assertArrayEquals(floatArrayOf(64f), contract.std, 0f)
-        assertEquals(false, contract.isLogits)
+        assertEquals("ä", contract.output.labels[0])
+        assertEquals("j\n", contract.output.labels[9])
+        assertEquals(0.875, contract.input.cropFraction, 0.0)
+        assertArrayEquals(floatArrayOf(1f, 2.5f, -30f), contract.input.mean, 0f)
+        assertArrayEquals(floatArrayOf(64f), contract.input.std, 0f)
+        assertEquals(false, contract.output.isLogits)
     }
 
     @Test

@@ -16,12 +16,12 @@ class PreparationTest {
             val (height, width, orientation) = vector.ints("source")
             val (toHeight, toWidth, channels) = vector.ints("input")
             picture.setNoise(height, width, orientation)
-            val contract = Contract(toHeight, toWidth, channels, emptyList(), vector.number("crop_fraction"))
+            val input = PictureInput(toHeight, toWidth, channels, vector.number("crop_fraction"))
             if ("refused" in vector) {
-                assertThrows("$vector", PictureError::class.java) { Preparation(contract).prepare(picture) }
+                assertThrows("$vector", PictureError::class.java) { Preparation(input).prepare(picture) }
                 continue
             }
-            val pixels = Preparation(contract).prepare(picture)
+            val pixels = Preparation(input).prepare(picture)
             if ("pixels" in vector) assertArrayEquals("$vector", vector.bytes("pixels"), pixels)
             assertEquals("$vector", vector.text("sha256"), sha256(pixels))
         }
@@ -37,7 +37,7 @@ class PreparationTest {
         for (vector in vectors + vectors.reversed()) {
             val fraction = vector.number("crop_fraction")
             val preparation = preparations.getOrPut(fraction) {
-                Preparation(Contract(32, 32, 3, emptyList(), fraction))
+                Preparation(PictureInput(32, 32, 3, fraction))
             }
             val (height, width, orientation) = vector.ints("source")
             picture.setNoise(height, width, orientation)
@@ -49,7 +49,7 @@ class PreparationTest {
 
     @Test
     fun `a picture that is refused leaves the preparation as it was`() {
-        val preparation = Preparation(Contract(8, 8, 3, emptyList()))
+        val preparation = Preparation(PictureInput(8, 8, 3))
         val vectors = Vector.all("preparation").filter { it.ints("input") == listOf(8, 8, 3) }
         val picture = Picture()
         for (vector in vectors + vectors.reversed()) {

@@ -18,8 +18,8 @@ class QuantizationTest {
     @Test
     fun `every pixel value becomes the bytes that NumPy computes`() {
         for (vector in Vector.all("quantization")) {
-            val contract = Contract(256, 1, 3, emptyList(), mean = vector.floats("mean"), std = vector.floats("std"))
-            val quantization = Quantization(contract, vector.tensor(1, 256, 1, 3), none)
+            val input = PictureInput(256, 1, 3, mean = vector.floats("mean"), std = vector.floats("std"))
+            val quantization = Quantization(Contract(input, Classes(emptyList())), vector.tensor(1, 256, 1, 3), none)
             val buffer = quantization.toInput(ByteArray(256 * 3) { (it / 3).toByte() })
             assertTrue(buffer.isDirect && buffer.order() == ByteOrder.nativeOrder() && buffer.position() == 0)
             assertArrayEquals("$vector", vector.bytes("bytes"), ByteArray(buffer.remaining()) { buffer.get(it) })
@@ -31,12 +31,21 @@ class QuantizationTest {
     fun `probabilities of an output`() {
         for (vector in Vector.all("output")) {
             val expected = vector.numbers("expected")
-            val labels = expected.map { "$it" }
-            val contract = Contract(1, 1, 1, labels, isLogits = vector.text("output") == "logits")
-            val quantization = Quantization(contract, none, vector.tensor(1, expected.size))
-            val found = quantization.toProbabilities(vector.bytes("bytes"))
+            val model = Model("m", Contract(PictureInput(1, 1, 1), rules(vector)), none, vector.tensor(1, expected.size), emptyList())
+            val pipeline = Pipeline(model)
+            val found = pipeline.probabilities(vector.bytes("bytes"))
             assertArrayEquals("$vector", expected.toDoubleArray(), found, 1e-12)
+            val answers = pipeline.answers(vector.bytes("bytes"), expected.size)
+            assertEquals("$vector", vector.list("top"), answers.map { it.label })
+            assertEquals("$vector", vector.list("there").toSet(), answers.filter { it.isThere }.map { it.label }.toSet())
+            assertEquals("$vector", vector.list("there"), model.contract.output.there(found).map { "$it" })
         }
+    }
+
+    private fun rules(vector: Vector): Output {
+        val labels = vector.numbers("expected").indices.map { "$it" }
+        val isLogits = vector.text("output") == "logits"
+        return if ("thresholds" in vector) Labels(labels, isLogits, vector.numbers("thresholds")) else Classes(labels, isLogits)
     }
 
     @Test
@@ -44,7 +53,7 @@ class QuantizationTest {
         val cifar = Bundled.all.single { it.name == "cifar10-jpeg-resnet20" }.model
         val output = Tensor(listOf(1, 10), DataType.FLOAT32, 1f, 0)
         for (isLogits in listOf(true, false)) {
-            val contract = Contract(32, 32, 3, cifar.contract.labels, isLogits = isLogits)
+            val contract = Contract(cifar.contract.input, Classes(cifar.contract.output.labels, isLogits))
             val pipeline = Pipeline(Model("m", contract, cifar.input, output, emptyList()))
             val buffer = ByteBuffer.allocate(40).order(ByteOrder.nativeOrder())
             for (wrong in listOf(Float.NaN, Float.POSITIVE_INFINITY)) {
@@ -55,6 +64,17 @@ class QuantizationTest {
             buffer.putFloat(12, if (isLogits) Float.NEGATIVE_INFINITY else 0f) // a class that can't be
             assertEquals(0.0, pipeline.answers(buffer.array(), 10)[9].probability, 0.0)
         }
+    }
+
+    @Test
+    fun `a label that is no number is a sentence, and one without end is certain`() {
+        val contract = Contract(PictureInput(1, 1, 1), Labels(listOf("a", "b")))
+        val pipeline = Pipeline(Model("m", contract, none, Tensor(listOf(1, 2), DataType.FLOAT32, 1f, 0), emptyList()))
+        val buffer = ByteBuffer.allocate(8).order(ByteOrder.nativeOrder())
+        buffer.putFloat(4, Float.POSITIVE_INFINITY)
+        assertEquals(listOf(1.0, 0.5), pipeline.answers(buffer.array()).map { it.probability })
+        buffer.putFloat(4, Float.NaN)
+        assertThrows(ModelError::class.java) { pipeline.answers(buffer.array()) }
     }
 
     @Test

@@ -27,7 +27,7 @@ class SelfCheckTest {
                 val probabilities = (expected.list(bundled.name)[i] as List<*>).map { it as Double }
                 assertArrayEquals(probabilities.toDoubleArray(), pipeline.probabilities(it.output), 1e-6)
                 val best = probabilities.indices.maxBy { probabilities[it] }
-                assertEquals(bundled.model.contract.labels[best], pipeline.answers(it.output)[0].label)
+                assertEquals(bundled.model.contract.output.labels[best], pipeline.answers(it.output)[0].label)
             }
         }
         assertTrue("no models in app/src/main/assets/models", Bundled.all.isNotEmpty())

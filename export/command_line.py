@@ -1,0 +1,99 @@
+"""The flags of an export, and its options."""
+
+import dataclasses
+import os
+import pathlib
+
+from absl import flags
+
+from keras_resnet import programs
+
+from . import android
+
+FORMATS = ("float32", "float16", "dynamic", "int8-ptq", "int8-qat", "int16x8", "int8-tfmot")
+DEFAULT = tuple(name for name in FORMATS if name != "int8-tfmot")
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+    flags.DEFINE_list("formats", list(DEFAULT), f"What to make, of {', '.join(FORMATS)}.")
+    flags.DEFINE_integer("qat_epochs", 0, "Train int8-aware for so many epochs first, in the run's qat/ folder.", 0)
+    flags.DEFINE_enum(
+        "io", "uint8", ["uint8", "int8", "float32"], "Input and output of int8 files; int8 for microcontrollers."
+    )
+    flags.DEFINE_enum(
+        "output", "logits", ["logits", "probabilities"], "What files answer; probabilities for clients without softmax."
+    )
+    flags.DEFINE_enum("split", "validation", ["validation", "test"], "Pictures to compare on; ask for test once.")
+    flags.DEFINE_integer("pictures", 0, "Compare on so many of them, drawn by a fixed seed; 0 for all.", 0)
+    flags.DEFINE_float("tolerance", 0.5, "Points of accuracy that int8-qat may lose before the exit status is 1.", 0)
+    flags.DEFINE_integer("threads", 1, "Of LiteRT, for the answers.", 1, max(64, os.cpu_count() or 1))
+    flags.DEFINE_integer("calibration", 512, "Training pictures that set the ranges of int8-ptq and int16x8.", 1)
+    programs.define_places()
+    flags.DEFINE_bool("layers", False, "Report layer by layer how much int8 rounding disturbs the signal.")
+    flags.DEFINE_bool("android", False, "Copy the best file (int8 before float) and its golden set into the app.")
+    flags.DEFINE_bool("c_array", False, "Write model_data.cc of each int8 file too, for microcontrollers.")
+    flags.DEFINE_string("license", "", "Of the model and what it learned from, for the files' metadata; none if empty.")
+    flags.DEFINE_string("author", "", "Of the model, for the files' metadata; none if empty.")
+    flags.DEFINE_string("description", "", "Of the model, for the files' metadata; none if empty.")
+    flags.DEFINE_string("model_version", "", "For the files' metadata; none if empty.")
+
+
+def main(argv):
+    from keras_resnet import environment
+
+    if len(argv) != 2:
+        raise ValueError(f"expected one run's folder, got {argv[1:]}; type python -m export runs/NAME")
+    unknown = sorted(set(FLAGS.formats) - set(FORMATS))
+    if unknown:
+        raise ValueError(f"--formats={','.join(unknown)}: no such format; choose {', '.join(FORMATS)}")
+    if not FLAGS.formats:
+        raise ValueError(f"--formats=: expected at least one of {', '.join(FORMATS)}")
+    if FLAGS.qat_epochs and not {"int8-qat", "int8-tfmot"} & set(FLAGS.formats):
+        raise ValueError(f"--qat_epochs={FLAGS.qat_epochs}: none of --formats learns; add int8-qat to them")
+    if FLAGS.c_array and not any(name.startswith("int8") for name in FLAGS.formats):
+        raise ValueError("--c_array: it is made of int8 files; add int8-ptq or int8-qat to --formats")
+    if FLAGS.android and not android.ASSETS.parents[4].is_dir():
+        raise ValueError(f"--android: {android.ASSETS.parents[4]} is not there; export from a clone of the repository")
+    environment.load_tensorflow()
+    try:
+        from .exporting import Export
+    except ModuleNotFoundError as error:
+        raise ValueError(f'{error}; type pip install -e ".[export]"') from error
+    return Export(pathlib.Path(argv[1]), options()).run()
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The flags of one export."""
+
+    formats: tuple
+    qat_epochs: int
+    io: str
+    output: str
+    split: str
+    pictures: int
+    tolerance: float
+    threads: int
+    calibration: int
+    layers: bool
+    android: bool
+    c_array: bool
+    license: str
+    author: str
+    description: str
+    model_version: str
+    dataset: str | None = None
+    data_dir: str | None = None
+
+
+def options():
+    names = [field.name for field in dataclasses.fields(Options)]
+    return Options(**{name: FLAGS[name].value for name in names})
+
+
+def run():
+    """The program."""
+    flags.disclaim_key_flags()  # they count as the script's own, so that its --help lists them
+    define_flags()
+    programs.start("export", main)

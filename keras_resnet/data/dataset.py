@@ -1,0 +1,144 @@
+"""A data set: the contract of its examples, and three splits."""
+
+import contextlib
+import dataclasses
+import math
+import os
+import time
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from keras_resnet import programs
+from keras_resnet.data import SPLITS, DataError, augmentation, decoding
+from keras_resnet.data.order import draw
+from keras_resnet.data.sources import BATCHES, Arrays, Files, untuned
+from keras_resnet.data.streams import Stream
+from keras_resnet.device.contract import Contract
+
+IN_MEMORY_BYTES = 2**30
+BEGAN = time.time()
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """A data set: the contract of its pictures, and three splits (`Arrays`, `Files` or `Stream`).
+
+    Attributes:
+        unreadable: (path, reason) of the files that were left out.
+        note: a sentence on what this source can't do or leaves out, or nothing.
+        fingerprint: split -> the fingerprint of what it was made of.
+    """
+
+    name: str
+    contract: Contract
+    train: Arrays | Files | Stream
+    validation: Arrays | Files | Stream
+    test: Arrays | Files | Stream
+    unreadable: tuple = ()
+    note: str = ""
+    fingerprint: dict = dataclasses.field(default_factory=dict)
+
+    def split(self, name):
+        if name not in SPLITS:
+            raise ValueError(f"split={name}: choose {', '.join(SPLITS)}")
+        return getattr(self, name)
+
+    def evaluation(self, split, batch_size=256, pixels=False):
+        """Returns a `tf.data.Dataset` of (float32 pictures in [-1, 1), int labels) in the split's own order.
+
+        With `pixels` the pictures are uint8, a quarter of the bytes, for a model `normalization.from_pixels`.
+        Going through it again prepares no picture again where all fit in memory.
+        """
+        source = self.split(split)
+        batches = source.batches(self.contract.input, batch_size)
+        if not isinstance(source, Arrays) and len(source) * math.prod(self.contract.shape) <= IN_MEMORY_BYTES:
+            batches = batches.cache()
+        if not pixels:
+            batches = batches.map(_normalized, BATCHES)
+        return untuned(batches.prefetch(2))
+
+    def training(self, batch_size, seed, epoch, first_step=0, augment=(), pixels=False, move=None):
+        """Returns the augmented batches of one epoch, from `first_step` on, whole batches only.
+
+        Args:
+            batch_size: pictures a step.
+            seed: the run's seed.
+            epoch: number of the epoch; another epoch is another order and other crops.
+            first_step: step within the epoch to begin at; what comes is what an uninterrupted epoch would bring.
+            augment: names of `recipes.AUGMENTATIONS`.
+            pixels: leaves the pictures uint8, a quarter of the bytes, for a model `normalization.from_pixels`.
+            move: how what is learned moves with the pictures, a function for `augmentation.augment`; None if it stays.
+
+        Returns:
+            `tf.data.Dataset` of (float32 pictures (batch, height, width, channels), int labels (batch,)).
+
+        Raises:
+            DataError: `augment` crops out of pictures in their own size, and they were loaded in the network's.
+        """
+        resized_crop = "resized_crop" in augment
+        batches = self.train.training_batches(self.contract.input, batch_size, seed, epoch, first_step, resized_crop)
+
+        def finish(step, example):
+            images, labels = example
+            images, labels = augmentation.augment(images, labels, draw(seed, epoch, step), augment, move)
+            return (images, labels) if pixels else _normalized(images, labels)
+
+        batches = batches.enumerate(first_step).map(finish, BATCHES, deterministic=True)
+        return untuned(batches.prefetch(4))
+
+    def calibration(self, count, seed):
+        """Returns `count` training pictures, or as many as there are, that set a quantized network's ranges.
+
+        They come in the training's own order, so that all classes are there, and without augmentation, as pictures
+        will come: float32 (n, height, width, channels).
+        """
+        batches = self.training(1, seed, epoch=0).take(count)  # larger batches would leave the last pictures out
+        return np.concatenate([images for images, _ in batches.as_numpy_iterator()])
+
+
+def in_memory(name, contract, splits):
+    """`Data` of raw `Arrays`. Their fingerprint is of what they were: Pillow's versions resize differently."""
+    prints = {name: source.fingerprint() for name, source in splits.items()}
+    splits = {name: Arrays(_prepared(source.images, contract), source.labels) for name, source in splits.items()}
+    return Data(name, contract, **splits, fingerprint=prints)
+
+
+def _prepared(pictures, contract):
+    """Small pictures (an iterable of uint8 arrays) in the contract's size."""
+    if getattr(pictures, "shape", None) == (len(pictures), *contract.shape) and contract.input.crop_fraction == 1:
+        return pictures
+    return np.stack([contract.picture(Image.fromarray(np.squeeze(picture))) for picture in pictures])
+
+
+@contextlib.contextmanager
+def reading(data):
+    """Names the files where a pipeline of `data` fails: they could be read when it was made, so they changed since.
+
+    Raises:
+        DataError: a picture can't be read any more.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        sources = [source for source in map(data.split, SPLITS) if isinstance(source, Files)]
+        changed = [path for source in sources for path in map(os.fsdecode, source.paths) if _changed(path)]
+        if not changed:
+            raise
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise DataError(
+            f"{', '.join(changed[:3])}{more}: changed or removed while in use ({programs.sentence(error)}); "
+            "restore the data, then the same command continues"
+        ) from error
+
+
+def _changed(path):
+    try:
+        return os.stat(path).st_mtime > BEGAN
+    except OSError:
+        return True
+
+
+def _normalized(images, labels):
+    return decoding.normalize(images), labels

@@ -1,0 +1,66 @@
+"""From a name to a data set: the digits, a folder, or a TFDS set."""
+
+import pathlib
+
+from keras_resnet import runs
+from keras_resnet.data import DataError, digits, folders, tfds_sets
+from keras_resnet.recipes import height_and_width, is_folder
+
+
+def load_dataset(
+    name="cifar10", data_dir=None, image_size=0, crop_fraction=1.0, max_bad_fraction=0.01, channels=0, original=False
+):
+    """Loads an image-classification data set.
+
+    A split that the source lacks is drawn from its training pictures by a fixed seed, class by class: a tenth of them
+    (a fifth of the digits), at most 10,000 but at least one of each class. `validation` is for choices, `test` is
+    asked for once.
+
+    Args:
+        name: `digits`; a folder with a folder per class (or with `train`, `validation`/`val`, `test` folders of such);
+            or a TFDS name.
+        data_dir: where TFDS keeps its data. It downloads only what is not there.
+        image_size: of the network's input, 224 or "240x320" (height x width); 0 for the data set's own, 224 where its
+            sizes vary.
+        crop_fraction: the contract's.
+        max_bad_fraction: unreadable pictures of a folder that may be left out.
+        channels: 3 (RGB) or 1 (gray); 0 for the data set's own, which are 3 for a folder.
+        original: whether pictures must keep their own size, for random resized crops; they are read from disk then,
+            though they might fit in memory.
+
+    Returns:
+        `Data`.
+
+    Raises:
+        ValueError: it can't be had (`DataError`), or can't be learned from.
+    """
+    size = height_and_width(image_size)
+    if name == "given":
+        raise DataError("--dataset=given: this run's data came from a Python program; say where the same pictures lie")
+    if name == "digits":
+        if original:
+            raise DataError("--dataset=digits: 8x8 pixels have no detail to zoom into; give --augmentation=shift")
+        return digits.load(size or (32, 32), channels or 3, crop_fraction)
+    if is_folder(name):
+        shape = *(size or (224, 224)), channels or 3
+        return folders.load(pathlib.Path(name).expanduser(), shape, crop_fraction, max_bad_fraction, original)
+    return tfds_sets.load(name, data_dir, size, channels, crop_fraction, original)
+
+
+def load_data(recipe, run):
+    """Loads a recipe's `Data`, names the files that can't be read, and holds it to what the run began with.
+
+    Raises:
+        DataError: the data can't be had or learned from.
+        RunError: it is not the data any more that the run began with.
+    """
+    fields = ("data_dir", "image_size", "crop_fraction", "max_bad_fraction", "channels")
+    original = "resized_crop" in recipe.augmentations
+    data = load_dataset(recipe.dataset, **{name: getattr(recipe, name) for name in fields}, original=original)
+    if data.note:
+        print(data.note, flush=True)
+    if data.unreadable:
+        print(f"{len(data.unreadable)} pictures can't be read and are left out:")
+        print(folders.report(data.unreadable), flush=True)
+    runs.check_data(run, data)
+    return data

@@ -1,0 +1,112 @@
+"""Pictures in memory and in files: their batches in the split's own order, and in a training's."""
+
+import dataclasses
+import functools
+import hashlib
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet.data import DataError, augmentation, decoding
+from keras_resnet.data.order import draw, shuffled
+
+# In the making at a time; said, not tuned (see `untuned`).
+PICTURES, BATCHES = os.cpu_count(), 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Arrays:
+    """Pictures in memory: uint8 (n, height, width, channels) in the contract's size, and int labels (n,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self):
+        return len(self.labels)
+
+    @functools.cached_property
+    def tensors(self):
+        """Copied once: each epoch's pipeline would keep a copy of its own alive. A GPU's memory is for the network."""
+        with tf.device("CPU"):
+            return tf.constant(self.images), tf.constant(self.labels)
+
+    def fingerprint(self):
+        """A text that no longer holds when any byte has changed."""
+        digest = hashlib.sha256()
+        for array in (self.images, self.labels):
+            digest.update(np.ascontiguousarray(array))
+        return f"{len(self)} sha256:{digest.hexdigest()[:32]}"
+
+    def batches(self, picture, batch_size):
+        del picture  # they have its size already
+        return tf.data.Dataset.from_tensor_slices((self.images, self.labels)).batch(batch_size)
+
+    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop):
+        if resized_crop:
+            raise DataError("random resized crops want the pictures in their own size; load them with original=True")
+        del picture  # they have its size already
+        images, labels = self.tensors
+        order = tf.data.Dataset.from_tensor_slices(shuffled(len(self), seed, epoch)[first_step * batch_size :])
+
+        def batch(index):
+            return tf.gather(images, index), tf.gather(labels, index)
+
+        return order.batch(batch_size, drop_remainder=True).map(batch, BATCHES, deterministic=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """Pictures in files: their paths as bytes, int labels, and the `decoding.layout` of each."""
+
+    paths: np.ndarray
+    labels: np.ndarray
+    layouts: np.ndarray
+
+    def __len__(self):
+        return len(self.labels)
+
+    def fingerprint(self, root):
+        """A text of paths below `root`, sizes and labels, in order: it stays when the same files lie elsewhere."""
+        digest = hashlib.sha256()
+        for path, label in zip(self.paths, self.labels, strict=True):
+            what = " ".join(map(str, np.atleast_1d(label))).encode()
+            digest.update(b"%b\0%d %b\n" % (path.removeprefix(os.fsencode(root)), os.stat(path).st_size, what))
+        return f"{len(self)} sha256:{digest.hexdigest()[:32]}"
+
+    def batches(self, picture, batch_size):
+        files = tf.data.Dataset.from_tensor_slices((self.paths, self.layouts, self.labels))
+
+        def read(path, layout, label):
+            return decoding.decode(picture, tf.io.read_file(path), layout), label
+
+        return files.map(read, PICTURES, deterministic=True).batch(batch_size)
+
+    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop):
+        paths, layouts, labels = tf.constant(self.paths), tf.constant(self.layouts), tf.constant(self.labels)
+
+        def read(position, index):
+            seeds = draw(seed, epoch, position) if resized_crop else None
+            return training_picture(tf.io.read_file(paths[index]), layouts[index], picture, seeds), labels[index]
+
+        first = first_step * batch_size
+        order = tf.data.Dataset.from_tensor_slices(shuffled(len(self), seed, epoch)[first:]).enumerate(first)
+        return order.map(read, PICTURES, deterministic=True).batch(batch_size, drop_remainder=True)
+
+
+def training_picture(encoded, layout, picture, seed):
+    """A training picture, a random resized crop of it where a seed is given."""
+    if seed is None:
+        return decoding.decode(picture, encoded, layout)
+    return augmentation.random_resized_crop(encoded, layout, picture, seed)
+
+
+def untuned(dataset):
+    """A dataset without tf.data's tuning of parallelism, whose thread sleeps for up to a minute at a time.
+
+    The end of an iterator waits for that thread, and wakes it before it can see that it is cancelled: in TensorFlow
+    2.21 it may sleep on, and an epoch of 27 s takes 41.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)

@@ -1,0 +1,98 @@
+"""Splits that a source lacks, drawn from its training examples by a fixed seed, class by class."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_resnet.data import DataError
+
+MOST_DRAWN = 10_000
+SPLIT_SEED = 20151210  # fixed: validation pictures stay the same whatever a run's own seed
+
+
+def complete(splits, classes, fraction=0.1):
+    """Draws the splits that are missing from the training pictures.
+
+    Raises:
+        DataError: a class has too few pictures to be in every split.
+    """
+    check_counts(counts(splits["train"].labels, len(classes)), classes, missing(splits))
+    for name in missing(splits):
+        train = splits["train"]
+        rest, drawn = stratified_split(train.labels, fraction)
+        splits |= {"train": _take(train, rest), name: _take(train, drawn)}
+    return splits
+
+
+def missing(splits):
+    return [name for name in ("test", "validation") if name not in splits]
+
+
+def counts(labels, classes):
+    """Examples of each class (classes,), of integers (n,) or 0 and 1 (n, classes)."""
+    return labels.sum(0, np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=classes)
+
+
+def check_counts(counts, classes, drawn):
+    """Raises DataError where a class has too few training examples for the splits (a list) that are drawn from them."""
+    needed = len(drawn) + 1
+    few = int(np.where(counts, counts, counts.max()).argmin())  # a TFDS set may have a class without examples
+    if drawn and counts[few] < needed:
+        raise DataError(
+            f"class {classes[few]} has {counts[few]} training pictures; expected at least {needed}, one for each split "
+            "that is drawn from them: add pictures, or give train, validation and test folders of your own"
+        )
+
+
+def stratified_split(labels, fraction, most=MOST_DRAWN):
+    """Draws a part of every class, at least one example, by a fixed seed.
+
+    Args:
+        labels: integers (n,), or 0 and 1 (n, labels).
+        fraction, most: as of `quotas`.
+
+    Returns:
+        (rest, drawn): sorted index arrays.
+    """
+    labels = _strata(labels) if labels.ndim == 2 else labels
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    counts = np.bincount(labels)
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    is_drawn = rank < np.repeat(quotas(counts, fraction, most), counts)
+    return np.sort(order[~is_drawn]), np.sort(order[is_drawn])
+
+
+def _strata(labels):
+    """One class for each example of several labels: its rarest; one more for those without, or where they are few."""
+    rarest = np.where(labels, labels.sum(0, np.int64), len(labels) + 1).argmin(1)
+    strata = np.where(labels.any(1), rarest, labels.shape[1])
+    return np.where(np.bincount(strata)[strata] < 3, labels.shape[1], strata)  # one for each split
+
+
+def quotas(counts, fraction, most=MOST_DRAWN):
+    """How many examples of each class are drawn: a fraction, at least one, and at most `most` altogether.
+
+    One of each class is more important than `most`, where there are more classes than that.
+
+    Args:
+        counts: int array (classes,), examples of each class.
+        fraction: of them that is wanted.
+    """
+    there = counts > 0
+    drawn = np.maximum(there, np.round(fraction * counts).astype(int))
+    if drawn.sum() <= most:
+        return drawn
+    # One of each, and of what else was wanted shares as equal as whole numbers can be: the largest remainders get the
+    # last ones. No class gives more than was wanted of it.
+    spare, more = max(0, most - there.sum()), drawn - there
+    shares = spare * more / max(1, more.sum())
+    drawn = there + shares.astype(int)
+    last = np.argsort(-(shares % 1), kind="stable")[: most - drawn.sum()] if spare else []
+    drawn[last] += 1
+    return drawn
+
+
+def _take(source, index):
+    """A part of `Arrays` or `Files`."""
+    return type(source)(*(getattr(source, field.name)[index] for field in dataclasses.fields(source)))

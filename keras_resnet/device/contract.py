@@ -1,0 +1,110 @@
+"""The contract: how a raw thing becomes a network's input, and how its output becomes an answer.
+
+It is one JSON file, saved with a run as `contract.json` and carried inside the `.tflite`; training's evaluation and
+calibration, the export's proof and every client obey it. Here is all that Python knows of it.
+"""
+
+import dataclasses
+import json
+import pathlib
+
+from .classes import Classes
+from .labels import Labels
+from .picture import Picture
+
+VERSION = 2
+INPUTS = {"picture": Picture}
+OUTPUTS = {"classes": Classes, "labels": Labels}
+# What a file that holds something else makes `parse` raise: a list for an object, a hundred thousand brackets.
+DAMAGES = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Contract:
+    """From a raw thing to an answer.
+
+    Attributes:
+        input: how the thing becomes a tensor, as `Picture`.
+        output: how the network's output becomes an answer, as `Classes`.
+    """
+
+    input: Picture
+    output: Classes
+
+    @property
+    def shape(self):
+        """Of the network's input, without the batch."""
+        return self.input.shape
+
+    @property
+    def labels(self):
+        """Names, in the order of the output."""
+        return self.output.labels
+
+    def picture(self, image):
+        """uint8 (height, width, channels) of a `PIL.Image.Image`; see `Picture.pixels`."""
+        return self.input.pixels(image)
+
+    def as_json(self):
+        """What `contract.json` holds, with the input's rules in words, so that a reader needs no other source."""
+        return {"version": VERSION, "input": _saved(self.input), "output": _saved(self.output)}
+
+    @classmethod
+    def load(cls, path):
+        """Reads `contract.json`, of this version or an older one.
+
+        Raises:
+            OSError: there is no such file.
+            ValueError: it holds something else.
+        """
+        return read(pathlib.Path(path).read_text(encoding="utf-8"))
+
+
+def _saved(part):
+    return {"kind": part.KIND, **dataclasses.asdict(part), **part.EXPLAINED}
+
+
+class Unknown(ValueError):
+    """A version or a kind that this code doesn't know yet."""
+
+
+def read(text):
+    """The `Contract` of a `contract.json`'s text.
+
+    Raises:
+        Unknown: it is of a newer version, or kind.
+        ValueError: it is none.
+    """
+    try:
+        return parse(json.loads(text))
+    except Unknown:
+        raise
+    except DAMAGES as error:
+        raise ValueError(f"it has no {error}" if isinstance(error, KeyError) else error) from error
+
+
+def parse(saved):
+    """The `Contract` that an object of JSON says.
+
+    Version 1, which had no number, knew pictures and classes alone and laid both into one object.
+
+    Raises:
+        one of `DAMAGES`: it says none.
+    """
+    version = saved.get("version", 1)
+    if isinstance(version, bool) or version not in (1, VERSION):  # true equals 1
+        raise Unknown(f"version {version!r} of a contract; known are 1 and {VERSION}: install a newer keras-resnet")
+    if version == 1:
+        saved = {
+            "input": {**saved, "kind": "picture"},
+            "output": {"kind": "classes", "labels": saved["labels"], "scores": saved.get("output", "logits")},
+        }
+    return Contract(_part("input", saved["input"], INPUTS), _part("output", saved["output"], OUTPUTS))
+
+
+def _part(name, saved, kinds):
+    if saved["kind"] not in kinds:
+        raise Unknown(f"{name} {saved['kind']!r}; known are {', '.join(kinds)}: install a newer keras-resnet")
+    kind = kinds[saved["kind"]]
+    known = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{field: value for field, value in saved.items() if field in known})

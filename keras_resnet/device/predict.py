@@ -1,0 +1,129 @@
+"""Answers: `python -m device predict MODEL.tflite PICTURE… | FOLDER… | --camera`.
+
+Exit status: 0; 1, some pictures could not be read; 2, bad input.
+"""
+
+import argparse
+import concurrent.futures
+import csv
+import itertools
+import json
+import sys
+import time
+
+from . import command_line
+
+BATCH = 64  # things that are prepared beside one another, and all that are in memory
+
+
+def arguments(given, program):
+    parser = argparse.ArgumentParser(program, description="Says what pictures show.")
+    parser.add_argument("model", metavar="MODEL.tflite")
+    parser.add_argument("things", nargs="*", metavar="PICTURE", help="files and folders")
+    parser.add_argument("--camera", action="store_true", help="what a camera sees, until Ctrl-C")
+    parser.add_argument("--device", default="0", help="number or path of a camera for OpenCV, or a video file")
+    parser.add_argument("--top", type=command_line.positive, default=5, help="how many classes to name")
+    parser.add_argument("--threads", type=command_line.threads, default=1, help="of LiteRT and of preparing pictures")
+    parser.add_argument("--labels", metavar="FILE", help="class names, one a line, instead of those in the model")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object a picture and line")
+    form.add_argument("--csv", action="store_true", help="one row a picture")
+    chosen = parser.parse_args(given)
+    if bool(chosen.things) == chosen.camera:
+        parser.error("expected pictures, a folder, or --camera")
+    return parser, chosen
+
+
+def main(given, program):
+    parser, chosen = arguments(given, program)
+    reader = command_line.load(parser, chosen.model, chosen.threads, chosen.labels)
+    from .camera import CameraError
+
+    try:
+        if chosen.camera:
+            status = watch(reader, chosen)
+        else:
+            status = predict(reader, reader.contract.input.find(chosen.things), chosen)
+    except (ValueError, CameraError) as error:
+        command_line.fail(parser, error)
+    sys.exit(status)
+
+
+def predict(reader, paths, chosen):
+    """Answers files; returns the exit status."""
+    import tqdm
+
+    write = writer(reader, chosen)
+    failed = 0
+    began = time.perf_counter()
+    # None: no bar where standard error is no terminal.
+    with tqdm.tqdm(total=len(paths), unit=" images", disable=None if len(paths) > 1 else True) as bar:
+        for path, ready in prepare(reader, paths, chosen.threads):
+            if not isinstance(ready, Exception):
+                ready = answered(reader, path, ready, chosen.top)
+            if isinstance(ready, Exception):
+                failed += 1
+                bar.write(f"skipped: {ready}", file=sys.stderr)
+            else:
+                with bar.external_write_mode():
+                    write(str(path), ready)
+            bar.update()
+    if len(paths) > 1:
+        speed = len(paths) / (time.perf_counter() - began)
+        print(f"{len(paths)} pictures, {speed:.1f} images/s, {failed} could not be read", file=sys.stderr)
+    return int(failed > 0)
+
+
+def answered(reader, name, ready, top):
+    """The `Answer` to what `prepare` made, or an error that says whose answer is no number."""
+    try:
+        return reader.answer(ready, top)
+    except ValueError as error:
+        return ValueError(f"{name}: {error}")
+
+
+def prepare(reader, paths, threads):
+    """Yields (path, what `Reader.prepare` made of it, or its error), in order, batch by batch."""
+
+    def one(path):
+        try:
+            return reader.prepare(path)
+        except ValueError as error:
+            return error
+
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        for i in range(0, len(paths), BATCH):
+            batch = paths[i : i + BATCH]
+            yield from zip(batch, pool.map(one, batch), strict=True)
+
+
+def watch(reader, chosen):
+    """Answers what a camera sees until it ends; returns the exit status."""
+    from . import camera
+
+    write = writer(reader, chosen)
+    frames = camera.frames(chosen.device)
+    image = next(frames)
+    for number in itertools.count(1):
+        ready = answered(reader, f"frame {number}", reader.prepare_image(image), chosen.top)
+        if isinstance(ready, Exception):
+            print(f"skipped: {ready}", file=sys.stderr)
+        else:
+            write(f"frame {number}", ready)
+        try:
+            image = next(frames)
+        except camera.CameraError as error:  # it worked, so that its end is no bad input
+            print(error, file=sys.stderr)
+            return 0
+
+
+def writer(reader, chosen):
+    """A function of (name, `Answer`) that writes one answer to standard output in the form that was chosen."""
+    kind = reader.contract.input.KIND
+    if chosen.json:
+        return lambda name, answer: print(json.dumps({kind: name, **answer.as_json()}), flush=True)
+    if chosen.csv:
+        rows = csv.writer(sys.stdout, lineterminator="\n")
+        rows.writerow([kind, "preprocessing_ms", "inference_ms", *reader.contract.output.columns(chosen.top)])
+        return lambda name, answer: (rows.writerow([name, *answer.as_row()]), sys.stdout.flush())
+    return lambda name, answer: print(answer.as_text(name), flush=True)

@@ -1,0 +1,92 @@
+"""Replays the golden pictures beside a model: `python -m device verify MODEL.tflite…`.
+
+Each is a PNG with the exact bytes that enter the network and the exact output that the exporting machine saw.
+Exit status: 0, all identical; 1, not; 2, bad input.
+"""
+
+import argparse
+import base64
+import hashlib
+import io
+import json
+import pathlib
+import platform
+import sys
+
+import numpy as np
+
+from . import command_line
+
+
+def main(given, program):
+    parser = argparse.ArgumentParser(program, description="Replays the golden pictures beside a model.")
+    parser.add_argument("models", nargs="+", metavar="MODEL.tflite")
+    parser.add_argument("--threads", type=command_line.threads, default=1, help="of LiteRT")
+    chosen = parser.parse_args(given)
+    identical = True
+    for model in map(pathlib.Path, chosen.models):
+        reader = command_line.load(parser, model, chosen.threads)
+        try:
+            replay = [compare(reader, *one) for one in load_golden(model)]
+        except FileNotFoundError as error:
+            command_line.fail(parser, f"{model}: {error}")
+        except Exception as error:  # of many kinds: JSON's, a zip's, NumPy's, Pillow's
+            text = f"{type(error).__name__}: {error}"
+            command_line.fail(parser, f"{model}: broken golden pictures ({text}); python -m export makes them anew")
+        identical = report(model, reader, replay) and identical
+    sys.exit(not identical)
+
+
+def load_golden(model):
+    """The golden pictures of a model: a list of (PNG bytes, input bytes, output array or list).
+
+    Raises:
+        FileNotFoundError: neither `NAME.golden.json` nor `NAME.golden.npz` lies beside it.
+        Exception: the file is broken.
+    """
+    path = model.with_suffix(".golden.json")
+    if path.exists():
+        pictures = json.loads(path.read_text(encoding="utf-8"))["pictures"]
+        if not pictures:
+            raise ValueError("there are none")
+        return [(base64.b64decode(p["png"]), base64.b64decode(p["input"]), p["output"]) for p in pictures]
+    path = model.with_suffix(".golden.npz")
+    if not path.exists():
+        raise FileNotFoundError(f"expected {path.stem}.json or {path.name} beside it; python -m export makes them")
+    with np.load(path) as arrays:
+        numbers = range(len(arrays["outputs"]))
+        return [
+            (arrays[f"picture{i:02}"].tobytes(), arrays["inputs"][i].tobytes(), arrays["outputs"][i]) for i in numbers
+        ]
+
+
+def compare(reader, png, expected_input, expected_output):
+    """Runs one golden picture: whether its input is the expected one, the output, and its differences.
+
+    Raises:
+        Exception: the picture or the expected output is broken.
+    """
+    tensor, _ = reader.prepare(io.BytesIO(png), "golden picture")
+    output = reader.invoke(tensor)
+    expected_output = np.asarray(expected_output, output.dtype)
+    if expected_output.shape != output.shape:
+        raise ValueError(f"{expected_output.size} outputs, this model has {output.size}")
+    differences = np.abs(output.astype(np.float64) - expected_output.astype(np.float64))
+    return tensor.tobytes() == expected_input, output, differences
+
+
+def report(model, reader, replay):
+    """Prints what one model's replay showed; returns whether all was identical."""
+    good = sum(same and not differences.any() for same, _, differences in replay)
+    # Two machines whose outputs have this digest in common answered alike, to the last bit.
+    digest = hashlib.sha256(b"".join(output.tobytes() for _, output, _ in replay)).hexdigest()[:16]
+    where = f"LiteRT {command_line.litert_version()}, {platform.machine()}, outputs {digest}"
+    print(f"{model.name}: {good}/{len(replay)} identical ({where})")
+    inputs = sum(not same for same, _, _ in replay)
+    if inputs:
+        print(f"  {inputs} pictures were prepared otherwise: another version of Pillow resizes or decodes otherwise")
+    outputs = [differences.max() for _, _, differences in replay if differences.any()]
+    if outputs:
+        unit = "" if reader.output["dtype"] == np.float32 else f" steps of {reader.output['quantization'][0]:.4g}"
+        print(f"  {len(outputs)} outputs differ, by at most {max(outputs):.4g}{unit}")
+    return good == len(replay)

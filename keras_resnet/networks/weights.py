@@ -1,0 +1,62 @@
+"""Models and their weights: saved and loaded whole, copied, and looked over."""
+
+import importlib
+
+import keras
+import numpy as np
+
+from keras_resnet import files, runs
+
+
+def load_model(path):
+    """Loads a model of a run, quantized or not.
+
+    Raises:
+        RunError: the file holds no Keras model that can be loaded.
+    """
+    importlib.import_module("keras_resnet.quantization.fake_quantization")  # registers its layers
+    try:
+        return keras.models.load_model(path)
+    except Exception as error:  # of many kinds; the last line says what is wrong
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1][:200]
+        raise runs.RunError(f"{path}: no model of a run ({reason}); {files.RESTORE}") from error
+
+
+def fitting(model, contract, name):
+    """A functional model that makes a contract's output of its input.
+
+    Raises:
+        RunError: it makes something else; `name` says which model.
+    """
+    if isinstance(model, keras.Sequential):
+        model = keras.Model(model.inputs, model.outputs[0], name=model.name)
+    expected = (None, *contract.shape), (None, len(contract.labels))
+    if (model.input_shape, model.output_shape) != expected:
+        raise runs.RunError(
+            f"{name}: this model makes {model.output_shape} of {model.input_shape}, the contract wants {expected[1]} "
+            f"of {expected[0]}; give the one that belongs to it"
+        )
+    return model
+
+
+def save_model(model, path):
+    """Saves a Keras model atomically."""
+    with files.atomic(path) as temporary:
+        model.save(temporary)
+
+
+def copy_weights(source, target):
+    """Copies all weights between two models of the same layers."""
+    for old, new in zip(source.weights, target.weights, strict=True):
+        new.assign(value(old))
+
+
+def value(variable):
+    """The value of a Keras variable as a NumPy array; of the first replica where there are several."""
+    v = variable.value if hasattr(variable, "value") else variable
+    return (v.values[0] if hasattr(v, "values") else v).numpy()
+
+
+def broken_weight(model):
+    """The path of the first weight of a model that is not finite, or None."""
+    return next((v.path for v in model.weights if not np.isfinite(value(v)).all()), None)

@@ -1,0 +1,51 @@
+"""`keras-resnet COMMAND`: everything that a clone's scripts do, from an installed package."""
+
+import importlib
+import sys
+
+COMMANDS = {
+    "train": "trains a recipe, or continues where it was cut off: --dataset=digits",
+    "evaluate": "a finished run's report, table and figures: runs/NAME",
+    "export": "a finished run's .tflite files, and the proof that they answer alike: runs/NAME",
+    "predict": "what pictures show: MODEL.tflite PICTURE… (or folders, or --camera)",
+    "verify": "replays the golden pictures beside a file: MODEL.tflite",
+    "benchmark": "a file's latency and memory on this machine: MODEL.tflite",
+    "serve": "a page for camera and dropped pictures: MODEL.tflite",
+    "models": "the trained models that come with this package",
+}
+# Those with absl's flags, and what runs them.
+FLAGGED = {"train": "command_line", "evaluate": "reports.evaluation", "export": "export.command_line"}
+
+
+def run():
+    """The console script."""
+    given = sys.argv[1:]
+    name = given[0] if given else "--help"
+    if name in ("--help", "-h", "help"):
+        print(f"usage: keras-resnet COMMAND …; keras-resnet COMMAND --help tells more\n{_listed(COMMANDS)}")
+    elif name in FLAGGED:
+        from absl import flags
+
+        flags.disclaim_key_flags()  # they count as the script's own, so that its --help lists them
+        sys.argv = [f"keras-resnet {name}", *given[1:]]
+        importlib.import_module(f"keras_resnet.{FLAGGED[name]}").run()
+    elif name == "models":
+        from keras_resnet import models
+
+        print(_listed(models.described()))
+    elif name in COMMANDS:
+        from keras_resnet.device import command_line
+
+        command_line.main(given, "keras-resnet")
+    else:
+        print(f"keras-resnet: {name!r} is no command; choose\n{_listed(COMMANDS)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _listed(texts):
+    width = max(map(len, texts))
+    return "\n".join(f"  {name:{width}}  {text}" for name, text in texts.items())
+
+
+if __name__ == "__main__":
+    run()

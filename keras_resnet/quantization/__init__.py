@@ -1,0 +1,3 @@
+"""Learning under int8 arithmetic."""
+
+from keras_resnet.quantization.quantizer import quantize_aware as quantize_aware

@@ -1,0 +1,1 @@
+"""What a run shows people: its report, its figures, TensorBoard."""

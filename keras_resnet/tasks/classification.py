@@ -1,0 +1,202 @@
+"""Classification: every picture is of one class. Targets are integers (batch,), outputs are logits (batch, classes)."""
+
+import heapq
+
+import numpy as np
+
+from keras_resnet.tasks import metrics
+
+WORST = 24
+LINES = (
+    ("top-1 accuracy", "top1_accuracy"),
+    ("top-5 accuracy", "top5_accuracy"),
+    ("balanced accuracy (macro recall)", "balanced_accuracy"),
+    ("macro F1", "macro_f1"),
+)
+
+
+class Classification:
+    """What `tasks` asks of a task.
+
+    Attributes:
+        BEST: figures on the validation pictures by which the model can be chosen; larger is better but for the loss.
+            The first is `auto`.
+        RUNNING: of these, what is measured while it learns.
+        TITLES: how figures show them.
+        ACTIVATION: from logits to probabilities, a name of `keras.activations`.
+        move: how targets move with the pixels of a picture (`augmentation.augment`); these stay as they are.
+        contract: its labels are the classes.
+    """
+
+    BEST = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
+    RUNNING = ("accuracy",)
+    TITLES = {"accuracy": "top-1 accuracy"}  # noqa: RUF012
+    ACTIVATION = "softmax"
+    move = None
+
+    def __init__(self, contract):
+        self.contract = contract
+
+    def best(self, asked):
+        """The figure that a recipe's `best` means; raises ValueError for another task's."""
+        if asked not in ("auto", *self.BEST):
+            raise ValueError(f"--best={asked}: this data has no such figure; choose auto, {', '.join(self.BEST)}")
+        return self.BEST[0] if asked == "auto" else asked
+
+    def network(self, recipe):
+        """A network of a recipe, its weights drawn by the recipe's seed."""
+        import keras
+
+        from keras_resnet.networks.resnet import ResNet
+
+        keras.utils.set_random_seed(recipe.seed)
+        return ResNet(
+            recipe.depth,
+            self.contract.shape,
+            len(self.contract.labels),
+            width=recipe.width,
+            version=recipe.version,
+            stem=None if recipe.stem == "auto" else recipe.stem,
+            shortcut=recipe.shortcut,
+            activation=recipe.activation,
+        )
+
+    def loss(self, recipe):
+        """The function that is learned by; see `cross_entropy`."""
+        return cross_entropy(recipe.label_smoothing)
+
+    def running(self):
+        """Keras metrics named as `RUNNING`."""
+        import keras
+
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+    def taught(self, logits):
+        """What a student learns of a teacher's logits, a tensor: its probabilities."""
+        import keras
+
+        return keras.ops.softmax(logits)
+
+    def accumulator(self):
+        """Figures of a split, batch by batch."""
+        return metrics.Accumulator(len(self.contract.labels))
+
+    def report(self):
+        """What a report shows of a split, batch by batch."""
+        return Report(self.contract.labels)
+
+    def chosen(self, shown):
+        """The contract, with what is chosen on the validation pictures of a report; here nothing is."""
+        del shown
+        return self.contract
+
+    def lines(self, result):
+        """(name, text) of a report's part on a split, for people."""
+        found = [(name, f"{100 * result[key]:.2f} %") for name, key in LINES if key in result]
+        found.append(("loss", f"{result['loss']:.4f} nats"))
+        found.append(("calibration error", f"{100 * result['expected_calibration_error']:.2f} %"))
+        recalls = {k: v["recall"] for k, v in result["per_class"].items() if v["recall"] is not None}
+        worst = sorted(recalls, key=recalls.get)[:3]
+        return [*found, ("hardest classes", ", ".join(f"{name} {100 * recalls[name]:.1f} %" for name in worst))]
+
+    def scores(self, outputs, targets):
+        """How right each answer is, floats (n,) in [0, 1], of logits or probabilities (n, classes)."""
+        return (outputs.argmax(-1) == targets).astype(float)
+
+    def agreement(self, outputs, others):
+        """How far two networks say the same of each picture, floats (n,) in [0, 1]."""
+        return (outputs.argmax(-1) == others.argmax(-1)).astype(float)
+
+    def losses(self, outputs, targets):
+        """Cross-entropies (n,) of what the contract's scores are, in nats."""
+        if self.contract.output.scores == "probabilities":
+            outputs = np.log(np.maximum(outputs, np.finfo(np.float32).tiny))  # logits but for a constant
+        return metrics.losses(outputs, targets)
+
+    def groups(self, targets):
+        """Integers (n,): examples of different ones differ most, as golden pictures should."""
+        return targets
+
+
+def cross_entropy(label_smoothing=0.0):
+    """Softmax cross-entropy of logits (batch, classes), a value for each example.
+
+    Labels are integers (batch,), which are smoothed, or probabilities (batch, classes).
+    """
+    import keras
+    from keras import ops
+
+    def loss(labels, logits):
+        if labels.shape[1:] == logits.shape[1:]:
+            return keras.losses.categorical_crossentropy(labels, logits, True)
+        targets = ops.one_hot(ops.reshape(labels, (-1,)), logits.shape[-1])
+        return keras.losses.categorical_crossentropy(targets, logits, True, label_smoothing)
+
+    return loss
+
+
+class Report:
+    """A split's figures, and its mistakes with the largest loss."""
+
+    def __init__(self, labels):
+        self.labels, self.figures, self.mistakes = labels, metrics.Accumulator(len(labels)), Mistakes()
+
+    def add(self, images, outputs, targets):
+        """Adds a batch: float pictures in [-1, 1) (n, height, width, channels), logits (n, classes), ints (n,)."""
+        from keras_resnet.drawing import short
+
+        self.figures.add(outputs, targets)
+
+        def said(i):
+            predicted, sure = outputs[i].argmax(), metrics.softmax(outputs[i]).max()
+            return f"{short(self.labels[predicted])} {100 * sure:.0f} %\nis {short(self.labels[targets[i]])}"
+
+        self.mistakes.add(images, metrics.losses(outputs, targets), outputs.argmax(-1) != targets, said)
+
+    def summary(self):
+        """JSON-ready figures."""
+        return self.figures.summary(self.labels)
+
+    def warning(self):
+        """A sentence on what no average shows, or None."""
+        return self.figures.warning(self.labels)
+
+    def draw(self, title):
+        """Name -> figure; the first is TensorBoard's, too."""
+        from keras_resnet.tasks import figures
+
+        return {
+            "confusion": figures.confusion(self.figures, self.labels, title),
+            "reliability": figures.reliability(self.figures.bins, title),
+            "mistakes": figures.mistakes(self.mistakes.worst(), f"{title}: the mistakes with the largest loss"),
+        }
+
+
+class Mistakes:
+    """The mistakes with the largest loss of all batches added, worst first in `worst()`, for `figures.mistakes`."""
+
+    def __init__(self, most=WORST):
+        self.most, self.heap, self.seen = most, [], 0
+
+    def add(self, images, losses, wrong, said):
+        """Adds a batch.
+
+        Args:
+            images: float pictures in [-1, 1) (n, height, width, channels).
+            losses: floats (n,).
+            wrong: booleans (n,).
+            said: what is wrong, a function of a picture's index.
+        """
+        wrong = np.flatnonzero(wrong)
+        for i in wrong[np.argsort(-losses[wrong], kind="stable")][: self.most]:
+            if len(self.heap) == self.most and losses[i] <= self.heap[0][0]:
+                break  # nor is any of the others worse
+            # `seen - i` breaks ties, so that no two pictures are compared, and the earlier one stays.
+            image = np.clip((images[i] + 1) * 128, 0, 255).astype(np.uint8)
+            entry = (float(losses[i]), -self.seen - int(i), image, said(i))
+            (heapq.heappushpop if len(self.heap) == self.most else heapq.heappush)(self.heap, entry)
+        self.seen += len(losses)
+
+    def worst(self):
+        """(uint8 picture, what is wrong) of each."""
+        return [entry[2:] for entry in sorted(self.heap, key=lambda entry: entry[:2], reverse=True)]

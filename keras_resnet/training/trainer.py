@@ -1,0 +1,300 @@
+"""`train`: from a recipe to a finished run. Running it again continues where it was cut off, bit for bit.
+
+Every random draw is a function of (seed, step), so a restart needs only weights, optimizer, step and best-so-far.
+"""
+
+import dataclasses
+import math
+import pathlib
+import resource
+import time
+
+from keras_resnet import files, recipes, runs, tasks
+from keras_resnet.data import DataError
+from keras_resnet.data.dataset import reading
+from keras_resnet.data.loading import load_data
+from keras_resnet.history import best_row, finished_epochs, write_history
+from keras_resnet.networks import prediction
+from keras_resnet.networks.weights import broken_weight, copy_weights, fitting, load_model, save_model
+from keras_resnet.reports import tensorboard
+from keras_resnet.training import callbacks, checkpoints, distillation, distribution, normalization, optimization
+
+CALIBRATION_PICTURES = 512
+
+
+def train(recipe, run_dir, save_seconds=300, data=None, model=None):
+    """Trains a recipe in a folder of its own, or continues there.
+
+    Args:
+        recipe: `Recipe`.
+        run_dir: `pathlib.Path` of the run's folder.
+        save_seconds: time between two saves within an epoch; each epoch's end is saved too.
+        data: `Data`; by default the recipe's is loaded.
+        model: functional float32 `keras.Model` that is trained; by default the recipe's is made.
+
+    Returns:
+        The `Data` that it was trained on, or None if the run was finished already.
+
+    Raises:
+        RunError: the folder is another run's, or its model has been removed.
+        DataError: the data can't be had or learned from.
+        Interrupted: SIGTERM or Ctrl-C came; the state is saved.
+        Diverged: the loss is not finite; the last good state is kept.
+    """
+    run = runs.Run(run_dir)
+    runs.check(run, recipe)
+    with runs.locked(run):
+        if runs.is_finished(run):
+            saved = runs.load_recipe(run)
+            if (saved.dataset, saved.data_dir) != (recipe.dataset, recipe.data_dir):
+                load_data(recipe, run)  # the same pictures elsewhere, or others, whose run this is not
+            return None
+        trainer = Trainer(recipe, run, save_seconds, data, model)
+        with callbacks.signals() as trainer.received, reading(trainer.data):
+            trainer.fit()
+        return trainer.data
+
+
+def choose_hardware(recipe, run):
+    """What a run computes on: where its recipe says `auto`, what that became when the run began, on whatever machine.
+
+    Raises:
+        ValueError: this machine can't do that.
+    """
+    asked = {name: getattr(recipe, name) for name in ("strategy", "precision", "compile", "batch_norm")}
+    if recipe.quantize != "none":
+        asked["precision"] = "float32"
+    began = {name: value for name, value in runs.chosen(run).items() if asked.get(name) == "auto"}
+    try:
+        return distribution.choose(**{**asked, **began}, batch_size=recipe.batch_size)
+    except ValueError as error:
+        if not run.recipe.exists():
+            raise
+        flags = " ".join(f"--{name}={value}" for name, value in {**asked, **began}.items())
+        raise runs.RunError(
+            f"{run.path}: it began with {flags} on {files.read_json(run.recipe).get('hardware', 'another machine')}, "
+            f"which this machine can't do ({error}); continue it on one like that, or begin anew with another --run_dir"
+        ) from error
+
+
+def build_model(recipe, data, task, model=None):
+    """The float32 model that a recipe starts from, of stock Keras layers or quantized ones, and its teachers."""
+    if model is not None:
+        origin = fitting(model, data.contract, "model")
+    else:
+        origin = finished_model("init", recipe.init, data.contract) if recipe.init else task.network(recipe)
+    teachers = load_teachers(recipe, data.contract, origin)
+    if recipe.quantize == "none":
+        return origin, teachers
+    from keras_resnet.quantization import quantize_aware
+
+    pictures = data.calibration(CALIBRATION_PICTURES, recipe.seed)
+    return quantize_aware(origin, pictures, weight_bits=recipe.weight_bits), teachers
+
+
+def load_teachers(recipe, contract, origin):
+    """The networks whose answers a recipe learns that starts from `origin`; none, and it learns the labels."""
+    if recipe.quantize != "none" and not recipe.teachers:
+        return [origin]
+    return [finished_model("teacher", path, contract) for path in recipe.teachers]
+
+
+def finished_model(flag, path, contract):
+    """The best model of a finished run, which a flag names.
+
+    Raises:
+        RunError: it is not finished, or was trained on pictures of another contract.
+    """
+    run = runs.Run(pathlib.Path(path))
+    if not runs.is_finished(run):
+        raise runs.RunError(f"--{flag}={path}: this run is not finished; its own train.py command continues it")
+    if runs.load_contract(run) != contract:
+        would_do = {"init": "give its own --dataset", "teacher": "give a run of the same --dataset and --image_size"}
+        raise runs.RunError(f"--{flag}={path}: it was trained on other pictures or labels; {would_do[flag]}")
+    return load_model(run.model)
+
+
+class Trainer:
+    """The parts of one training, made once; `fit` goes through the epochs."""
+
+    def __init__(self, recipe, run, save_seconds, data=None, model=None):
+        self.recipe, self.run, self.save_seconds = recipe, run, save_seconds
+        self.received = []  # signals, from `callbacks.signals`
+        self.hardware = hardware = choose_hardware(recipe, run)
+        print(hardware.description, flush=True)
+        self.data = data or load_data(recipe, run)
+        runs.check_data(run, self.data)
+        self.task = tasks.of(self.data.contract)
+        self.best = self.task.best(recipe.best)
+        self.steps = len(self.data.train) // recipe.batch_size
+        if not self.steps:
+            raise DataError(
+                f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures; "
+                f"try {recipes.smaller_batch(recipe, len(self.data.train))}"
+            )
+        self.validation = self.data.evaluation("validation", prediction.batch_size(recipe), pixels=True)
+        self.model, teachers = build_model(recipe, self.data, self.task, model)
+        with hardware.strategy.scope():
+            self.twin, *teachers = (
+                normalization.from_pixels(normalization.training_twin(model, hardware.norm, hardware.precision))
+                for model in (self.model, *teachers)
+            )
+            if teachers:
+                self.twin = distillation.Student(self.twin, teachers, self.task.taught)
+            self.optimizer = optimization.make_optimizer(
+                recipe, recipe.epochs * self.steps, hardware.precision == "mixed_float16"
+            )
+            self.optimizer.build(self.twin.trainable_variables)
+            self.twin.compile(
+                self.optimizer,
+                self.task.loss(recipe),
+                metrics=self.task.running(),
+                jit_compile=hardware.xla,
+            )
+            self.predict = prediction.predictor(self.twin, hardware.xla)
+            self.progress = checkpoints.restore(run.checkpoint, self.twin, self.optimizer)
+        if self.progress.history and not run.model.exists():  # the best epoch's; the checkpoint has the last one's
+            raise runs.model_removed(run)
+
+    def save(self):
+        if broken_weight(self.twin):  # a step with a finite loss can still ruin the weights
+            raise self._diverged()
+        checkpoints.save(self.run.checkpoint, self.twin, self.optimizer, self.progress)
+
+    def fit(self):
+        recipe, progress = self.recipe, self.progress
+        splits = " / ".join(f"{len(s):,}" for s in (self.data.train, self.data.validation, self.data.test))
+        print(
+            f"{self.data.name}: {splits} pictures to train / validate / test, {len(self.data.contract.labels)} classes"
+        )
+        print(f"{self.model.name}: {self.model.count_params():,} parameters", flush=True)
+        if progress.step:
+            print(f"continues at step {progress.step:,} of {recipe.epochs * self.steps:,}", flush=True)
+        elif self.steps < recipes.FEW_STEPS and recipe.batch_size > recipes.SMALL_BATCH:
+            would_do = recipes.smaller_batch(recipe, len(self.data.train))
+            print(f"few steps an epoch: {self.steps}; more would be made by {would_do}", flush=True)
+        runs.begin(self.run, recipe, self.data, self.hardware, {**self.hardware.chosen, "best": self.best})
+        if progress.history:  # a kill may have come between the last checkpoint and its row
+            write_history(self.run.history, progress.history)
+        writer = tensorboard.Writer(self.run.tensorboard)
+        if not progress.step:
+            writer.begin(self.model, self._batches(0, 0, pixels=False))
+        for row in progress.history:  # nor need it be in TensorBoard's files
+            writer.epoch(row)
+        warning = None
+        bar = callbacks.ProgressBar(recipe.epochs, self.steps, recipe.batch_size, progress.step)
+        try:
+            if recipe.init and not progress.step and not progress.history:
+                self._end_epoch(writer, bar)  # what it starts with may be the best there will be
+            for epoch in range(finished_epochs(progress.history), recipe.epochs):
+                self._epoch(epoch, bar)
+                warning = self._end_epoch(writer, bar)
+            if warning:
+                bar.say(f"validation after the last epoch: {warning}")
+        finally:
+            bar.close()
+            writer.close()
+
+    def _epoch(self, epoch, bar):
+        """The steps of one epoch, from wherever it was cut off."""
+        watch = callbacks.StepWatch(self.progress, self.received, self.save, self.save_seconds)
+        first = self.progress.step - epoch * self.steps
+        if first < self.steps:
+            self.twin.fit(
+                self._batches(epoch, first),
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                steps_per_epoch=self.steps - first,
+                callbacks=callbacks.StepCallbacks([watch, bar], self.twin),
+                shuffle=False,
+                verbose=0,
+            )
+            if not watch.finite:
+                raise self._diverged()
+            self.progress.partial["step_seconds"] = watch.median_step_seconds()
+            self.save()
+            self._stop_if_asked()
+
+    def _end_epoch(self, writer, bar):
+        """Makes the row of the epoch that is done, or of epoch 0: what a continued training starts with.
+
+        The checkpoint holds the row before any log does: a log that misses it, for a kill, gets it at the next start.
+
+        Returns:
+            The task's warning, or None.
+        """
+        began = time.monotonic()
+        figures = self._validate()
+        self.progress.seconds += time.monotonic() - began
+        row = self._row(figures.scores())
+        self.progress.history.append(row)
+        self.progress.partial = {}
+        self._keep_best(row)
+        self.save()
+        write_history(self.run.history, self.progress.history)
+        writer.epoch(row)
+        bar.say(_line(row, self.recipe.epochs))
+        self._stop_if_asked()
+        return figures.warning(self.data.contract.labels)
+
+    def _validate(self):
+        """The figures of the validation pictures. A signal ends it at once: it is made anew at the next start."""
+        figures = self.task.accumulator()
+        for images, labels in self.validation:
+            figures.add(self.predict(images), labels.numpy())
+            self._stop_if_asked()
+        return figures
+
+    def _batches(self, epoch, first_step, pixels=True):
+        recipe = self.recipe
+        how = {"augment": recipe.augmentations, "pixels": pixels, "move": self.task.move}
+        return self.data.training(recipe.batch_size, recipe.seed, epoch, first_step, **how)
+
+    def _row(self, scores):
+        partial = self.progress.partial or {"step_seconds": math.nan}
+        return {
+            "epoch": self.progress.step // self.steps,
+            "step": self.progress.step,
+            **{name: partial.get(name, math.nan) for name in ("loss", *self.task.RUNNING)},
+            **{f"val_{name}": score for name, score in scores.items()},
+            "learning_rate": self._learning_rate(max(0, self.progress.step - 1)),
+            "images_per_second": self.recipe.batch_size / partial["step_seconds"],
+            "seconds": self.progress.seconds,
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+
+    def _keep_best(self, row):
+        """Saves the model, as stock layers, when its row is the best on the validation pictures."""
+        if best_row(self.progress.history, self.best) is row:
+            copy_weights(self.twin, self.model)
+            save_model(self.model, self.run.model)
+
+    def _stop_if_asked(self):
+        if self.received:
+            raise callbacks.Interrupted(self.received[0], self.progress.step)
+
+    def _diverged(self):
+        step, saved = self.progress.step + 1, self.run.checkpoint
+        return callbacks.Diverged(step, self._learning_rate(step - 1), saved if saved.exists() else None)
+
+    def _learning_rate(self, step):
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        return float(optimizer._learning_rate(step))
+
+
+def _line(row, epochs):
+    """A row for people: its figures are what stands before the learning rate, validation's last."""
+    names = list(row)[2 : list(row).index("learning_rate")]
+    if not row["epoch"]:
+        return "at the start     " + "  ".join(f"{n} {row[n]:.4f}" for n in names if n.startswith("val_"))
+    figures = "  ".join(f"{name} {row[name]:.4f}" for name in names)
+    return (
+        f"epoch {row['epoch']:3d}/{epochs}  {figures}  learning rate {row['learning_rate']:.2g}  "
+        f"{row['images_per_second']:,.0f} images/s"
+    )
+
+
+def describe(recipe):
+    """A recipe in one line: the fields that differ from the defaults."""
+    changed = (f for f in dataclasses.fields(recipe) if getattr(recipe, f.name) != f.default)
+    return " ".join(f"--{f.name}={getattr(recipe, f.name)}" for f in changed)

@@ -1,0 +1,98 @@
+"""Small data sets: folders of pictures, TFDS sets that are made here, so that nothing is downloaded."""
+
+import io
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image, ImageOps
+
+from keras_resnet.device.picture import ORIENTATION
+
+
+def make_folder(root, classes=("cat", "dog"), n=12, size=(20, 20), seed=0):
+    """A folder per class; the class is the picture's tint, its number is in the first pixel's blue."""
+    rng = np.random.default_rng(seed)
+    for c, name in enumerate(classes):
+        (root / name).mkdir(parents=True)
+        for i in range(n):
+            pixels = rng.integers(0, 80, (*size, 3), np.uint8)
+            pixels[..., c % 3] += 150
+            Image.fromarray(pixels).save(root / name / f"{i:03}.png")
+    return root
+
+
+def collect(batches):
+    images, labels = zip(*batches.as_numpy_iterator(), strict=True)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+class KrTinyShapes(tfds.core.GeneratorBasedBuilder):
+    """A TFDS data set with pictures of one size, made here so that no download is needed."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    SHAPE, FORMAT = (12, 12, 3), None
+
+    def _info(self):
+        image = tfds.features.Image(shape=self.SHAPE, encoding_format=self.FORMAT)
+        features = tfds.features.FeaturesDict({"image": image, "label": tfds.features.ClassLabel(names=["a", "b"])})
+        return tfds.core.DatasetInfo(builder=self, features=features, supervised_keys=("image", "label"))
+
+    def _split_generators(self, manager):
+        return {"train": self._generate_examples(60, 0), "test": self._generate_examples(20, 1)}
+
+    def _generate_examples(self, n, seed):
+        rng = np.random.default_rng(seed)
+        for i in range(n):
+            side = self.SHAPE[:2] if self.SHAPE[0] else rng.integers(70, 90, 2)
+            pixels = rng.integers(0, 100, (*side, 3), np.uint8)
+            pixels[..., i % 2] += 120
+            yield i, {"image": pixels, "label": i % 2}
+
+
+class KrTinyJpegs(KrTinyShapes):
+    """The same as JPEGs."""
+
+    FORMAT = "jpeg"
+
+
+class KrRarePhotos(KrTinyShapes):
+    """One split, its three classes one after the other and the last one rare, prepared without shuffling."""
+
+    def _info(self):
+        names = tfds.features.ClassLabel(names=["a", "b", "rare"])
+        features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=(None, None, 3)), "label": names})
+        return tfds.core.DatasetInfo(
+            builder=self, features=features, supervised_keys=("image", "label"), disable_shuffling=True
+        )
+
+    def _split_generators(self, manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for i, label in enumerate([0] * 180 + [1] * 19 + [2] * 3):
+            yield i, {"image": np.full((66, 70, 3), i, np.uint8), "label": label}
+
+
+class KrTurnedPhotos(KrTinyShapes):
+    """JPEG files of a bright sky over a dark ground, stored in all eight orientations."""
+
+    SHAPE = (None, None, 3)
+
+    def _generate_examples(self, n, seed):
+        sky = np.full((70, 80, 3), 30, np.uint8)
+        sky[:35] = 230
+        for i in range(n):
+            exif, file = Image.Exif(), io.BytesIO()
+            exif[ORIENTATION] = orientation = i % 8 + 1
+            stored = Image.fromarray(sky)
+            for _ in range(3):  # turning is its own undoing after at most four times
+                stored.getexif()[ORIENTATION] = orientation
+                stored = ImageOps.exif_transpose(stored)
+            stored.save(file, "JPEG", exif=exif, quality=95)
+            yield i, {"image": io.BytesIO(file.getvalue()), "label": i % 2}
+
+
+class KrTinyPhotos(KrTinyShapes):
+    """The same with pictures of many sizes, so that it is streamed."""
+
+    SHAPE = (None, None, 3)

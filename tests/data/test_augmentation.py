@@ -1,0 +1,241 @@
+"""Each augmented picture is a window of its original, and every draw follows from the seed."""
+
+import hashlib
+import io
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_resnet.data import augmentation, decoding
+from keras_resnet.device.picture import ORIENTATION, Picture, upright
+from keras_resnet.recipes import Recipe
+
+PICTURE = Picture(16, 16, 3)
+
+
+def pictures(n=200, side=32):
+    return np.random.default_rng(0).integers(0, 256, (n, side, side, 3), np.uint8)
+
+
+def seed(a=0, b=0):
+    return tf.constant([a, b], tf.int32)
+
+
+def augmented(images, *steps, draw=None):
+    """What a training step sees of pictures."""
+    return augmentation.augment(images, None, seed() if draw is None else draw, steps)[0].numpy()
+
+
+class MovingTest(tf.test.TestCase):
+    def places(self, original, augmented):
+        """(top, left, mirrored) of each window, found by trying all of them."""
+        found = []
+        padded = np.pad(original, ((0, 0), (4, 4), (4, 4), (0, 0)), constant_values=128)
+        for big, small in zip(padded, augmented, strict=True):
+            windows = [
+                (top, left, mirrored)
+                for top in range(9)
+                for left in range(9)
+                for mirrored in (False, True)
+                if np.array_equal(big[top : top + 32, left : left + 32][:, :: -1 if mirrored else 1], small)
+            ]
+            self.assertLen(windows, 1)
+            found += windows
+        return np.array(found)
+
+    def test_windows_of_the_padded_picture(self):
+        original = pictures()
+        places = self.places(original, augmented(original, "crop", "flip"))
+        for axis in (0, 1):
+            self.assertEqual(set(places[:, axis]), set(range(9)))
+        self.assertBetween(places[:, 2].mean(), 0.35, 0.65)
+        # Offsets and mirroring are drawn independently.
+        self.assertLess(np.abs(np.corrcoef(places.T)[np.triu_indices(3, 1)]).max(), 0.25)
+
+    def test_parts(self):
+        original = pictures(50)
+        cropped = self.places(original, augmented(original, "crop"))
+        self.assertEqual(set(cropped[:, 2]), {0})
+        flipped = self.places(original, augmented(original, "flip"))
+        self.assertEqual({tuple(p) for p in flipped[:, :2]}, {(4, 4)})
+
+    def test_mirrored_edges(self):
+        black = np.zeros((20, 32, 32, 3), np.uint8)
+        black[:, 8:24, 8:24] = 255
+        shifted = augmented(black, "shift")
+        self.assertEqual(set(np.unique(shifted)), {0, 255})
+        self.assertAllEqual(shifted.sum((1, 2, 3)), black.sum((1, 2, 3)))
+        self.assertGreater(len({image.tobytes() for image in shifted}), 10)
+        rows = np.tile(np.arange(32, dtype=np.uint8)[:, None, None], (20, 1, 32, 3))
+        rows = augmented(rows, "shift")[:, :, 0, 0].astype(int)
+        # Each edge comes twice: the mirror stands beside the picture, not in its last row.
+        expected = [np.r_[3:-1:-1, 0:32, 31:27:-1][top : top + 32].tolist() for top in range(9)]
+        self.assertTrue(all(row.tolist() in expected for row in rows))
+
+    def test_seed_decides(self):
+        original = pictures(20)
+        first, again, *others = (
+            augmented(original, "crop", "flip", draw=seed(*draw)) for draw in ((1, 2), (1, 2), (1, 3), (2, 2))
+        )
+        self.assertAllEqual(first, again)
+        for other in others:
+            self.assertNotAllEqual(first, other)
+
+
+@pytest.mark.parametrize(
+    ("steps", "digest"),
+    [
+        (("crop", "flip"), "592378045f68793a"),
+        (("crop",), "0b3b8cf6efb81c1d"),
+        (("flip",), "0a4ac4934f29aba2"),
+        (("shift",), "4a5179967becb2f2"),
+        (("crop", "flip", "cutout"), "c674a95578da73f1"),
+    ],
+)
+def test_draws_are_those_of_version_0_1(steps, digest):
+    """A run that it began goes on with the same bits."""
+    images = augmented(pictures(20), *steps, draw=seed(1, 2))
+    assert hashlib.sha256(images.tobytes()).hexdigest()[:16] == digest
+
+
+class TargetsTest(tf.test.TestCase):
+    """What is learned, where it lies on the picture, moves with it."""
+
+    def test_maps_move_with_the_pixels(self):
+        original = pictures(60)
+        # Of each pixel its place, counted from 1: 0 is what comes from around the picture.
+        places = np.tile(np.arange(1, 32 * 32 + 1, dtype=np.int32).reshape(1, 32, 32, 1), (60, 1, 1, 1))
+        for steps in (("crop",), ("flip",), ("crop", "flip"), ("shift",), ("shift", "flip")):
+            with self.subTest(steps=steps):
+                images, moved = augmentation.augment(
+                    original, places, seed(3), steps, lambda maps, moves: augmentation.moved(maps, moves, 0)
+                )
+                self.assertAllEqual(images, augmented(original, *steps, draw=seed(3)))
+                self.assertEqual((moved.dtype, moved.shape), (tf.int32, places.shape))
+                moved = moved.numpy()[..., 0]
+                expected = original.reshape(60, -1, 3)[np.arange(60)[:, None, None], moved - 1]
+                inside = moved > 0
+                self.assertAllEqual(images.numpy()[inside], expected[inside])
+                self.assertGreater(len({one.tobytes() for one in moved}), 1)
+                if "crop" in steps:
+                    self.assertEqual(set(images.numpy()[~inside].ravel()), {128})
+                self.assertEqual(inside.all(), steps == ("flip",))
+
+    def test_a_copy_of_the_pictures_moves_as_they_do(self):
+        original = pictures(60)
+        for steps, fill in ((("crop", "flip"), 128), (("shift", "flip"), None), (("flip",), 0)):
+            with self.subTest(steps=steps):
+                images, moved = augmentation.augment(
+                    original, original, seed(4), steps, lambda t, moves, fill=fill: augmentation.moved(t, moves, fill)
+                )
+                self.assertAllEqual(images, moved)
+                self.assertNotAllEqual(images, original)
+
+    def test_cutout_hides_nothing_of_what_is_learned(self):
+        original = pictures(20)
+
+        def move(maps, moves):
+            return augmentation.moved(maps, moves, 128)
+
+        images, kept = augmentation.augment(original, original, seed(5), ("cutout",), move)
+        self.assertAllEqual(kept, original)
+        self.assertNotAllEqual(images, original)
+        images, moved = augmentation.augment(original, original, seed(5), ("crop", "flip", "cutout"), move)
+        self.assertAllEqual(moved, augmented(original, "crop", "flip", draw=seed(5)))
+        self.assertAllEqual(images, augmentation.cutout(moved, seed(5)))
+
+    def test_targets_without_a_place_stay(self):
+        labels = np.arange(20)
+        for steps in ((), ("crop", "flip"), ("shift", "cutout")):
+            self.assertAllEqual(augmentation.augment(pictures(20), labels, seed(), steps)[1], labels)
+
+    def test_the_order_in_which_steps_are_named_changes_nothing(self):
+        original = pictures(20)
+        for steps in (("crop", "flip", "cutout"), ("shift", "flip", "cutout")):
+            expected = augmented(original, *steps, draw=seed(6))
+            for named in itertools.permutations(steps):
+                self.assertAllEqual(augmented(original, *named, draw=seed(6)), expected)
+                self.assertEqual(Recipe(augmentation=",".join(named)).augmentations, steps)
+
+
+class CutoutTest(tf.test.TestCase):
+    def test_hides_one_square_anywhere(self):
+        white = np.full((400, 32, 24, 3), 255, np.uint8)
+        hidden = augmentation.cutout(white, seed()).numpy() == 128
+        self.assertAllEqual(hidden[..., 0], hidden[..., 2])
+        rows, columns = hidden[..., 0].any(2), hidden[..., 0].any(1)
+        # The product of its rows and its columns: one rectangle, cut only by the picture's edges.
+        self.assertAllEqual(hidden[..., 0], rows[:, :, None] & columns[:, None, :])
+        for sides in (rows.sum(1), columns.sum(1)):
+            self.assertEqual(set(sides), {3, 4, 5, 6})
+        self.assertTrue(rows.any(0).all() and columns.any(0).all())
+
+    def test_places_are_drawn_independently(self):
+        hidden = augmentation.cutout(np.full((400, 32, 32, 3), 255, np.uint8), seed()).numpy()[..., 0] == 128
+        tops, lefts = hidden.any(2).argmax(1), hidden.any(1).argmax(1)
+        self.assertLess(abs(np.corrcoef(tops, lefts)[0, 1]), 0.2)
+
+    def test_seed_decides_and_the_rest_stays(self):
+        original = pictures(20)
+        first = augmentation.cutout(original, seed(1, 2)).numpy()
+        self.assertAllEqual(first, augmentation.cutout(original, seed(1, 2)))
+        self.assertNotAllEqual(first, augmentation.cutout(original, seed(1, 3)))
+        self.assertAllEqual(first[first != 128], original[first != 128])
+
+
+class RandomResizedCropTest(tf.test.TestCase):
+    def gradient(self, kind):
+        """A picture whose red and green tell the place of each pixel, encoded."""
+        y, x = np.mgrid[:200, :240]
+        file = io.BytesIO()
+        image = Image.fromarray(np.stack([x, y, np.zeros_like(x)], -1).astype(np.uint8))
+        image.save(file, kind, **({"quality": 98, "subsampling": 0} if kind == "JPEG" else {}))
+        return tf.constant(file.getvalue())
+
+    def test_windows_of_a_turned_picture_are_those_of_the_upright_one(self):
+        for orientation in range(2, 9):
+            exif = Image.Exif()
+            exif[ORIENTATION] = orientation
+            with Image.open(io.BytesIO(self.gradient("JPEG").numpy())) as image:
+                # Lossless, so that the upright picture has the turned one's pixels exactly.
+                file, turned_back = io.BytesIO(), io.BytesIO()
+                image.save(file, "JPEG", quality=98, subsampling=0, exif=exif)
+                pixels = np.asarray(upright(decoding.open_bytes(file.getvalue())))
+                Image.fromarray(pixels).save(turned_back, "PNG")
+            turned, whole = tf.constant(file.getvalue()), tf.constant(turned_back.getvalue())
+            for i in range(8):
+                picture = Picture(16, 16 + 4 * (i % 2), 3)
+                crop = augmentation.random_resized_crop(turned, orientation, picture, seed(0, i))
+                expected = augmentation.random_resized_crop(whole, 1, picture, seed(0, i))
+                # Rows and columns are resized in another order, and rounded.
+                self.assertAllClose(tf.cast(crop, tf.int32), tf.cast(expected, tf.int32), 0, 1)
+
+    def test_windows_within_the_picture(self):
+        for kind in ("JPEG", "PNG"):
+            areas, ratios = [], []
+            for i in range(60):
+                crop = (
+                    augmentation.random_resized_crop(self.gradient(kind), 1, PICTURE, seed(0, i)).numpy().astype(float)
+                )
+                self.assertEqual(crop.shape, (16, 16, 3))
+                # Centres of the outermost pixels are 15/16 of the window apart.
+                width, height = ((crop[..., c].max() - crop[..., c].min()) * 16 / 15 for c in (0, 1))
+                areas.append(width * height / (200 * 240))
+                ratios.append(width / height)
+            self.assertBetween(min(areas), 0.06, 0.3)
+            self.assertBetween(max(areas), 0.7, 1.05)
+            self.assertBetween(min(ratios), 0.65, 0.9)
+            self.assertBetween(max(ratios), 1.1, 1.45)
+
+    def test_seed_decides(self):
+        picture = self.gradient("JPEG")
+        one = augmentation.random_resized_crop(picture, 1, PICTURE, seed(3, 4))
+        self.assertAllEqual(one, augmentation.random_resized_crop(picture, 1, PICTURE, seed(3, 4)))
+        self.assertNotAllEqual(one, augmentation.random_resized_crop(picture, 1, PICTURE, seed(3, 5)))
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,161 @@
+"""Several labels a picture: the figures against a plain second way, and a run from labels.csv to the int8 file."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_resnet import runs, tasks
+from keras_resnet.device.contract import Contract, parse
+from keras_resnet.device.labels import Labels
+from keras_resnet.device.picture import Picture
+from keras_resnet.recipes import Recipe
+from keras_resnet.tasks import multilabel
+
+NAMES = ("red", "green", "blue", "line")
+
+
+def average_precision_by_definition(scores, targets):
+    """Rise of recall times precision over every threshold, one by one."""
+    area, recall = 0.0, 0.0
+    for threshold in sorted(set(scores.tolist()), reverse=True):
+        named = scores >= threshold
+        hits = (named & targets).sum()
+        area += (hits / targets.sum() - recall) * hits / named.sum()
+        recall = hits / targets.sum()
+    return area
+
+
+@pytest.mark.parametrize("levels", [3, 40, 100_000])  # many ties, some, none
+def test_average_precision_is_its_definition(levels):
+    rng = np.random.default_rng(levels)
+    for _ in range(20):
+        scores, targets = rng.integers(0, levels, 50).astype(np.float32), rng.random(50) < 0.3
+        targets[0] = True
+        assert multilabel.average_precision(scores, targets) == pytest.approx(
+            average_precision_by_definition(scores, targets), abs=1e-12
+        )
+    assert np.isnan(multilabel.average_precision(scores, np.zeros(50, bool)))
+    # Worked by hand: right, wrong, right: (1/2) * 1 + (1/2) * (2/3).
+    assert multilabel.average_precision(np.array([3.0, 2.0, 1.0]), np.array([1, 0, 1])) == pytest.approx(5 / 6)
+
+
+def test_no_threshold_has_a_larger_f1():
+    rng = np.random.default_rng(0)
+    for levels in (5, 1000):
+        probabilities = (1 + rng.integers(0, levels, 200)) / (levels + 1)  # a sigmoid is never 0
+        targets = rng.random(200) < 0.2
+        chosen = multilabel.best_threshold(probabilities, targets)
+
+        def f1(threshold, p=probabilities, t=targets):
+            named = p >= threshold
+            return 2 * (named & t).sum() / max(1, named.sum() + t.sum())
+
+        assert 0 < chosen < 1
+        assert f1(chosen) == max(f1(t) for t in np.linspace(0, 1, 3001))
+    assert multilabel.best_threshold(probabilities, np.zeros(200, bool)) == 0.5
+    assert 0 < multilabel.best_threshold(np.ones(3), np.array([True, False, True])) < 1
+
+
+def test_scores_and_loss_are_keras_own():
+    rng = np.random.default_rng(1)
+    logits, targets = rng.normal(0, 3, (64, 4)).astype(np.float32), rng.integers(0, 2, (64, 4)).astype(np.uint8)
+    contract = Contract(Picture(8, 8, 3), Labels(NAMES, thresholds=(0.5, 0.2, 0.9, 0.5)))
+    task = tasks.of(contract)
+    assert type(task) is multilabel.MultiLabel
+    figures = task.accumulator()
+    for part in (slice(0, 40), slice(40, 64)):
+        figures.add(logits[part], targets[part])
+    bce = keras.losses.BinaryCrossentropy(from_logits=True)(targets.astype("float32"), logits)
+    assert figures.scores()["loss"] == pytest.approx(float(bce), rel=1e-5)
+    assert np.mean(task.losses(logits, targets)) == pytest.approx(float(bce), rel=1e-5)
+    learned = task.loss(Recipe())(keras.ops.convert_to_tensor(targets), keras.ops.convert_to_tensor(logits))
+    assert float(np.mean(learned)) == pytest.approx(float(bce), rel=1e-5)
+    named = 1 / (1 + np.exp(-logits.astype(np.float64))) >= (0.5, 0.2, 0.9, 0.5)
+    assert figures.scores()["label_accuracy"] == (named == targets).mean()
+    assert np.array_equal(task.scores(logits, targets), (named == targets).mean(-1))
+    row = figures.summary()["per_label"]["green"]
+    hits = (named[:, 1] & (targets[:, 1] == 1)).sum()
+    assert row["precision"] == pytest.approx(hits / named[:, 1].sum()) and row["threshold"] == 0.2
+    assert row["recall"] == pytest.approx(hits / targets[:, 1].sum())
+    # Of probabilities instead of logits, the same is said.
+    sure = tasks.of(Contract(contract.input, Labels(NAMES, "probabilities", contract.output.thresholds)))
+    probabilities = 1 / (1 + np.exp(-logits))
+    assert np.array_equal(sure.scores(probabilities, targets), task.scores(logits, targets))
+    assert sure.losses(probabilities, targets) == pytest.approx(task.losses(logits, targets), rel=1e-4)
+
+
+def test_labels_answer_by_their_own_thresholds():
+    output = Labels(NAMES, thresholds=(0.9, 0.1, 0.5, 0.5))
+    answer = output.answer(np.log([0.8, 0.2, 0.4, 0.6]) - np.log([0.2, 0.8, 0.6, 0.4]), top=3)
+    assert answer.labels == ["green", "line"]
+    assert [label for label, _ in answer.top] == ["red", "line", "blue"]
+    assert answer.as_json()["labels"] == ["green", "line"]
+    assert [line[0] for line in answer.as_lines()] == [" ", "✓", " "]
+    assert len(output.columns(9)) == len(output.answer(np.zeros(4), 9).as_row()) == 9
+    for wrong in ((0.5,), (0.5, 0.5, 0.5, 1.0)):
+        with pytest.raises(ValueError, match="thresholds"):
+            Labels(NAMES, thresholds=wrong)
+    contract = Contract(Picture(8, 8, 3), output)
+    assert parse(json.loads(json.dumps(contract.as_json()))) == contract
+    assert parse(contract.as_json()).output.thresholds == output.thresholds
+
+
+def write_set(root, count=240):
+    """Pictures with squares of colours and a white line, and `labels.csv`."""
+    rng = np.random.default_rng(0)
+    root.mkdir()
+    rows = []
+    for i in range(count):
+        there = rng.random(4) < (0.5, 0.4, 0.3, 0.1)
+        image = rng.integers(0, 60, (16, 16, 3)).astype(np.uint8)
+        for k in np.flatnonzero(there[:3]):
+            y, x = rng.integers(0, 9, 2)
+            image[y : y + 7, x : x + 7, k] = 230
+        if there[3]:
+            image[8:10] = 255
+        Image.fromarray(image).save(root / f"{i}.png")
+        rows.append([f"{i}.png", " ".join(np.array(NAMES)[there])])
+    with open(root / "labels.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["picture", "labels"], *rows])
+
+
+def test_from_labels_csv_to_an_int8_file(tmp_path):
+    write_set(tmp_path / "set")
+    run = tmp_path / "run"
+    flags = [f"--dataset={tmp_path}/set/", "--depth=8", "--width=0.5", "--image_size=16", "--crop_fraction=1"]
+    flags += ["--epochs=12", "--batch_size=16", "--learning_rate=0.1", "--schedule=one_cycle", "--augmentation=flip"]
+    command = [sys.executable, "train.py", *flags, "--stem=small", "--label_smoothing=0", f"--run_dir={run}"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "mean average precision" in result.stdout and "label_accuracy" in result.stdout
+    report = json.loads((run / "report.json").read_text())
+    assert report["training"]["best"] == "mean_average_precision"
+    assert report["validation"]["mean_average_precision"] > 0.9
+    contract = runs.load_contract(runs.Run(run))
+    assert sorted(contract.labels) == sorted(NAMES) and len(contract.output.thresholds) == 4
+    thresholds = {name: row["threshold"] for name, row in report["validation"]["per_label"].items()}
+    assert tuple(thresholds[name] for name in contract.labels) == contract.output.thresholds
+    assert {p.name for p in (run / "figures").iterdir()} == {
+        *("curves.png", "validation_labels.png", "validation_mistakes.png")
+    }
+    again = subprocess.run(command, capture_output=True, text=True)  # the thresholds make it no other run
+    assert again.returncode == 0 and "is finished" in again.stdout
+    wrong = subprocess.run([*command, "--best=accuracy", f"--run_dir={run}2"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and "this data has no such figure; choose auto" in wrong.stderr
+    command = [sys.executable, "-m", "export", str(run), "--formats=int8-ptq", "--output=probabilities"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    (row,) = json.loads((run / "export" / "comparison.json").read_text())["formats"]
+    assert row["agreement"] > 0.8 and row["float_tensors"] == 0
+    picture = tmp_path / "set" / "0.png"
+    command = [sys.executable, "-m", "keras_resnet.device", "predict", run / "export" / "resnet8-int8-ptq.tflite"]
+    result = subprocess.run([*command, picture, "--json"], capture_output=True, text=True)
+    answer = json.loads(result.stdout)
+    sure = {entry["label"]: entry["probability"] for entry in answer["top"]}
+    assert answer["labels"] == [n for n in contract.labels if sure[n] >= thresholds[n]]
