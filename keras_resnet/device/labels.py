@@ -63,4 +63,6 @@ class There(Likeliest):
 
     def as_lines(self):
         marks = ("✓" if label in self.labels else " " for label, _ in self.top)
-        return [f"{mark} {line}" for mark, line in zip(marks, super().as_lines(), strict=True)]
+        lines = [f"{mark} {line}" for mark, line in zip(marks, super().as_lines(), strict=True)]
+        below = [label for label in self.labels if label not in dict(self.top)]
+        return [*lines, f"✓ {', '.join(below)}"] if below else lines

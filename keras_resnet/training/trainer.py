@@ -43,10 +43,12 @@ def train(recipe, run_dir, save_seconds=300, data=None, model=None):
     """
     run = runs.Run(run_dir)
     runs.check(run, recipe)
+    if data:
+        runs.check_data(run, data)
     with runs.locked(run):
         if runs.is_finished(run):
             saved = runs.load_recipe(run)
-            if (saved.dataset, saved.data_dir) != (recipe.dataset, recipe.data_dir):
+            if not data and (saved.dataset, saved.data_dir) != (recipe.dataset, recipe.data_dir):
                 load_data(recipe, run)  # the same pictures elsewhere, or others, whose run this is not
             return None
         trainer = Trainer(recipe, run, save_seconds, data, model)
@@ -123,7 +125,6 @@ class Trainer:
         self.hardware = hardware = choose_hardware(recipe, run)
         print(hardware.description, flush=True)
         self.data = data or load_data(recipe, run)
-        runs.check_data(run, self.data)
         self.task = tasks.of(self.data.contract)
         self.best = self.task.best(recipe.best)
         self.steps = len(self.data.train) // recipe.batch_size

@@ -53,9 +53,9 @@ class MainActivityTest {
     fun `labels that are there are marked`() {
         Phone().use { phone ->
             phone.await(R.id.status) { it.contains("resnet20") }
-            val answers = listOf(Answer("hat", 0.9, isThere = true), Answer("beard", 0.6), Answer("scarf", 0.2, isThere = true))
+            val answers = listOf(Answer("hat", 0.9, true), Answer("beard", 0.6), Answer("tie", 0.2, true))
             (phone.view(R.id.bars) as BarsView).show(answers, isLive = false)
-            assertEquals("✓ hat, 90 percent; beard, 60 percent; ✓ scarf, 20 percent", phone.described(R.id.bars))
+            assertEquals("✓ hat, 90 percent; beard, 60 percent; ✓ tie, 20 percent", phone.described(R.id.bars))
             phone.draw("labels")
         }
     }
