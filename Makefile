@@ -46,7 +46,7 @@ apk:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or later is needed, this is {sys.version.split()[0]}; try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable ".[dev,tfmot]"
+	$(BIN)/pip install --quiet --quiet --editable ".[dev,tfmot]"
 	touch $@
 
 clean:

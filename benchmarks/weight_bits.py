@@ -26,8 +26,8 @@ def main():
     environment.load_tensorflow()
     from keras_resnet import files, recipes, runs
     from keras_resnet.data.loading import load_data
-    from keras_resnet.networks.weights import load_model
     from keras_resnet.quantization import quantize_aware
+    from keras_resnet.quantization.saved import load_model
     from keras_resnet.training import trainer
 
     float_run = runs.Run(arguments.run)

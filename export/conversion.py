@@ -17,8 +17,8 @@ import tensorflow as tf
 
 from keras_resnet import environment, files, runs
 from keras_resnet.networks import convolution
-from keras_resnet.networks.weights import load_model
 from keras_resnet.quantization.fake_quantization import FakeQuantize
+from keras_resnet.quantization.saved import load_model
 from keras_resnet.quantization.translation import FIXED_RANGES
 
 from . import averages

@@ -8,8 +8,9 @@ import tqdm
 from keras_resnet import files, recipes, runs, tasks
 from keras_resnet.data.loading import load_data
 from keras_resnet.device.reader import Reader
-from keras_resnet.networks.weights import broken_weight, fitting, load_model
+from keras_resnet.networks.weights import broken_weight, fitting
 from keras_resnet.quantization import quantize_aware
+from keras_resnet.quantization.saved import load_model
 from keras_resnet.training import callbacks, trainer
 
 from . import android, comparison, conversion, golden, layers, metadata

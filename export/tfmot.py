@@ -22,9 +22,9 @@ from keras_resnet import files, programs, runs, tasks
 from keras_resnet.data.loading import load_data
 from keras_resnet.history import best_row
 from keras_resnet.networks import prediction
-from keras_resnet.networks.weights import load_model
 from keras_resnet.quantization import ranges
 from keras_resnet.quantization.quantizer import INPUT_RANGE
+from keras_resnet.quantization.saved import load_model
 from keras_resnet.quantization.translation import nodes
 from keras_resnet.training import distillation, optimization, trainer
 

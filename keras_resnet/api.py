@@ -52,7 +52,7 @@ def load(name):
     if not path.is_dir():
         path = models.folder(name)
     environment.load_tensorflow()
-    from keras_resnet.networks.weights import load_model
+    from keras_resnet.quantization.saved import load_model
 
     run = runs.Run(path)
     runs.check_model(run)

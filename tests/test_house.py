@@ -21,9 +21,6 @@ MAY_IMPORT = {
 }
 # What people start or import: they may import every room, and no room imports them.
 DOORS = {"__init__", "api", "command_line", "evaluation", "preprocessing", "program"}
-EXCEPTIONS = {
-    ("keras_resnet.networks.weights", "keras_resnet.quantization.fake_quantization"): "a file may have its layers",
-}
 # Name -> path of every module; a package's name is that of its `__init__.py`.
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -75,7 +72,7 @@ def broken(name, found):
         said = f"{name}, line {line} ({here}) imports {module}"
         if module.split(".")[0] == "export" or module.startswith("keras_resnet.export"):
             yield f"{said}: export is made of this package, which does not know it"
-        elif here != "door" and module != "keras_resnet" and (name, module) not in EXCEPTIONS:
+        elif here != "door" and module != "keras_resnet":
             may = {here} | MAY_IMPORT[here]
             if room(module) not in may:
                 yield f"{said} ({room(module)}): {here} may import {', '.join(sorted(may))}"
@@ -89,11 +86,6 @@ def test_every_room_has_its_place_in_the_order():
 def test_imports_keep_the_order_of_the_rooms():
     lines = [line for name in MODULES for line in broken(name, imports_of(name))]
     assert not lines, "\n".join(["", *lines])
-
-
-def test_exceptions_are_needed():
-    found = {(name, module) for name in MODULES for _, module, _ in imports_of(name)}
-    assert found >= EXCEPTIONS.keys()
 
 
 def test_no_modules_import_each_other_in_a_circle():

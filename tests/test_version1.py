@@ -18,8 +18,8 @@ from keras_resnet.device import verify
 from keras_resnet.device.contract import Contract
 from keras_resnet.device.reader import Reader
 from keras_resnet.history import read_history
-from keras_resnet.networks.weights import load_model
 from keras_resnet.quantization.fake_quantization import FakeQuantize
+from keras_resnet.quantization.saved import load_model
 from keras_resnet.reports import evaluation
 from keras_resnet.training import trainer
 

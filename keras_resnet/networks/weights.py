@@ -1,25 +1,9 @@
-"""Models and their weights: saved and loaded whole, copied, and looked over."""
-
-import importlib
+"""Models and their weights: saved whole, copied, and looked over."""
 
 import keras
 import numpy as np
 
 from keras_resnet import files, runs
-
-
-def load_model(path):
-    """Loads a model of a run, quantized or not.
-
-    Raises:
-        RunError: the file holds no Keras model that can be loaded.
-    """
-    importlib.import_module("keras_resnet.quantization.fake_quantization")  # registers its layers
-    try:
-        return keras.models.load_model(path)
-    except Exception as error:  # of many kinds; the last line says what is wrong
-        reason = (str(error).strip() or type(error).__name__).splitlines()[-1][:200]
-        raise runs.RunError(f"{path}: no model of a run ({reason}); {files.RESTORE}") from error
 
 
 def fitting(model, contract, name):

@@ -141,7 +141,7 @@ def _training(history, model, recipe, best):
 
 def _best(run):
     """The best model, the SHA-256 of its file, and the history: a training that goes on may replace them meanwhile."""
-    from keras_resnet.networks.weights import load_model
+    from keras_resnet.quantization.saved import load_model
 
     while True:
         weights, history = files.sha256(run.model), read_history(run.history)

@@ -15,7 +15,8 @@ from keras_resnet.data.dataset import reading
 from keras_resnet.data.loading import load_data
 from keras_resnet.history import best_row, finished_epochs, write_history
 from keras_resnet.networks import prediction
-from keras_resnet.networks.weights import broken_weight, copy_weights, fitting, load_model, save_model
+from keras_resnet.networks.weights import broken_weight, copy_weights, fitting, save_model
+from keras_resnet.quantization.saved import load_model
 from keras_resnet.reports import tensorboard
 from keras_resnet.training import callbacks, checkpoints, distillation, distribution, normalization, optimization
 

@@ -31,8 +31,9 @@ from keras_resnet.device.classes import Classes
 from keras_resnet.device.contract import Contract
 from keras_resnet.device.picture import Picture
 from keras_resnet.device.reader import Reader, ends_in_softmax
-from keras_resnet.networks.weights import load_model, save_model
+from keras_resnet.networks.weights import save_model
 from keras_resnet.quantization import quantize_aware
+from keras_resnet.quantization.saved import load_model
 from keras_resnet.reports import evaluation
 from keras_resnet.tasks.classification import Classification
 from keras_resnet.training.trainer import train

@@ -11,10 +11,11 @@ from tflite_files import File, convert
 
 from keras_resnet import ResNet, load_pretrained
 from keras_resnet.data.loading import load_dataset
-from keras_resnet.networks.weights import load_model, save_model
+from keras_resnet.networks.weights import save_model
 from keras_resnet.quantization import ranges
 from keras_resnet.quantization.fake_quantization import FakeQuantize
 from keras_resnet.quantization.quantizer import quantize_aware
+from keras_resnet.quantization.saved import load_model
 from keras_resnet.quantization.translation import nodes
 
 

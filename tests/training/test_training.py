@@ -27,7 +27,7 @@ from keras_resnet import files, recipes, runs
 from keras_resnet.data.decoding import normalize
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.device.contract import Contract
-from keras_resnet.networks.weights import load_model
+from keras_resnet.quantization.saved import load_model
 from keras_resnet.tasks import metrics
 from keras_resnet.training import checkpoints, distribution, trainer
 

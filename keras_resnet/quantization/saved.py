@@ -1,0 +1,19 @@
+"""Saved models, quantized or not."""
+
+import keras
+
+from keras_resnet import files, runs
+from keras_resnet.quantization import fake_quantization  # noqa: F401 (it registers its layers)
+
+
+def load_model(path):
+    """Loads a model of a run, quantized or not.
+
+    Raises:
+        RunError: the file holds no Keras model that can be loaded.
+    """
+    try:
+        return keras.models.load_model(path)
+    except Exception as error:  # of many kinds; the last line says what is wrong
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1][:200]
+        raise runs.RunError(f"{path}: no model of a run ({reason}); {files.RESTORE}") from error
