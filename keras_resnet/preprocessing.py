@@ -7,7 +7,7 @@ from keras_resnet.device.picture import Picture
 
 
 class ImageContract(Contract):
-    """The `Contract` of pictures and classes."""
+    """Makes a `Contract` of pictures and classes."""
 
-    def __init__(self, height, width, channels, labels, crop_fraction=1.0):
-        super().__init__(Picture(height, width, channels, crop_fraction), Classes(tuple(labels)))
+    def __new__(cls, height, width, channels, labels, crop_fraction=1.0):
+        return Contract(Picture(height, width, channels, crop_fraction), Classes(tuple(labels)))

@@ -108,3 +108,12 @@ def test_what_is_refused(tmp_path):
         assert not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match="expected run_dir"):
         keras_resnet.train("digits")
+
+
+def test_the_contract_of_older_versions_is_the_same():
+    from keras_resnet import ImageContract
+
+    old = ImageContract(16, 16, 3, ["dark", "bright"], crop_fraction=0.5)
+    assert old == Contract(Picture(16, 16, 3, 0.5), CONTRACT.output)
+    path = ROOT / "keras_resnet" / "models" / "digits-resnet8" / "contract.json"
+    assert ImageContract.load(path).shape == (32, 32, 3)
