@@ -234,7 +234,7 @@ def markdown(rows, output="logits"):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def picture(rows, float_accuracy, title):
+def picture(rows, float_accuracy, title, score="top-1 accuracy"):
     """Accuracy against size, and against latency of one thread; bars are the 95 % interval of the difference."""
     from keras_resnet.drawing import GRAY, PALETTE, pyplot
 
@@ -250,18 +250,18 @@ def picture(rows, float_accuracy, title):
         axes.grid(alpha=0.3)
     low, high = both[0].get_ylim()
     both[0].set_ylim(min(low, 100 * float_accuracy - 0.5), max(high, 100 * float_accuracy + 0.5))
-    both[0].set_ylabel("top-1 accuracy [%]")
+    both[0].set_ylabel(f"{score} [%]")
     handles = both[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside right center")
     figure.suptitle(title)
     return figure
 
 
-def write(folder, rows, float_accuracy, title, about):
+def write(folder, rows, float_accuracy, title, about, score="top-1 accuracy"):
     """Writes the comparison as JSON, Markdown and picture."""
     from keras_resnet import drawing
 
     report = {**about, "float_accuracy": float_accuracy, "formats": [dataclasses.asdict(row) for row in rows]}
     files.write_json(folder / "comparison.json", report)
     files.write_text(folder / "comparison.md", markdown(rows, about["output"]))
-    drawing.save(picture(rows, float_accuracy, title), folder / "comparison.png")
+    drawing.save(picture(rows, float_accuracy, title, score), folder / "comparison.png")

@@ -133,7 +133,7 @@ class Export:
             "float_loss": beside.loss / beside.pictures,
             **runs.origin(),
         }
-        comparison.write(self.folder, rows, accuracy, title, about)
+        comparison.write(self.folder, rows, accuracy, title, about, self.task.SCORE)
         print(f"\n{title}: Keras float32 {100 * accuracy:.2f} %")
         print(comparison.table(rows, self.options.output))
         print(f"comparison: {self.folder}/comparison.json, .md, .png")

@@ -93,7 +93,16 @@ def train(recipe, data=None, contract=None, model=None, run_dir=None, split="val
     if data is not None:
         from keras_resnet.data import given
 
-        recipe, data = dataclasses.replace(recipe, dataset="given"), given.make(data, contract)
+        data, picture = given.make(data, contract), contract.input
+        if not len(data.split(split)):
+            raise ValueError(f"split={split}: none was given; data=(train, validation, test) has one")
+        recipe = dataclasses.replace(
+            recipe,
+            dataset="given",
+            image_size=f"{picture.height}x{picture.width}",
+            channels=picture.channels,
+            crop_fraction=picture.crop_fraction,
+        )
     recipe.check()
     run = runs.Run(pathlib.Path(run_dir))
     runs.check(run, recipe)

@@ -154,6 +154,8 @@ def check_data(run, data):
     differences = [f"{name}={now.get(name)} (it has {then.get(name)})" for name in different]
     began = made.get("pictures", _sizes(data))
     prints = made.get("data", {}).items()
+    if made["recipe"]["dataset"] == "given" != data.name:  # no folder has an array's fingerprint, or its splits
+        began, prints = _sizes(data), ()
     if began != _sizes(data):
         differences.append(f"it began with {began} pictures, now there are {_sizes(data)}")
     elif other := [split for split, text in prints if data.fingerprint.get(split, text) != text]:

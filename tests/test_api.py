@@ -10,6 +10,8 @@ import tensorflow as tf
 
 import keras_resnet
 from keras_resnet import Classes, Contract, Picture, Recipe
+from keras_resnet.data import given
+from keras_resnet.device.labels import Labels
 
 ROOT = pathlib.Path(__file__).parents[1]
 DIGIT = ROOT / "docs" / "digit_3.png"
@@ -64,7 +66,10 @@ def test_arrays_train_resume_and_report(tmp_path):
 class Sequence(keras.utils.PyDataset):
     def __init__(self, images, labels):
         super().__init__()
-        self.images, self.labels = images, labels
+        self.images, self.labels, self.ends = images, labels, 0
+
+    def on_epoch_end(self):
+        self.ends += 1
 
     def __len__(self):
         return 10
@@ -76,17 +81,19 @@ class Sequence(keras.utils.PyDataset):
 @pytest.mark.parametrize("kind", ["batches", "examples", "unknown size", "PyDataset"])
 def test_pipelines_train(tmp_path, kind):
     images, labels = examples()
-    given = tf.data.Dataset.from_tensor_slices((images, labels))
+    pairs = tf.data.Dataset.from_tensor_slices((images, labels))
     if kind == "batches":
-        given = given.batch(16)
+        pairs = pairs.batch(16)
     if kind == "unknown size":
-        given = given.filter(lambda image, label: True)
+        pairs = pairs.filter(lambda image, label: True)
     if kind == "PyDataset":
-        given = Sequence(images, labels)
-    keras_resnet.train(RECIPE, (given, given), CONTRACT, network(), tmp_path / "run")
+        pairs = Sequence(images, labels)
+    keras_resnet.train(RECIPE, (pairs, pairs), CONTRACT, network(), tmp_path / "run")
     recipe = json.loads((tmp_path / "run" / "recipe.json").read_text())
     assert recipe["pictures"] == {"train": 200, "validation": 200, "test": 0}
     assert recipe["data"]["train"] == "200 of a pipeline"
+    if kind == "PyDataset":
+        assert pairs.ends >= 3
     history = (tmp_path / "run" / "history.csv").read_text().splitlines()
     assert len(history) == 3 and history[2].split(",")[1] == "20"  # two epochs of ten steps
 
@@ -108,6 +115,70 @@ def test_what_is_refused(tmp_path):
         assert not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match="expected run_dir"):
         keras_resnet.train("digits")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            lambda x, y: (x, y + 1),
+            "1 to 2 for 200 pictures, expected a class for each picture, integers .* from 0 to 1",
+        ),
+        (lambda x, y: (x, y - 1), "-1 to 0"),
+        (lambda x, y: (x, y + 0.5), "float64"),
+        (lambda x, y: (x, np.eye(2)[y]), "float64"),
+        (lambda x, y: (x, y[:100]), r"\(100,\)"),
+        (lambda x, y: (x[:0], y[:0]), "for 0 pictures"),
+        (lambda x, y: (x, y, y), "no pair of pictures and targets"),
+        (lambda x, y: tf.data.Dataset.from_tensor_slices((x, y)).repeat(), "never ends"),
+        (lambda x, y: tf.data.Dataset.from_tensor_slices((x, y * 1.0)).batch(4), "targets of float64"),
+        (lambda x, y: tf.data.Dataset.from_tensor_slices((x, y, y)), "no pair"),
+    ],
+)
+def test_targets_that_are_none_of_the_contracts(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        given.make((examples(), change(*examples())), CONTRACT)
+
+
+def test_targets_as_keras_and_others_have_them():
+    images, labels = examples(20)
+    for targets in (labels[:, None], labels.astype(np.uint8), labels.astype(bool), labels.tolist()):
+        assert given.make(((images, targets),) * 2, CONTRACT).train.labels.tolist() == labels.tolist()
+    pairs = tf.data.Dataset.from_tensor_slices((images, labels[:, None])).batch(8)
+    batch = next(given.make((pairs, pairs), CONTRACT).training(20, 0, 0).as_numpy_iterator())
+    assert batch[1].tolist() == labels.tolist()
+    several = Contract(CONTRACT.input, Labels(("dark", "bright")))
+    hot = np.eye(2, dtype=int)[labels]
+    assert given.make(((images, hot),) * 2, several).train.labels.tolist() == hot.tolist()
+    for wrong in (hot * 255, hot * 2 - 1, hot * 0.5, labels):
+        with pytest.raises(ValueError, match="expected 0 or 1 for each of 2 labels"):
+            given.make(((images, wrong),) * 2, several)
+    with pytest.raises(ValueError, match="leave mean and std at 128, and scores"):
+        given.make(((images, labels),) * 2, Contract(CONTRACT.input, Classes(("a", "b"), "probabilities")))
+
+
+def test_a_pipeline_goes_on_at_its_step():
+    images, labels = examples(40)
+    images[:, 0, 0, 0] = np.arange(40)
+    pairs = tf.data.Dataset.from_tensor_slices((images, labels))
+    data = given.make((pairs, pairs), CONTRACT)
+    batches = [x[:, 0, 0, 0].tolist() for x, _ in data.training(10, 0, 0, 2, pixels=True).as_numpy_iterator()]
+    assert batches == [[*range(20, 30)], [*range(30, 40)]]
+
+
+def test_an_own_network_goes_on_in_the_same_process(tmp_path):
+    images, labels = examples()
+    data = ((images[:120], labels[:120]), (images[120:], labels[120:]))
+
+    def unnamed():
+        inputs = keras.Input((16, 16, 3))
+        return keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs)))
+
+    keras_resnet.train(RECIPE, data, CONTRACT, unnamed(), tmp_path / "run")
+    (tmp_path / "run" / "history.csv").unlink()  # as if it had been cut off before its last line
+    keras_resnet.train(RECIPE, data, CONTRACT, unnamed(), tmp_path / "run")
+    with pytest.raises(ValueError, match="none was given"):
+        keras_resnet.train(RECIPE, data, CONTRACT, unnamed(), tmp_path / "run", split="test")
 
 
 def test_the_contract_of_older_versions_is_the_same():

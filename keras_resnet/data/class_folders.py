@@ -32,7 +32,7 @@ def splits(root):
     if not root.is_dir():
         raise ValueError(f"--dataset={root}: no such folder; say where its pictures lie now (--dataset=FOLDER/)")
     folders = subfolders(root)
-    named = [(s, f) for s in SPLIT_WORDS for f in folders if _split(f.name) == s and subfolders(f)]
+    named = [(s, f) for s in SPLIT_WORDS for f in folders if split_named(f.name) == s and subfolders(f)]
     doubt = _doubt_of_splits(folders, named) if named else _doubt_of_classes(folders)
     if doubt:
         raise ValueError(f"{root}: {doubt}; found\n{_tree(folders)}\n{EXPECTED}")
@@ -100,7 +100,7 @@ def subfolders(folder):
     return [folder / name for name in names]
 
 
-def _split(name):
+def split_named(name):
     """The split that a folder's name means, or None."""
     words = re.findall("[a-z]+", name.lower())
     meant = [s for s, w in SPLIT_WORDS.items() if any(re.fullmatch(f"({w})(set|data)?", word) for word in words)]
@@ -118,7 +118,7 @@ def _doubt_of_splits(folders, named):
     train = _unwrapped(named[0][1])
     known, taken = {f.name for f in subfolders(train)}, [f for _, f in named]
     for folder in (f for f in folders if f not in taken):
-        if _split(folder.name):
+        if split_named(folder.name):
             return f"{folder.name}/ holds no class folders as {train.name}/ does; sort its pictures, or take it away"
         if known & {f.name for f in subfolders(folder)}:
             return f"{folder.name}/ holds classes as {train.name}/ does; call it validation or test, or take it away"
@@ -129,11 +129,11 @@ def _doubt_of_splits(folders, named):
 
 def _doubt_of_classes(folders):
     """Why the folders can't be the classes, or None."""
-    if len(folders) > 1 and all(_split(f.name) for f in folders):
+    if len(folders) > 1 and all(split_named(f.name) for f in folders):
         return f"{_names(folders)} hold pictures, and no folder per class"
     nested = [f for f in folders if not beside(f) and subfolders(f)]
     for folder in nested:
-        if len(folders) == 1 or any(_split(f.name) and subfolders(f) for f in subfolders(folder)):
+        if len(folders) == 1 or any(split_named(f.name) and subfolders(f) for f in subfolders(folder)):
             return f"the data set seems to lie deeper; give --dataset={folder}/"
     shared = set.intersection(*({f.name for f in subfolders(folder)} for folder in nested)) if len(nested) > 1 else ()
     if len(shared) > 1:
@@ -147,7 +147,7 @@ def _doubt_of_classes(folders):
 def _unwrapped(folder):
     """A split's folder, or the folder of the same split that is all it holds (`seg_train/seg_train/`)."""
     inside = subfolders(folder)
-    if len(inside) == 1 and _split(inside[0].name) == _split(folder.name) and subfolders(inside[0]):
+    if len(inside) == 1 and split_named(inside[0].name) == split_named(folder.name) and subfolders(inside[0]):
         return inside[0]
     return folder
 

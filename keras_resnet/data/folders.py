@@ -56,7 +56,7 @@ def scan(root, max_bad_fraction=0.01, picture=None):
     Raises:
         ValueError: no such folder, fewer than two classes, an empty class, or too many unreadable pictures.
     """
-    if (root / labels_csv.NAME).is_file():
+    if labels_csv.is_there(root):
         folders, (classes, entries) = {}, labels_csv.read(root)
     else:
         folders = class_folders.splits(root)

@@ -49,35 +49,69 @@ def make(parts, contract):
     Args:
         parts: (train, validation) or (train, validation, test); each is (pictures, targets) as arrays, a
             `tf.data.Dataset` or a `keras.utils.PyDataset` of such pairs, in batches or (the former) one by one.
-            Pictures are uint8 (…, height, width, channels); targets are integers (…,) for `Classes`.
+            Pictures are uint8 (…, height, width, channels); targets are integers (…,) for `Classes`, 0 and 1
+            (…, labels) for `Labels`.
         contract: `Contract` of the pictures and targets.
 
     Raises:
         DataError: they are something else.
     """
-    if (contract.input.mean, contract.input.std) != (128.0, 128.0):
-        raise DataError("contract: networks are trained on x = pixel / 128 - 1; leave mean and std at 128")
+    if (contract.input.mean, contract.input.std) != (128.0, 128.0) or contract.output.scores != "logits":
+        raise DataError("contract: networks make logits of x = pixel / 128 - 1; leave mean and std at 128, and scores")
     if len(parts) not in (2, 3):
         raise DataError(f"data: got {len(parts)} parts, expected (train, validation) or (train, validation, test)")
-    none = Arrays(np.zeros((0, *contract.shape), np.uint8), np.zeros(0, np.int64))
-    sources = [_source(name, part, contract) for name, part in zip(SPLITS, parts, strict=False)]
-    splits = dict(zip(SPLITS, [*sources, none], strict=False))
+    several = contract.output.KIND == "labels"
+    none = np.zeros((0, len(contract.labels)), np.uint8) if several else np.zeros(0, np.int64)
+    sources = [_source(name, part, contract, several) for name, part in zip(SPLITS, parts, strict=False)]
+    splits = dict(zip(SPLITS, [*sources, Arrays(np.zeros((0, *contract.shape), np.uint8), none)], strict=False))
     return Data("given", contract, **splits, fingerprint={name: s.fingerprint() for name, s in splits.items()})
 
 
-def _source(name, part, contract):
+def _source(name, part, contract, several):
     if isinstance(part, keras.utils.PyDataset):
         part = _from_py_dataset(part)
+    pair = part.element_spec if isinstance(part, tf.data.Dataset) else part
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise DataError(f"data: {name} is no pair of pictures and targets, nor a dataset of such")
     if not isinstance(part, tf.data.Dataset):
         images, targets = map(np.asarray, part)
-        _check(name, images.dtype, images.shape[1:], contract)
-        return Arrays(images, targets)
-    images = part.element_spec[0]
+        _check_pictures(name, images.dtype, images.shape[1:], contract)
+        return Arrays(images, _targets(name, targets, len(images), contract, several))
+    images, targets = pair
     batched = len(images.shape) == 4
-    _check(name, images.dtype.as_numpy_dtype, tuple(images.shape[batched:]), contract)
+    _check_pictures(name, images.dtype.as_numpy_dtype, tuple(images.shape[batched:]), contract)
+    shape, integer = tuple(targets.shape[batched:]), targets.dtype.is_integer or targets.dtype.is_bool
+    if not integer or shape not in ([(len(contract.labels),)] if several else [(), (1,)]):
+        raise DataError(f"data: {name} has targets of {targets.dtype.name} {shape}, {_expected(contract, several)}")
     examples = part.unbatch() if batched else part
+    if examples.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise DataError(f"data: {name} never ends; drop .repeat(): each epoch is one pass")
+    kind = tf.uint8 if several else tf.int64
+    examples = examples.map(lambda x, y: (x, tf.cast(y if several else tf.reshape(y, ()), kind)))
     size = int(examples.cardinality())
     return Pipeline(examples, size if size >= 0 else int(examples.reduce(0, lambda count, _: count + 1)))
+
+
+def _targets(name, targets, size, contract, several):
+    """Targets as they are learned; raises DataError where they are none of the contract's."""
+    if not several and targets.shape[1:] == (1,):
+        targets = targets[:, 0]
+    labels, there = len(contract.labels), targets.size > 0
+    right = targets.dtype.kind in "iub" and there and targets.shape == ((size, labels) if several else (size,))
+    if not right or targets.min() < 0 or targets.max() >= (2 if several else labels):
+        limits = f", {targets.min()} to {targets.max()}" if there and targets.dtype.kind in "iufb" else ""
+        raise DataError(
+            f"data: {name} has targets of {targets.dtype.name} {targets.shape}{limits} for {size} pictures, "
+            f"{_expected(contract, several)}"
+        )
+    return targets.astype(np.uint8 if several else np.int64)
+
+
+def _expected(contract, several):
+    labels = len(contract.labels)
+    if several:
+        return f"expected 0 or 1 for each of {labels} labels, uint8 (…, {labels})"
+    return f"expected a class for each picture, integers (…,) from 0 to {labels - 1}"
 
 
 def _from_py_dataset(part):
@@ -90,7 +124,7 @@ def _from_py_dataset(part):
     return tf.data.Dataset.from_generator(batches, output_signature=spec)
 
 
-def _check(name, dtype, shape, contract):
+def _check_pictures(name, dtype, shape, contract):
     if dtype != np.uint8 or shape != contract.shape:
         raise DataError(
             f"data: {name} has pictures of {np.dtype(dtype).name} {shape}, expected uint8 {contract.shape}, as the "

@@ -2,16 +2,37 @@
 
 Its first column names a picture below the folder. Then there is either one column with all labels, separated by spaces,
 commas, semicolons or bars, or a column for each label with 0 and 1; a column `split` says train, validation or test.
+A single column of 0 and 1 alone is one label's.
 """
 
+import collections
 import csv
+import itertools
+import os
 import re
 
 import numpy as np
 
 from keras_resnet.data import SPLITS, DataError
+from keras_resnet.data.class_folders import split_named
 
 NAME = "labels.csv"
+FLAGS = {"0": False, "1": True, "false": False, "true": True}
+LOOKED_AT = 100  # lines that must name a picture of the folder, one of them, or the file is about something else
+
+
+def is_there(root):
+    """Whether a folder has a `labels.csv` that is about its pictures."""
+    path = root / NAME
+    if not path.is_file():
+        return False
+    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+        lines = itertools.islice(csv.reader(file), 1, LOOKED_AT)
+        try:
+            names = [row[0] for row in lines if row]
+        except csv.Error:
+            return True  # `read` says what is wrong
+    return not names or any((root / name).is_file() for name in names if "\0" not in name)
 
 
 def read(root):
@@ -33,15 +54,17 @@ def read(root):
     if ragged or len(header) < 2 or not rows:
         at = f"line {ragged} has another number of cells than" if ragged else "got"
         raise DataError(f"{path}: {at} the header {header}; expected a picture's path and its labels in each line")
-    split = header.index("split") if "split" in header[1:] else None
+    header = [name.strip() for name in header]
+    split = next((i for i, name in enumerate(header) if i and name.lower() == "split"), None)
     columns = [i for i in range(1, len(header)) if i != split]
-    if len(columns) == 1 and not all(row[columns[0]].strip() in ("0", "1") for row in rows):
+    if len(columns) == 1 and not all(row[columns[0]].strip().lower() in FLAGS for row in rows):
         sets = [set(re.split(r"[\s,;|]+", row[columns[0]].strip())) - {""} for row in rows]
         labels = tuple(sorted(set().union(*sets)))
         targets = [[label in found for label in labels] for found in sets]
     else:
         labels, targets = tuple(header[i] for i in columns), [[_flag(path, row[i]) for i in columns] for row in rows]
-    splits = [row[split] if split else "train" for row in rows]
+    splits = [(split_named(row[split]) or row[split]) if split else "train" for row in rows]
+    _check_names(path, labels, [row[0] for row in rows])
     if len(labels) < 1 or set(splits) - set(SPLITS) or "train" not in splits:
         found = sorted(set(splits))
         raise DataError(
@@ -52,6 +75,16 @@ def read(root):
 
 
 def _flag(path, cell):
-    if cell.strip() not in ("0", "1"):
+    if cell.strip().lower() not in FLAGS:
         raise DataError(f"{path}: {cell!r} in a label's column; expected 0 or 1")
-    return cell.strip() == "1"
+    return FLAGS[cell.strip().lower()]
+
+
+def _check_names(path, labels, pictures):
+    """A label is a name, once; a picture is in one line, which has all its labels, and so in one split."""
+    for what, names in (("label", labels), ("picture", [os.path.normpath(picture) for picture in pictures])):
+        twice = next((name for name, count in collections.Counter(names).items() if count > 1), None)
+        if twice is not None:
+            raise DataError(f"{path}: {what} {twice!r} is there twice; expected one line with all labels of a picture")
+    if odd := [label for label in labels if not label or not label.isprintable()]:
+        raise DataError(f"{path}: {odd[0]!r} is no label's name; give each column of the header one")

@@ -67,7 +67,7 @@ def _strata(labels):
     """One class for each example of several labels: its rarest; one more for those without, or where they are few."""
     rarest = np.where(labels, labels.sum(0, np.int64), len(labels) + 1).argmin(1)
     strata = np.where(labels.any(1), rarest, labels.shape[1])
-    return np.where(np.bincount(strata)[strata] < 3, labels.shape[1], strata)  # one for each split
+    return np.where(np.bincount(strata)[strata] < 2, labels.shape[1], strata)  # one stays, one is drawn
 
 
 def quotas(counts, fraction, most=MOST_DRAWN):

@@ -14,6 +14,8 @@ def fitting(model, contract, name):
     """
     if isinstance(model, keras.Sequential):
         model = keras.Model(model.inputs, model.outputs[0], name=model.name)
+    if not isinstance(model, keras.Model) or not hasattr(model, "input_shape"):
+        raise runs.RunError(f"{name}: got {type(model).__name__}, expected a functional keras.Model")
     expected = (None, *contract.shape), (None, len(contract.labels))
     if (model.input_shape, model.output_shape) != expected:
         raise runs.RunError(

@@ -24,6 +24,8 @@ class Classification:
         RUNNING: of these, what is measured while it learns.
         TITLES: how figures show them.
         ACTIVATION: from logits to probabilities, a name of `keras.activations`.
+        CHOOSES: whether a report on validation chooses what the contract carries (`chosen`).
+        SCORE: what `scores` is called.
         move: how targets move with the pixels of a picture (`augmentation.augment`); these stay as they are.
         contract: its labels are the classes.
     """
@@ -32,6 +34,8 @@ class Classification:
     RUNNING = ("accuracy",)
     TITLES = {"accuracy": "top-1 accuracy"}  # noqa: RUF012
     ACTIVATION = "softmax"
+    CHOOSES = False
+    SCORE = "top-1 accuracy"
     move = None
 
     def __init__(self, contract):
@@ -84,11 +88,6 @@ class Classification:
     def report(self):
         """What a report shows of a split, batch by batch."""
         return Report(self.contract.labels)
-
-    def chosen(self, shown):
-        """The contract, with what is chosen on the validation pictures of a report; here nothing is."""
-        del shown
-        return self.contract
 
     def lines(self, result):
         """(name, text) of a report's part on a split, for people."""
@@ -185,7 +184,7 @@ class Mistakes:
             images: float pictures in [-1, 1) (n, height, width, channels).
             losses: floats (n,).
             wrong: booleans (n,).
-            said: what is wrong, a function of a picture's index.
+            said: what is kept beside the picture, a function of its index.
         """
         wrong = np.flatnonzero(wrong)
         for i in wrong[np.argsort(-losses[wrong], kind="stable")][: self.most]:
@@ -198,5 +197,5 @@ class Mistakes:
         self.seen += len(losses)
 
     def worst(self):
-        """(uint8 picture, what is wrong) of each."""
+        """(uint8 picture, what `said` of it) of each."""
         return [entry[2:] for entry in sorted(self.heap, key=lambda entry: entry[:2], reverse=True)]

@@ -21,6 +21,8 @@ class MultiLabel(Classification):
     RUNNING = ("label_accuracy",)
     TITLES = TITLES
     ACTIVATION = "sigmoid"
+    CHOOSES = True
+    SCORE = "label accuracy"
 
     def loss(self, recipe):
         """Binary cross-entropy, the mean over the labels."""
@@ -117,7 +119,7 @@ def best_threshold(probabilities, targets):
     hits = np.cumsum(targets[order], dtype=np.int64)[ends]
     best = int(np.argmax(2 * hits / (ends + 1 + targets.sum())))
     below = sure[ends[best] + 1] if ends[best] + 1 < len(sure) else 0.0
-    return float(np.clip((sure[ends[best]] + below) / 2, 1e-6, 1 - 1e-6))
+    return float(np.clip((sure[ends[best]] + below) / 2, 1e-12, 1 - 1e-12))
 
 
 class Accumulator:
@@ -198,7 +200,7 @@ class Accumulator:
 
 
 class Report:
-    """A split's figures, and the pictures with the largest loss that have a wrong label."""
+    """A split's figures, and the pictures with the largest loss."""
 
     def __init__(self, output):
         self.output, self.figures, self.mistakes = output, Accumulator(output), Mistakes()
@@ -206,13 +208,14 @@ class Report:
     def add(self, images, outputs, targets):
         """Adds a batch: float pictures in [-1, 1), logits and 0 or 1 (n, labels)."""
         self.figures.add(outputs, targets)
-        wrong = self.output.there(self.output.activation(outputs.astype(np.float64))) != targets.astype(bool)
+        all_ = np.ones(len(targets), bool)  # what is wrong is known when the thresholds are
+        self.mistakes.add(images, losses(outputs, targets).mean(-1), all_, lambda i: (outputs[i].copy(), targets[i]))
 
-        def said(i):
-            named = [f"{'no' if targets[i][k] else 'said'} {self.output.labels[k]}" for k in np.flatnonzero(wrong[i])]
-            return "\n".join([*named[:2], *["…"] * (len(named) > 2)])
-
-        self.mistakes.add(images, losses(outputs, targets).mean(-1), wrong.any(-1), said)
+    def _said(self, outputs, targets):
+        there = self.output.there(self.output.activation(outputs.astype(np.float64)))
+        wrong = np.flatnonzero(there != targets.astype(bool))
+        named = [f"{'no' if targets[k] else 'said'} {self.output.labels[k]}" for k in wrong] or ["right"]
+        return "\n".join([*named[:2], *["…"] * (len(named) > 2)])
 
     def summary(self):
         return self.figures.summary()
@@ -227,5 +230,8 @@ class Report:
         rows = sorted(self.summary()["per_label"].items(), key=lambda row: -row[1]["images"])[:MOST_LABELS]
         return {
             "labels": figures.labels(rows, title),
-            "mistakes": figures.mistakes(self.mistakes.worst(), f"{title}: the wrong answers with the largest loss"),
+            "mistakes": figures.mistakes(
+                [(image, self._said(*answer)) for image, answer in self.mistakes.worst()],
+                f"{title}: the answers with the largest loss",
+            ),
         }

@@ -82,6 +82,9 @@ def restore(path, model, optimizer):
             broken.append(f"{candidate.name}: {str(error) or type(error).__name__}")
             continue
         variables = dict(_variables(model, optimizer))
+        if variables.keys() != arrays.keys() and len(variables) == len(arrays):
+            # Names that Keras gave: layers of a network that is built again in the same process have others.
+            arrays = dict(zip(variables, arrays.values(), strict=True))
         if {n: tuple(v.shape) for n, v in variables.items()} != {n: a.shape for n, a in arrays.items()}:
             raise CheckpointError(f"{candidate}: a checkpoint of another model; give another --run_dir")
         for name, variable in variables.items():

@@ -141,7 +141,9 @@ class Trainer:
                 normalization.from_pixels(normalization.training_twin(model, hardware.norm, hardware.precision))
                 for model in (self.model, *teachers)
             )
-            if teachers:
+            learned = recipe
+            if teachers:  # what they say is smooth already
+                learned = dataclasses.replace(recipe, label_smoothing=0.0)
                 self.twin = distillation.Student(self.twin, teachers, self.task.taught)
             self.optimizer = optimization.make_optimizer(
                 recipe, recipe.epochs * self.steps, hardware.precision == "mixed_float16"
@@ -149,7 +151,7 @@ class Trainer:
             self.optimizer.build(self.twin.trainable_variables)
             self.twin.compile(
                 self.optimizer,
-                self.task.loss(recipe),
+                self.task.loss(learned),
                 metrics=self.task.running(),
                 jit_compile=hardware.xla,
             )

@@ -24,6 +24,7 @@ def write(root, text, pictures=()):
         "picture,labels\na.png,dog;beach\nb.png,\nc.png,dog|dog\n",
         '\ufeffpicture,labels\r\na.png,"dog, beach"\r\nb.png,\r\n\r\nc.png,dog\r\n',
         "picture,beach,dog\na.png,1,1\nb.png,0,0\nc.png,0, 1\n",
+        "picture, beach,dog ,Split\na.png,True,TRUE,train\nb.png,false,0, Training\nc.png,0,1,TRAIN\n",
     ],
 )
 def test_spellings(tmp_path, text):
@@ -45,7 +46,10 @@ def test_spellings(tmp_path, text):
         ("picture,labels\na.png,dog\nb.png\n", "line 3 has another number of cells"),
         ("picture,dog,cat\na.png,1,2\n", "'2' in a label's column; expected 0 or 1"),
         ("picture,labels\na.png,\n", "0 labels"),
-        ("picture,labels,split\na.png,dog,training\n", "splits ['training']"),
+        ("picture,labels,split\na.png,dog,later\n", "splits ['later']"),
+        ("picture,labels\na.png,dog\n./a.png,cat\n", "picture 'a.png' is there twice"),
+        ("picture,dog,dog\na.png,1,0\n", "label 'dog' is there twice"),
+        ("picture,,dog\na.png,1,0\n", "'' is no label's name"),
         ("picture,labels,split\na.png,dog,test\n", "splits ['test']"),
     ],
 )
@@ -87,3 +91,29 @@ def test_rare_labels_are_in_every_split():
     assert 190 <= len(test) <= 215
     share = parts["test"].mean(0) / labels.mean(0)
     assert np.abs(share[:3] - 1).max() < 0.25
+
+
+def test_a_labels_csv_about_something_else_leaves_class_folders_alone(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(4):
+            Image.new("RGB", (8, 8)).save(tmp_path / "set" / name / f"{i}.png")
+    write(tmp_path / "set", "id,name\n0,cat\n1,dog\n")
+    assert not labels_csv.is_there(tmp_path / "set")
+    assert load_dataset(f"{tmp_path}/set/", image_size=8).contract.output.KIND == "classes"
+    write(tmp_path / "set", "picture,labels\n" + "".join(f"cat/{i}.png,small\n" for i in range(4)))
+    assert load_dataset(f"{tmp_path}/set/", image_size=8).contract.labels == ("small",)
+
+
+def test_a_label_of_three_pictures_is_in_every_split():
+    missing = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        labels = np.zeros((60, 3), np.uint8)
+        labels[:, 0] = rng.random(60) < 0.5
+        labels[rng.permutation(60)[: rng.integers(3, 6)], 1] = 1
+        rest, test = stratified_split(labels, 0.1)
+        left, validation = stratified_split(labels[rest], 0.1)
+        parts = labels[rest][left], labels[rest][validation], labels[test]
+        missing += not all(part[:, 1].any() for part in parts)
+    assert missing <= 1

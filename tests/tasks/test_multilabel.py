@@ -160,3 +160,49 @@ def test_from_labels_csv_to_an_int8_file(tmp_path):
     answer = json.loads(result.stdout)
     sure = {entry["label"]: entry["probability"] for entry in answer["top"]}
     assert answer["labels"] == [n for n in contract.labels if sure[n] >= thresholds[n]]
+
+
+CONTRACT = Contract(Picture(8, 8, 3), Labels(NAMES))
+
+
+def test_a_student_learns_its_teachers_probabilities_unsmoothed():
+    task, logits = tasks.of(CONTRACT), np.array([[2.0, -1.0, 0.5, 0.0]], np.float32)
+    taught = task.taught(keras.ops.convert_to_tensor(logits))
+    assert np.allclose(taught, 1 / (1 + np.exp(-logits)), atol=1e-6)
+    learn = {smoothing: task.loss(Recipe(label_smoothing=smoothing)) for smoothing in (0.0, 0.2)}
+    hard = keras.ops.convert_to_tensor(np.array([[1, 0, 1, 0]], np.uint8))
+    # Binary smoothing: 1 becomes 0.9, 0 becomes 0.1.
+    soft = keras.ops.convert_to_tensor(np.array([[0.9, 0.1, 0.9, 0.1]], np.float32))
+    assert float(learn[0.2](hard, logits)[0]) == pytest.approx(float(learn[0.0](soft, logits)[0]), rel=1e-6)
+    assert float(learn[0.2](hard, logits)[0]) != pytest.approx(float(learn[0.0](hard, logits)[0]), rel=1e-3)
+
+
+def test_figures_leave_out_labels_that_no_picture_has():
+    targets = np.array([[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]], np.uint8)
+    logits = np.where(targets, 5.0, -5.0).astype(np.float32)
+    logits[0, 2] = 5.0  # named, and on no picture
+    logits[:2, 1] = -4.0  # there, and never named
+    figures = tasks.of(CONTRACT).accumulator()
+    figures.add(logits, targets)
+    assert figures.scores()["macro_f1"] == pytest.approx((1 + 0) / 2)
+    assert figures.scores()["mean_average_precision"] == 1.0
+    assert figures.warning(NAMES) == "never named: green (1 of 4 labels)"
+    row = figures.summary()["per_label"]["line"]
+    assert row["images"] == 0 and row["recall"] is None and row["average_precision"] is None
+    task = tasks.of(CONTRACT)
+    assert task.groups(targets).tolist() == [0, 1, 4]
+    other = logits.copy()
+    other[1, 3] = 5.0
+    assert task.agreement(logits, other).tolist() == [1.0, 0.0, 1.0]
+
+
+def test_a_probability_at_the_threshold_counts_and_sure_ones_are_told_apart():
+    assert Labels(NAMES, thresholds=(0.25,) * 4).there(np.array([0.25, 0.2, 0.3, 0.0])).tolist() == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    probabilities = 1 / (1 + np.exp(-np.array([20.0, 18.0, 17.0, -20.0])))
+    chosen = multilabel.best_threshold(probabilities, np.array([True, True, False, False]))
+    assert (probabilities >= chosen).tolist() == [True, True, False, False]
