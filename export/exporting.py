@@ -65,6 +65,8 @@ class Export:
             return 3
         if self.options.android:
             print(f"android: {android.bundle(paths, self.run_.path.resolve().name)}")
+        if lost > self.options.tolerance:
+            print(f"int8-qat lost {lost:.2f} points, more than --tolerance={self.options.tolerance}", file=sys.stderr)
         return int(lost > self.options.tolerance)
 
     def _load(self, run):

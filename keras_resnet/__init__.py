@@ -22,6 +22,7 @@ _HOMES = {
     "keras_resnet.device.contract": ["Contract"],
     "keras_resnet.device.picture": ["Picture"],
     "keras_resnet.device.classes": ["Classes"],
+    "keras_resnet.device.labels": ["Labels"],
     "keras_resnet.api": ["load", "train"],
     "keras_resnet.recipes": ["Recipe", "RECIPES"],
     "keras_resnet.models": ["load_pretrained"],

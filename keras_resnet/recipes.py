@@ -173,6 +173,8 @@ class Recipe:
                     f"--teacher={path}: no finished run is there (no model.keras); give a run's folder, "
                     "or --teacher= to learn the labels"
                 )
+        if os.path.isfile(self.dataset):
+            raise ValueError(f"--dataset={self.dataset}: this is a file; give the folder that it lies in")
         if is_folder(self.dataset) and not os.path.isdir(os.path.expanduser(self.dataset)):
             raise ValueError(f"--dataset={self.dataset}: no such folder; give one that holds a folder per class")
 

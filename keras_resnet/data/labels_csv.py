@@ -1,20 +1,19 @@
 """A folder with `labels.csv`: pictures that have several labels each, or none.
 
-Its first column names a picture below the folder. Then there is either one column with all labels, separated by spaces,
-commas, semicolons or bars, or a column for each label with 0 and 1; a column `split` says train, validation or test.
-A single column of 0 and 1 alone is one label's.
+Its first column names a picture below the folder. Then there is either one column with all labels, separated by commas,
+semicolons or bars (by spaces where none of these is there), or a column for each label with 0 and 1; a column `split`
+says train, validation or test. A single column of 0 and 1 alone is one label's.
 """
 
 import collections
 import csv
-import itertools
 import os
 import re
 
 import numpy as np
 
 from keras_resnet.data import SPLITS, DataError
-from keras_resnet.data.class_folders import split_named
+from keras_resnet.data.class_folders import SUFFIXES, split_named
 
 NAME = "labels.csv"
 FLAGS = {"0": False, "1": True, "false": False, "true": True}
@@ -23,16 +22,34 @@ LOOKED_AT = 100  # lines that must name a picture of the folder, one of them, or
 
 def is_there(root):
     """Whether a folder has a `labels.csv` that is about its pictures."""
-    path = root / NAME
-    if not path.is_file():
+    if not (root / NAME).is_file():
         return False
-    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-        lines = itertools.islice(csv.reader(file), 1, LOOKED_AT)
-        try:
-            names = [row[0] for row in lines if row]
-        except csv.Error:
-            return True  # `read` says what is wrong
-    return not names or any((root / name).is_file() for name in names if "\0" not in name)
+    try:
+        _, *rows = _rows(root / NAME)
+    except DataError:
+        return True  # `read` says what is wrong
+    return any("\0" not in row[0] and (root / row[0]).is_file() for row in rows[:LOOKED_AT])
+
+
+def _rows(path):
+    """Header and lines of a CSV file, cells without spaces around them; Excel's semicolons and tabs count as commas."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        delimiter = max(",;\t", key=text.partition("\n")[0].count)
+        rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(), delimiter=delimiter)]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: {error}; save it as UTF-8") from error
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path}: {error}; expected a header and a line for each picture") from error
+    header, *rows = [row for row in rows if any(row)] or [[]]
+    ragged = next((row for row in rows if len(row) != len(header)), None)
+    if ragged or len(header) < 2 or not rows or header[0].lower().endswith(SUFFIXES):
+        at = f"{ragged} has another number of cells than" if ragged else "got"
+        raise DataError(
+            f"{path}: {at} the header {header}; expected a header, as picture,labels, and in each line a picture's "
+            "path and its labels"
+        )
+    return [header, *rows]
 
 
 def read(root):
@@ -45,20 +62,14 @@ def read(root):
         DataError: it can't be understood.
     """
     path = root / NAME
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            header, *rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise DataError(f"{path}: {error}; expected a header and a line for each picture") from error
-    ragged = next((number for number, row in enumerate(rows, 2) if len(row) != len(header)), None)
-    if ragged or len(header) < 2 or not rows:
-        at = f"line {ragged} has another number of cells than" if ragged else "got"
-        raise DataError(f"{path}: {at} the header {header}; expected a picture's path and its labels in each line")
-    header = [name.strip() for name in header]
+    header, *rows = _rows(path)
     split = next((i for i, name in enumerate(header) if i and name.lower() == "split"), None)
     columns = [i for i in range(1, len(header)) if i != split]
-    if len(columns) == 1 and not all(row[columns[0]].strip().lower() in FLAGS for row in rows):
-        sets = [set(re.split(r"[\s,;|]+", row[columns[0]].strip())) - {""} for row in rows]
+    cells = [row[columns[0]] for row in rows]
+    if len(columns) == 1 and not all(cell.lower() in FLAGS for cell in cells):
+        # Where some are separated otherwise, a space belongs to a name.
+        between = r"\s*[,;|]\s*" if any(re.search("[,;|]", cell) for cell in cells) else r"\s+"
+        sets = [set(re.split(between, cell)) - {""} for cell in cells]
         labels = tuple(sorted(set().union(*sets)))
         targets = [[label in found for label in labels] for found in sets]
     else:
@@ -75,9 +86,9 @@ def read(root):
 
 
 def _flag(path, cell):
-    if cell.strip().lower() not in FLAGS:
+    if cell.lower() not in FLAGS:
         raise DataError(f"{path}: {cell!r} in a label's column; expected 0 or 1")
-    return FLAGS[cell.strip().lower()]
+    return FLAGS[cell.lower()]
 
 
 def _check_names(path, labels, pictures):

@@ -28,7 +28,7 @@ def arguments(given, program):
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a picture and line")
     form.add_argument("--csv", action="store_true", help="one row a picture")
-    chosen = parser.parse_args(given)
+    chosen = parser.parse_intermixed_args(given)  # pictures may follow flags
     if bool(chosen.things) == chosen.camera:
         parser.error("expected pictures, a folder, or --camera")
     return parser, chosen

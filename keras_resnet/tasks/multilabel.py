@@ -212,9 +212,11 @@ class Report:
         self.mistakes.add(images, losses(outputs, targets).mean(-1), all_, lambda i: (outputs[i].copy(), targets[i]))
 
     def _said(self, outputs, targets):
+        from keras_resnet.drawing import short
+
         there = self.output.there(self.output.activation(outputs.astype(np.float64)))
         wrong = np.flatnonzero(there != targets.astype(bool))
-        named = [f"{'no' if targets[k] else 'said'} {self.output.labels[k]}" for k in wrong] or ["right"]
+        named = [f"{'no' if targets[k] else 'said'} {short(self.output.labels[k])}" for k in wrong] or ["right"]
         return "\n".join([*named[:2], *["…"] * (len(named) > 2)])
 
     def summary(self):

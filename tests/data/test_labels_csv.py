@@ -22,6 +22,8 @@ def write(root, text, pictures=()):
     [
         "picture,labels\na.png,dog beach\nb.png,\nc.png,dog\n",
         "picture,labels\na.png,dog;beach\nb.png,\nc.png,dog|dog\n",
+        "picture;labels\r\na.png;dog,beach\r\nb.png;\r\nc.png;dog\r\n",
+        "picture\tlabels\na.png\tdog beach\nb.png\t\n\t\nc.png\tdog\n",
         '\ufeffpicture,labels\r\na.png,"dog, beach"\r\nb.png,\r\n\r\nc.png,dog\r\n',
         "picture,beach,dog\na.png,1,1\nb.png,0,0\nc.png,0, 1\n",
         "picture, beach,dog ,Split\na.png,True,TRUE,train\nb.png,false,0, Training\nc.png,0,1,TRAIN\n",
@@ -41,9 +43,11 @@ def test_spellings(tmp_path, text):
     ("text", "sentence"),
     [
         ("", "expected a header"),
-        ("picture,labels\n", "expected a picture's path and its labels"),
-        ("picture\na.png\n", "expected a picture's path and its labels"),
-        ("picture,labels\na.png,dog\nb.png\n", "line 3 has another number of cells"),
+        ("a.png,dog\nb.png,cat\n", "got the header ['a.png', 'dog']; expected a header"),
+        ('picture,labels\n"a.png,dog\nb.png,cat\n', "another number of cells"),
+        ("picture,labels\n", "path and its labels"),
+        ("picture\na.png\n", "path and its labels"),
+        ("picture,labels\na.png,dog\nb.png\n", "['b.png'] has another number of cells"),
         ("picture,dog,cat\na.png,1,2\n", "'2' in a label's column; expected 0 or 1"),
         ("picture,labels\na.png,\n", "0 labels"),
         ("picture,labels,split\na.png,dog,later\n", "splits ['later']"),
@@ -117,3 +121,13 @@ def test_a_label_of_three_pictures_is_in_every_split():
         parts = labels[rest][left], labels[rest][validation], labels[test]
         missing += not all(part[:, 1].any() for part in parts)
     assert missing <= 1
+
+
+def test_names_of_labels_may_have_spaces_where_something_else_separates_them(tmp_path):
+    root = write(tmp_path / "set", "picture,labels\na.png,traffic light;car\nb.png,traffic light\n")
+    assert labels_csv.read(root)[0] == ("car", "traffic light")
+    root = write(tmp_path / "set", "picture,labels\na.png,light car\nb.png,light\n")
+    assert labels_csv.read(root)[0] == ("car", "light")
+    (root / "labels.csv").write_bytes("picture,labels\na.png,dog\n".encode("utf-16"))
+    with pytest.raises(DataError, match="save it as UTF-8"):
+        labels_csv.read(root)
