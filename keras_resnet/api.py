@@ -83,13 +83,13 @@ def train(recipe, data=None, contract=None, model=None, run_dir=None, split="val
     Raises:
         ValueError: something given can't be; the message says what was expected.
     """
+    recipe = RECIPES[recipe] if isinstance(recipe, str) else recipe
+    if run_dir is None or (data is None) != (contract is None):
+        raise ValueError("train: expected run_dir, and data with its contract or neither")
     environment.load_tensorflow()
     from keras_resnet.reports import evaluation
     from keras_resnet.training import trainer
 
-    recipe = RECIPES[recipe] if isinstance(recipe, str) else recipe
-    if run_dir is None or (data is None) != (contract is None):
-        raise ValueError("train: expected run_dir, and data with its contract or neither")
     if data is not None:
         from keras_resnet.data import given
 

@@ -56,8 +56,9 @@ def scan(root, max_bad_fraction=0.01, picture=None):
     Raises:
         ValueError: no such folder, fewer than two classes, an empty class, or too many unreadable pictures.
     """
-    if labels_csv.is_there(root):
-        folders, (classes, entries) = {}, labels_csv.read(root)
+    several = labels_csv.read(root)
+    if several:
+        folders, (classes, entries) = {}, several
     else:
         folders = class_folders.splits(root)
         classes = class_folders.classes(folders)

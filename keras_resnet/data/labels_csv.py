@@ -20,17 +20,6 @@ FLAGS = {"0": False, "1": True, "false": False, "true": True}
 LOOKED_AT = 100  # lines that must name a picture of the folder, one of them, or the file is about something else
 
 
-def is_there(root):
-    """Whether a folder has a `labels.csv` that is about its pictures."""
-    if not (root / NAME).is_file():
-        return False
-    try:
-        _, *rows = _rows(root / NAME)
-    except DataError:
-        return True  # `read` says what is wrong
-    return any("\0" not in row[0] and (root / row[0]).is_file() for row in rows[:LOOKED_AT])
-
-
 def _rows(path):
     """Header and lines of a CSV file, cells without spaces around them; Excel's semicolons and tabs count as commas."""
     try:
@@ -56,13 +45,18 @@ def read(root):
     """Reads `labels.csv` of a folder, a `pathlib.Path`.
 
     Returns:
-        (labels, entries): names in the order of the targets, and (split, path, uint8 target (labels,)) of each picture.
+        (labels, entries): names in the order of the targets, and (split, path, uint8 target (labels,)) of each picture;
+        None where there is no such file, or it is about something else than the folder's pictures.
 
     Raises:
         DataError: it can't be understood.
     """
     path = root / NAME
+    if not path.is_file():
+        return None
     header, *rows = _rows(path)
+    if not any("\0" not in row[0] and (root / row[0]).is_file() for row in rows[:LOOKED_AT]):
+        return None
     split = next((i for i, name in enumerate(header) if i and name.lower() == "split"), None)
     columns = [i for i in range(1, len(header)) if i != split]
     cells = [row[columns[0]] for row in rows]

@@ -10,7 +10,7 @@ def curves(history, title, task, best):
     Args:
         history: rows of `history.csv`.
         title: of the figure.
-        task: which names its figures (`tasks.Task`).
+        task: which names its figures (`tasks.Classification`).
         best: the figure that chose the model.
     """
     epochs = [row["epoch"] for row in history]

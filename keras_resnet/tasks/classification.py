@@ -4,6 +4,7 @@ import heapq
 
 import numpy as np
 
+from keras_resnet.device.classes import Classes
 from keras_resnet.tasks import metrics
 
 WORST = 24
@@ -147,7 +148,7 @@ class Report:
         self.figures.add(outputs, targets)
 
         def said(i):
-            predicted, sure = outputs[i].argmax(), metrics.softmax(outputs[i]).max()
+            predicted, sure = outputs[i].argmax(), Classes.activation(outputs[i]).max()
             return f"{short(self.labels[predicted])} {100 * sure:.0f} %\nis {short(self.labels[targets[i]])}"
 
         self.mistakes.add(images, metrics.losses(outputs, targets), outputs.argmax(-1) != targets, said)

@@ -9,12 +9,6 @@ MOST_CONFUSED = 1000  # pairs of classes that a report lists
 MOST_NAMED = 5  # classes that a warning names
 
 
-def softmax(logits):
-    """Probabilities (n, classes) of logits (n, classes)."""
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
-
-
 def log_softmax(logits):
     """Logarithms of the probabilities, float64 (n, classes), of logits (n, classes)."""
     shifted = np.asarray(logits, np.float64) - logits.max(axis=-1, keepdims=True)

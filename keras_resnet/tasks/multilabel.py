@@ -93,6 +93,11 @@ def losses(logits, targets):
     return np.logaddexp(0, np.where(targets, -1.0, 1.0) * np.asarray(logits, np.float64))
 
 
+def named(output, logits):
+    """Which labels logits (…, labels) name, booleans, by the thresholds of a contract's `Labels`."""
+    return output.there(output.activation(logits.astype(np.float64)))
+
+
 def average_precision(scores, targets):
     """Area under the steps of the precision-recall curve; NaN without a positive.
 
@@ -145,21 +150,24 @@ class Accumulator:
 
     def scores(self):
         """Loss and means over the labels: average precision and F1 of those that some picture has, accuracy of all."""
+        named = self._named()
+        return self._means(named, self._rows(named))
+
+    def _means(self, named, rows):
         logits, targets = self._all()
         there = targets.any(0)
-        rows = self._rows()
         return {
             "loss": float(losses(logits, targets).mean()),
             "mean_average_precision": float(np.mean(rows["average_precision"][there])) if there.any() else 0.0,
             "macro_f1": float(np.mean(rows["f1"][there])) if there.any() else 0.0,
-            "label_accuracy": float((self._named() == targets).mean()),
+            "label_accuracy": float((named == targets).mean()),
         }
 
     def summary(self):
         """All figures as JSON-ready values."""
         logits, targets = self._all()
-        exact = (self._named() == targets).all(-1).mean()
-        columns = self._rows()
+        named = self._named()
+        exact, columns = (named == targets).all(-1).mean(), self._rows(named)
         thresholds = self.output.thresholds or (0.5,) * len(self.output.labels)
         rows = (
             {name: None if np.isnan(value) else float(value) for name, value in zip(columns, row, strict=True)}
@@ -169,7 +177,7 @@ class Accumulator:
             name: {"images": int(count), **row, "threshold": threshold}
             for name, count, row, threshold in zip(self.output.labels, targets.sum(0), rows, thresholds, strict=True)
         }
-        return {"images": len(logits), **self.scores(), "exact": float(exact), "per_label": per_label}
+        return {"images": len(logits), **self._means(named, columns), "exact": float(exact), "per_label": per_label}
 
     def warning(self, names):
         """A sentence that names labels that pictures have and that are never named, or None."""
@@ -179,16 +187,16 @@ class Accumulator:
         return f"never named: {', '.join(names[i] for i in missed[:5])} ({len(missed):,} of {len(names):,} labels)"
 
     def _all(self):
-        self.logits, self.targets = [np.concatenate(self.logits)], [np.concatenate(self.targets)]
+        if len(self.logits) > 1:
+            self.logits, self.targets = [np.concatenate(self.logits)], [np.concatenate(self.targets)]
         return self.logits[0], self.targets[0]
 
     def _named(self):
-        return self.output.there(self.output.activation(self._all()[0].astype(np.float64)))
+        return named(self.output, self._all()[0])
 
-    def _rows(self):
+    def _rows(self, named):
         """Average precision, precision, recall and F1 of each label, arrays (labels,); NaN where nothing is divided."""
         logits, targets = self._all()
-        named = self._named()
         hits, there, said = (named & targets).sum(0), targets.sum(0), named.sum(0)
         with np.errstate(invalid="ignore"):
             return {
@@ -214,10 +222,9 @@ class Report:
     def _said(self, outputs, targets):
         from keras_resnet.drawing import short
 
-        there = self.output.there(self.output.activation(outputs.astype(np.float64)))
-        wrong = np.flatnonzero(there != targets.astype(bool))
-        named = [f"{'no' if targets[k] else 'said'} {short(self.output.labels[k])}" for k in wrong] or ["right"]
-        return "\n".join([*named[:2], *["…"] * (len(named) > 2)])
+        wrong = np.flatnonzero(named(self.output, outputs) != targets.astype(bool))
+        said = [f"{'no' if targets[k] else 'said'} {short(self.output.labels[k])}" for k in wrong] or ["right"]
+        return "\n".join([*said[:2], *["…"] * (len(said) > 2)])
 
     def summary(self):
         return self.figures.summary()

@@ -9,7 +9,7 @@ from keras_resnet.data import DataError, labels_csv
 from keras_resnet.data.splits import stratified_split
 
 
-def write(root, text, pictures=()):
+def write(root, text, pictures=("a.png",)):
     root.mkdir(exist_ok=True)
     (root / "labels.csv").write_text(text, encoding="utf-8")
     for name in pictures:
@@ -103,7 +103,7 @@ def test_a_labels_csv_about_something_else_leaves_class_folders_alone(tmp_path):
         for i in range(4):
             Image.new("RGB", (8, 8)).save(tmp_path / "set" / name / f"{i}.png")
     write(tmp_path / "set", "id,name\n0,cat\n1,dog\n")
-    assert not labels_csv.is_there(tmp_path / "set")
+    assert labels_csv.read(tmp_path / "set") is None
     assert load_dataset(f"{tmp_path}/set/", image_size=8).contract.output.KIND == "classes"
     write(tmp_path / "set", "picture,labels\n" + "".join(f"cat/{i}.png,small\n" for i in range(4)))
     assert load_dataset(f"{tmp_path}/set/", image_size=8).contract.labels == ("small",)
