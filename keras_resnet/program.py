@@ -3,14 +3,13 @@
 import importlib
 import sys
 
+from keras_resnet.device import command_line
+
 COMMANDS = {
     "train": "trains a recipe, or continues where it was cut off: --dataset=digits",
     "evaluate": "a finished run's report, table and figures: runs/NAME",
     "export": "a finished run's .tflite files, and the proof that they answer alike: runs/NAME",
-    "predict": "what pictures show: MODEL.tflite PICTURE… (or folders, or --camera)",
-    "verify": "replays the golden pictures beside a file: MODEL.tflite",
-    "benchmark": "a file's latency and memory on this machine: MODEL.tflite",
-    "serve": "a page for camera and dropped pictures: MODEL.tflite",
+    **command_line.COMMANDS,
     "models": "the trained models that come with this package",
 }
 # Those with absl's flags, and what runs them.
@@ -22,7 +21,7 @@ def run():
     given = sys.argv[1:]
     name = given[0] if given else "--help"
     if name in ("--help", "-h", "help"):
-        print(f"usage: keras-resnet COMMAND …; keras-resnet COMMAND --help tells more\n{_listed(COMMANDS)}")
+        print(f"usage: keras-resnet COMMAND …; keras-resnet COMMAND --help tells more\n{command_line.listed(COMMANDS)}")
     elif name in FLAGGED:
         from absl import flags
 
@@ -32,19 +31,12 @@ def run():
     elif name == "models":
         from keras_resnet import models
 
-        print(_listed(models.described()))
+        print(command_line.listed(models.described()))
     elif name in COMMANDS:
-        from keras_resnet.device import command_line
-
         command_line.main(given, "keras-resnet")
     else:
-        print(f"keras-resnet: {name!r} is no command; choose\n{_listed(COMMANDS)}", file=sys.stderr)
+        print(f"keras-resnet: {name!r} is no command; choose\n{command_line.listed(COMMANDS)}", file=sys.stderr)
         sys.exit(2)
-
-
-def _listed(texts):
-    width = max(map(len, texts))
-    return "\n".join(f"  {name:{width}}  {text}" for name, text in texts.items())
 
 
 if __name__ == "__main__":

@@ -27,18 +27,23 @@ def main(arguments, program):
     # At once: importing NumPy takes a Pi a second. SystemExit ends without a traceback wherever Ctrl-C comes.
     signal.signal(signal.SIGINT, _interrupted)
     if not arguments or arguments[0] not in COMMANDS:
-        listed = "\n".join(f"  {name:10} {text}" for name, text in COMMANDS.items())
         asked = arguments[:1] in ([], ["--help"], ["-h"])
         said = "" if asked else f"{program}: {arguments[0]!r} is no command\n"
         status = 0 if arguments and asked else 2
         to = sys.stderr if status else sys.stdout
-        print(f"{said}usage: {program} COMMAND …; COMMAND --help tells more\n{listed}", file=to)
+        print(f"{said}usage: {program} COMMAND …; COMMAND --help tells more\n{listed(COMMANDS)}", file=to)
         sys.exit(status)
     try:
         command = importlib.import_module(f"{__package__}.{arguments[0]}")
     except ModuleNotFoundError as error:
         sys.exit(_to_install(f"{program} {arguments[0]}", error))
     start(lambda: command.main(arguments[1:], f"{program} {arguments[0]}"))
+
+
+def listed(texts):
+    """Names and their texts, a line each."""
+    width = max(map(len, texts))
+    return "\n".join(f"  {name:{width}}  {text}" for name, text in texts.items())
 
 
 def start(run):
