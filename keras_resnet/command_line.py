@@ -6,7 +6,7 @@ import pathlib
 
 from absl import flags
 
-from keras_resnet import environment, programs, recipes, runs, tasks
+from keras_resnet import depths, environment, models, origins, programs, recipes, runs, tasks
 from keras_resnet.recipes import RECIPES, Recipe
 
 FLAGS = flags.FLAGS
@@ -55,14 +55,15 @@ def recipe_from_flags():
         )
     # One spelling of a path, or a run would not know itself again; a data set's folder keeps its slash.
     if given.get("init"):
-        given["init"] = os.path.normpath(given["init"])
+        given["init"] = _one_spelling_of_origin(given["init"])
     if given.get("teacher"):
         paths = [path.strip() for path in given["teacher"].split(",")]
         given["teacher"] = ",".join(path and os.path.normpath(path) for path in paths)
     if given.get("dataset"):
         given["dataset"] = recipes.one_spelling(given["dataset"])
-    if FLAGS.init and not FLAGS.recipe:
-        name, recipe = _continued_recipe(given.get("quantize", "none"))
+    if FLAGS.init:
+        origins.check(given["init"])
+        name, recipe = _recipe_from_origin(given)
     else:
         name = FLAGS.recipe or recipes.default_recipe(FLAGS.dataset or "")
         recipe = RECIPES[name]
@@ -72,11 +73,50 @@ def recipe_from_flags():
     return name, recipe
 
 
-def _continued_recipe(quantize):
+def _one_spelling_of_origin(init):
+    """An --init as recipes have it; a shipped model's name becomes its folder."""
+    kind = origins.kind(init)
+    if kind == "run" and not os.path.exists(init) and init in models.names():
+        return str(models.folder(init))
+    prefix = "torch:" if kind == "torch" else ""
+    return init if kind == "keras" else prefix + os.path.normpath(init.removeprefix(prefix))
+
+
+def _recipe_from_origin(given):
+    """(name, recipe) of a training that starts from --init.
+
+    The run of --init on its own data is continued, shortly. Another data set's, and other weights, are fine-tuned.
+
+    Raises:
+        ValueError: a flag asks for another network than --init is.
+    """
+    init, quantize = given["init"], given.get("quantize", "none")
+    run = runs.Run(pathlib.Path(init))
+    if origins.kind(init) == "run":
+        theirs = runs.load_recipe(run)
+        same_data = given.get("dataset", theirs.dataset) == theirs.dataset
+        if not FLAGS.recipe and (same_data or FLAGS.control or quantize != "none"):
+            return _continued_recipe(init, run, quantize)
+        picture = runs.load_contract(run).input
+        fields = {name: getattr(theirs, name) for name in recipes.NETWORK}
+        fields |= {"image_size": f"{picture.height}x{picture.width}", "crop_fraction": picture.crop_fraction}
+        fields |= {"channels": picture.channels, "stem": depths.stem(theirs.stem, (picture.height, picture.width))}
+    elif quantize != "none" or FLAGS.control:
+        flag = f"--quantize={quantize}" if quantize != "none" else "--control"
+        raise ValueError(f"{flag}: --init={init} is no run of this data; fine-tune it first, then give that run")
+    else:
+        fields = origins.described(init)
+    for name in recipes.NETWORK:
+        if name in fields and given.get(name, fields[name]) != fields[name]:
+            raise ValueError(f"--{name}={given[name]}: the network is that of --init ({fields[name]}); drop --{name}")
+    name = FLAGS.recipe or "finetune"
+    return name, dataclasses.replace(recipes.finetuned(RECIPES[name], given.get("dataset", "")), **fields)
+
+
+def _continued_recipe(init, run, quantize):
     """The recipe of --init's run, shortened: `qat`, or `control` where nothing is quantized."""
-    run = runs.Run(pathlib.Path(FLAGS.init))
     kind = "control" if quantize == "none" else "qat"
-    recipe = recipes.continued(runs.load_recipe(run), FLAGS.init, quantize)
+    recipe = recipes.continued(runs.load_recipe(run), init, quantize)
     missing = [path for path in recipe.teachers if not runs.Run(pathlib.Path(path)).model.exists()]
     if missing and FLAGS.teacher is None:
         print(
@@ -89,11 +129,13 @@ def _continued_recipe(quantize):
 def default_run_dir(name, recipe):
     if FLAGS.teacher and recipe.quantize == "none":
         name = "taught"
-    if recipe.init:
+    if name in ("qat", "control", "taught") and recipe.init and origins.kind(recipe.init) == "run":
         return pathlib.Path(recipe.init) / name
     dataset = pathlib.Path(recipe.dataset).name.replace(":", "-")
-    version = "v2" if recipe.version == 2 else ""
-    return pathlib.Path("runs") / f"{dataset}-resnet{recipe.depth}{version}" / name
+    network = f"resnet{recipe.depth}{'v2' if recipe.version == 2 else ''}"
+    if origins.kind(recipe.init) == "file":
+        network = pathlib.Path(recipe.init).stem
+    return pathlib.Path("runs") / f"{dataset}-{network}" / name
 
 
 def main(argv):

@@ -27,6 +27,14 @@ IMAGENET = {
 }
 
 
+def stem(asked, sides):
+    """The stem that `auto` means for pictures of these sides, in pixels; else the one that is asked for.
+
+    Small below 64 pixels, where the ImageNet stem would throw away fifteen of sixteen positions at once.
+    """
+    return asked if asked != "auto" else "small" if min(sides) < 64 else "imagenet"
+
+
 def layout(depth):
     """Returns the `Layout` of a depth: the ImageNet table first, then the CIFAR rule 6n+2 (section 4.2 of the paper).
 

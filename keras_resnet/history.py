@@ -32,6 +32,20 @@ def finished_epochs(rows):
     return int(rows[-1]["epoch"]) if rows else 0
 
 
+def is_over(rows, epochs, patience, best):
+    """Whether a training of so many epochs has done them, or no epoch since the best one, for `patience` epochs.
+
+    Args:
+        rows: dicts, of all epochs so far.
+        epochs: planned.
+        patience: epochs without a better one that end it; 0 for none.
+        best: as in `best_row`.
+    """
+    if not rows or finished_epochs(rows) >= epochs:
+        return bool(rows)
+    return 0 < patience <= finished_epochs(rows) - best_row(rows, best)["epoch"]
+
+
 def best_row(rows, best):
     """The row of the epoch whose model is kept: the first of the best on the validation pictures.
 

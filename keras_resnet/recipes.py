@@ -8,7 +8,7 @@ import math
 import os
 import re
 
-from keras_resnet import depths
+from keras_resnet import depths, origins
 
 # What training does to pictures, in this order.
 AUGMENTATIONS = ("resized_crop", "crop", "shift", "flip", "cutout")
@@ -56,7 +56,30 @@ class Recipe:
     activation: str = option("relu", "Activation.", ("relu", "relu6"))
 
     # Where it starts, and in which arithmetic it learns
-    init: str = option("", "A finished run's folder, whose best weights this run starts from.")
+    init: str = option(
+        "",
+        "What this run starts from: a finished run's folder, a shipped model's name, a .keras file, keras:resnet50 "
+        "(-101, -152, v2), or torch:FILE (.safetensors or .pth of a torchvision or timm ResNet). With other labels the "
+        "last layer is new.",
+    )
+    head: str = option(
+        "random",
+        "How a new last layer begins; probe: fitted to the features of the training pictures, computed once.",
+        ("random", "probe"),
+    )
+    freeze: str = option(
+        "none",
+        "What stays as --init brought it, norms' statistics too: the network up to stem, stage2, stage3, …, or all but "
+        "the last layer.",
+        ("none", "stem", "stage2", "stage3", "stage4", "stage5", "all"),
+    )
+    unfreeze: float = option(
+        0.0, "Part of the training over which --freeze is lifted, stage by stage, the last one first; 0: never."
+    )
+    head_learning_rate: float = option(0.0, "Peak learning rate of the last layer; 0: --learning_rate.")
+    layer_decay: float = option(
+        1.0, "Multiplies the learning rate of each block by this, once for each block behind it."
+    )
     quantize: str = option(
         "none", "int8: learn under int8 arithmetic, from --init (one must be given).", ("none", "int8")
     )
@@ -68,7 +91,8 @@ class Recipe:
         "Finished runs' folders, separated by commas, whose mean answers are learned instead of the labels; "
         "with --quantize and no other, the run of --init.",
     )
-    epochs: int = option(200, "Passes over the training pictures.")
+    epochs: int = option(200, "Passes over the training pictures; 0: so many as their number asks for.")
+    patience: int = option(0, "Epochs without a better --best after which the training ends; 0: it goes to its end.")
     batch_size: int = option(128, "Pictures a step, over all devices.")
     learning_rate: float = option(0.1, "Peak learning rate at this batch size.")
     schedule: str = option(
@@ -104,8 +128,8 @@ class Recipe:
     batch_norm: str = option(
         "auto",
         "On several devices, synchronized (auto): statistics of the whole batch, for which all wait at each norm; "
-        "per_replica: of each device's part alone, which should be 16 pictures or more.",
-        ("auto", "synchronized", "per_replica"),
+        "per_replica: of each device's part alone, which should be 16 pictures or more; frozen: those of --init stay.",
+        ("auto", "synchronized", "per_replica", "frozen"),
     )
 
     def __post_init__(self):
@@ -140,7 +164,11 @@ class Recipe:
             ("max_bad_fraction", 0 <= self.max_bad_fraction < 1, "at least 0 and less than 1, as 0.01"),
             ("width", self.width > 0, "a positive factor, as 0.5 or 2"),
             ("weight_bits", 2 <= self.weight_bits <= 8, "2 to 8"),
-            ("epochs", self.epochs >= 1, "at least 1"),
+            ("epochs", self.epochs >= 0, "at least 1, or 0: by the number of pictures"),
+            ("patience", self.patience >= 0, "at least 1, or 0: never"),
+            ("unfreeze", 0 <= self.unfreeze <= 1, "0 to 1, as 0.5"),
+            ("head_learning_rate", self.head_learning_rate >= 0, "a positive number, as 0.1, or 0: as the others"),
+            ("layer_decay", 0 < self.layer_decay <= 1, "more than 0 and at most 1, as 0.75"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("learning_rate", self.learning_rate > 0, "a positive number, as 0.1"),
             ("warmup", 0 <= self.warmup < 1, "at least 0 and less than 1, as 0.05"),
@@ -163,8 +191,17 @@ class Recipe:
             )
         if self.quantize != "none" and self.precision not in ("auto", "float32"):
             raise ValueError(f"--precision={self.precision}: --quantize computes in float32; drop --precision")
-        if self.init and not os.path.exists(os.path.join(self.init, "model.keras")):
-            raise ValueError(f"--init={self.init}: no finished run is there (no model.keras); give a run's folder")
+        if self.init:
+            origins.check(self.init)
+        for name, off in (("freeze", "none"), ("head", "random")):
+            if getattr(self, name) != off and (not self.init or self.quantize != "none"):
+                raise ValueError(
+                    f"--{name}={getattr(self, name)}: this is for a float training from weights; give --init"
+                )
+        if self.batch_norm == "frozen" and not self.init:
+            raise ValueError("--batch_norm=frozen: new norms have no statistics yet; give --init with it")
+        if self.unfreeze and self.freeze == "none":
+            raise ValueError(f"--unfreeze={self.unfreeze}: nothing is frozen; give --freeze=all with it")
         if "" in self.teachers:
             raise ValueError(f"--teacher={self.teacher}: expected runs' folders and commas, as runs/A,runs/B")
         for path in self.teachers:
@@ -285,6 +322,20 @@ RECIPES = {
         warmup=5 / 90,
         label_smoothing=0.1,
     ),
+    # A network that has learned already, for a few hundred pictures: after Kumar et al. 2022,
+    # https://arxiv.org/abs/2202.10054, the new last layer is fitted first, so that its errors do not distort the rest.
+    "finetune": Recipe(
+        augmentation="resized_crop,flip",
+        head="probe",
+        epochs=0,
+        batch_size=32,
+        learning_rate=0.01,
+        warmup=0.1,
+        label_smoothing=0.1,
+        patience=10,
+    ),
+    # The last layer alone, fitted to features that are computed once.
+    "probe": Recipe(head="probe", freeze="all", epochs=0, batch_size=32, augmentation="none"),
 }
 
 
@@ -301,6 +352,28 @@ def default_recipe(dataset):
     if name in CHARACTERS:
         return "mnist"
     return "digits" if dataset == "digits" else "imagenet"
+
+
+# Fields that say which network it is.
+NETWORK = ("depth", "width", "version", "stem", "shortcut", "activation")
+
+
+def finetuned(recipe, dataset):
+    """A recipe's augmentation made that of a data set whose pictures come small, or must not be mirrored."""
+    usual = RECIPES[default_recipe(dataset)].augmentation
+    crops = "resized_crop" in recipe.augmentations and not is_folder(dataset)
+    return dataclasses.replace(recipe, augmentation=usual) if crops else recipe
+
+
+# Of a training whose epochs are not said: steps, and the fewest and the most epochs.
+STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1000, 10, 100
+
+
+def epochs_for(recipe, steps):
+    """Epochs of a recipe that leaves them open, of so many steps each; none where there is nothing left to learn."""
+    if recipe.epochs or (recipe.head == "probe" and recipe.freeze == "all" and not recipe.unfreeze):
+        return recipe.epochs
+    return min(max(STEPS // steps, FEWEST_EPOCHS), MOST_EPOCHS)
 
 
 # Fewer steps an epoch, of more pictures than a small batch has, and a hint is printed.
@@ -328,6 +401,10 @@ def continued(recipe, init, quantize):
         init=init,
         quantize=quantize,
         teacher="" if quantize != "none" else recipe.teacher,
+        head="random",
+        freeze="none",
+        unfreeze=0.0,
+        patience=0,
         epochs=max(3, recipe.epochs // 10),
         learning_rate=recipe.learning_rate / 200,
         schedule="cosine",

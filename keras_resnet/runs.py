@@ -11,9 +11,9 @@ import platform
 import subprocess
 
 import keras_resnet
-from keras_resnet import files
+from keras_resnet import files, origins
 from keras_resnet.device.contract import Contract
-from keras_resnet.history import finished_epochs, read_history
+from keras_resnet.history import is_over, read_history
 from keras_resnet.recipes import Recipe, is_folder
 
 
@@ -96,7 +96,8 @@ def _as_given(run, recipe):
     saved, made = dataclasses.asdict(load_recipe(run)), files.read_json(run.recipe)
     given = dataclasses.asdict(recipe)
     chosen = {"best": "accuracy", **made.get("chosen", {})}  # before `best` could be auto, there was one task
-    same = [name for name, value in chosen.items() if {saved[name], given[name]} == {"auto", value}]
+    same = [name for name, value in chosen.items() if saved[name] == value and given[name] in ("auto", 0)]
+    same += [name for name, value in chosen.items() if saved[name] == "auto" and given[name] == value]
     if "data" in made:
         same.append("data_dir")
         if is_folder(saved["dataset"]) and is_folder(recipe.dataset):
@@ -108,8 +109,11 @@ def _as_given(run, recipe):
 
 def _networks(recipe):
     """SHA-256 of the models that a recipe starts from and learns from."""
-    paths = {"init": [recipe.init] if recipe.init else [], "teacher": recipe.teachers}
-    return {name: [files.sha256(Run(pathlib.Path(path)).model) for path in of] for name, of in paths.items()}
+    paths = {
+        "init": [origins.place(recipe.init)] if recipe.init else [],
+        "teacher": map(origins.place, recipe.teachers),
+    }
+    return {name: [files.sha256(path) for path in of if path] for name, of in paths.items()}
 
 
 def begin(run, recipe, data, hardware, chosen):
@@ -215,7 +219,8 @@ def is_finished(run):
     """Whether a run has its model, and its history holds all the epochs of its recipe."""
     if not (run.recipe.exists() and run.model.exists() and run.history.exists()):
         return False
-    return finished_epochs(read_history(run.history)) == load_recipe(run).epochs
+    recipe, rows = load_recipe(run), read_history(run.history)
+    return is_over(rows, recipe.epochs, recipe.patience, chosen(run).get("best", recipe.best))
 
 
 def check_model(run):

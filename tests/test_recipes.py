@@ -11,7 +11,8 @@ from keras_resnet.recipes import RECIPES, Recipe
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_named_recipes_are_sound(name):
-    RECIPES[name].check()
+    starts = {"init": "keras:resnet50"} if name in ("finetune", "probe") else {}
+    dataclasses.replace(RECIPES[name], **starts).check()
 
 
 def test_the_papers_cifar10():
@@ -24,7 +25,8 @@ def test_the_papers_cifar10():
     ("field", "value", "says"),
     [
         ("depth", 19, "--depth=19: no such ResNet; choose 18"),
-        ("epochs", 0, "--epochs=0: expected at least 1"),
+        ("epochs", -1, "--epochs=-1: expected at least 1, or 0"),
+        ("head", "probe", "--head=probe: this is for a float training from weights; give --init"),
         ("batch_size", -1, "--batch_size=-1: expected at least 1"),
         ("learning_rate", float("nan"), "--learning_rate=nan: expected a finite number"),
         ("learning_rate", 0.0, "--learning_rate=0.0: expected a positive number"),

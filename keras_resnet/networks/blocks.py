@@ -41,14 +41,14 @@ def bottleneck(filters, strides, stride_conv="3x3"):
     return [Conv(filters, 1, first), Conv(filters, 3, middle), Conv(4 * filters, 1)]
 
 
-def conv(x, filters, kernel, strides, name, style, initializer="he_normal"):
-    """A convolution without bias: a norm follows, and its offset would cancel the bias."""
+def conv(x, filters, kernel, strides, name, style, initializer="he_normal", bias=False):
+    """A convolution, without bias where a norm follows: its offset would cancel the bias."""
     padding = "same"
     if style.padding == "symmetric" and strides > 1 and kernel > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad", dtype=style.dtype)(x)
         padding = "valid"
     return layers.Conv2D(
-        filters, kernel, strides, padding, use_bias=False, kernel_initializer=initializer, name=name, dtype=style.dtype
+        filters, kernel, strides, padding, use_bias=bias, kernel_initializer=initializer, name=name, dtype=style.dtype
     )(x)
 
 

@@ -6,6 +6,7 @@ Layers have stable names (`stage2_block1_conv1`), so that weights move between m
 import keras
 from keras import layers
 
+from keras_resnet import depths
 from keras_resnet.depths import layout
 from keras_resnet.networks import blocks
 
@@ -33,6 +34,8 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
     activation="relu",
     stride_conv="3x3",
     stride_block="first",
+    pixel_mean=None,
+    stem_bias=False,
     include_top=True,
     features=False,
     dtype=None,
@@ -58,6 +61,9 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
         stride_conv: which convolution of a bottleneck carries the stride: `"3x3"` ("v1.5") or `"1x1"` (the paper).
         stride_block: which block of a stage carries the stride: `"first"`, or `"last"` as in keras.applications' V2
             (version 2 only; the last stage then has none).
+        pixel_mean: a pixel, one value a channel in 0 to 255, that is subtracted from the picture before anything else:
+            other projects' weights were trained so, and zero-padding is that pixel to them. `zoo` gives it.
+        stem_bias: whether the first convolution has a bias, as in keras.applications' V2, where no norm follows it.
         include_top: False ends at the last stage's feature map.
         features: True returns every stage's feature map in a dict, `{"C2": …, "C3": …}`, the names of the feature
             pyramid paper; C2 has stride 4 behind an ImageNet stem, 1
@@ -80,7 +86,10 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
     make_convs = {"basic": blocks.basic, "bottleneck": blocks.bottleneck}[block]
 
     image = keras.Input(input_shape, name="image")
-    x = _stem(image, stem, _widen(filters, width), version, style)
+    x = image
+    if pixel_mean is not None:
+        x = layers.Rescaling(1.0, [1 - mean / 128 for mean in pixel_mean], name="stem_mean", dtype=dtype)(x)
+    x = _stem(x, stem, _widen(filters, width), version, style, stem_bias)
     maps = {}
     for stage, repeat in enumerate(repeats, 2):
         f = _widen(filters * 2 ** (stage - 2), width)
@@ -99,16 +108,16 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
 
 
 def default_stem(input_shape):
-    """`"small"` below 64 pixels, where the ImageNet stem would throw away fifteen of sixteen positions at once."""
+    """The stem of a size, where one is known; see `depths.stem`."""
     sides = [side for side in input_shape[:2] if side]
     if not sides:
         raise ValueError(f"input_shape={input_shape}: the stem follows from the size; give stem='imagenet' or 'small'")
-    return "small" if min(sides) < 64 else "imagenet"
+    return depths.stem("auto", sides)
 
 
-def _stem(x, stem, filters, version, style):
+def _stem(x, stem, filters, version, style, bias=False):
     kernel, strides = (7, 2) if stem == "imagenet" else (3, 1)
-    x = blocks.conv(x, filters, kernel, strides, "stem_conv", style)
+    x = blocks.conv(x, filters, kernel, strides, "stem_conv", style, bias=bias)
     if version == 1:
         x = blocks.relu(blocks.norm(x, "stem_norm", style), "stem_relu", style)
     if stem == "imagenet":

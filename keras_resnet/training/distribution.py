@@ -43,6 +43,8 @@ class Hardware:
     @property
     def norm(self):
         """The kind of `normalization.training_twin`: the fused kernel can't synchronize, and XLA fuses by itself."""
+        if self.batch_norm == "frozen":
+            return "frozen"
         if self.replicas > 1:
             return "per_replica" if self.batch_norm == "per_replica" else "synchronized"
         return "stock" if self.xla else "fused"
@@ -55,7 +57,7 @@ def choose(strategy="auto", precision="auto", compile="auto", batch_norm="auto",
         strategy: `auto`, `one_device` or `mirrored` (all GPUs, or all logical CPUs where there is no GPU).
         precision: `auto`, `float32`, `mixed_bfloat16`, `mixed_float16`.
         compile: `auto`, `xla`, `none`.
-        batch_norm: `auto` (synchronized), `synchronized` or `per_replica`; the same thing on one device.
+        batch_norm: `auto` (synchronized), `synchronized` or `per_replica`, the same thing on one device; or `frozen`.
         batch_size: the global one; it must be a multiple of the replicas.
 
     Raises:

@@ -55,7 +55,18 @@ class PerReplicaBatchNormalization(FusedBatchNormalization):
         return tf.distribute.get_replica_context().all_reduce("MEAN", [mean, variance])
 
 
-FUSED = {"fused": FusedBatchNormalization, "per_replica": PerReplicaBatchNormalization}
+class FrozenBatchNormalization(FusedBatchNormalization):
+    """Inference mode always: scale and offset learn, the moving statistics stay as they came."""
+
+    def call(self, inputs, training=None, mask=None):
+        return super().call(inputs, training=False)
+
+
+FUSED = {
+    "frozen": FrozenBatchNormalization,
+    "fused": FusedBatchNormalization,
+    "per_replica": PerReplicaBatchNormalization,
+}
 
 
 def training_twin(model, kind, precision="float32"):
@@ -63,7 +74,7 @@ def training_twin(model, kind, precision="float32"):
 
     Args:
         model: a functional `keras.Model` in float32.
-        kind: `"fused"` (one device, no XLA), `"synchronized"` or `"per_replica"` (replicas), or `"stock"`.
+        kind: `"fused"` (one device, no XLA), `"synchronized"` or `"per_replica"` (replicas), `"stock"`, or `"frozen"`.
         precision: Keras dtype policy of all layers but the last: the loss wants float32 logits. A quantized network
             computes in float32 whatever is asked.
 

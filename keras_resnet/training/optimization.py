@@ -14,20 +14,24 @@ class SGD(keras.optimizers.SGD):
     Args:
         learning_rate, momentum: as in `keras.optimizers.SGD`.
         l2: weight decay, as in He et al. 2015 and PyTorch.
+        factors: path of a variable -> factor of its learning rate, where that is not 1.
     """
 
-    def __init__(self, learning_rate, momentum=0.9, l2=0.0, name="sgd"):
+    def __init__(self, learning_rate, momentum=0.9, l2=0.0, factors=None, name="sgd"):
         super().__init__(learning_rate, momentum=momentum, nesterov=momentum > 0, name=name)
-        self.l2 = l2
+        self.l2, self.factors = l2, factors or {}
 
     def update_step(self, gradient, variable, learning_rate):
         if self.l2 and decays(variable):
             gradient = ops.add(gradient, ops.multiply(variable, self.l2))
+        if self.factors:  # the variable comes as TensorFlow's, which has no path
+            path = self._trainable_variables[self._get_variable_index(variable)].path
+            learning_rate = learning_rate * self.factors.get(path, 1.0)
         super().update_step(gradient, variable, learning_rate)
 
     def get_config(self):
         config = super().get_config()
-        return {k: config[k] for k in ("learning_rate", "momentum", "name")} | {"l2": self.l2}
+        return {k: config[k] for k in ("learning_rate", "momentum", "name")} | {"l2": self.l2, "factors": self.factors}
 
 
 def decays(variable):
@@ -69,8 +73,11 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return {k: getattr(self, k) for k in ("kind", "peak", "steps", "warmup", "decay_at")}
 
 
-def make_optimizer(recipe, steps, mixed_float16=False):
-    """Returns a recipe's optimizer for a training of `steps` steps, with dynamic loss scaling for float16."""
+def make_optimizer(recipe, steps, mixed_float16=False, factors=None):
+    """Returns a recipe's optimizer for a training of `steps` steps, with dynamic loss scaling for float16.
+
+    `factors` are `SGD`'s.
+    """
     schedule = Schedule(recipe.schedule, recipe.learning_rate, steps, recipe.warmup, recipe.decay_parts)
-    optimizer = SGD(schedule, recipe.momentum, recipe.weight_decay)
+    optimizer = SGD(schedule, recipe.momentum, recipe.weight_decay, factors)
     return keras.optimizers.LossScaleOptimizer(optimizer) if mixed_float16 else optimizer

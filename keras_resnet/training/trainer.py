@@ -5,7 +5,6 @@ Every random draw is a function of (seed, step), so a restart needs only weights
 
 import dataclasses
 import math
-import pathlib
 import resource
 import time
 
@@ -13,14 +12,20 @@ from keras_resnet import files, recipes, runs, tasks
 from keras_resnet.data import DataError
 from keras_resnet.data.dataset import reading
 from keras_resnet.data.loading import load_data
-from keras_resnet.history import best_row, finished_epochs, write_history
+from keras_resnet.history import best_row, finished_epochs, is_over, write_history
 from keras_resnet.networks import prediction
-from keras_resnet.networks.weights import broken_weight, copy_weights, fitting, save_model
-from keras_resnet.quantization.saved import load_model
+from keras_resnet.networks.weights import broken_weight, copy_weights, save_model
 from keras_resnet.reports import tensorboard
-from keras_resnet.training import callbacks, checkpoints, distillation, distribution, normalization, optimization
-
-CALIBRATION_PICTURES = 512
+from keras_resnet.training import (
+    callbacks,
+    checkpoints,
+    distillation,
+    distribution,
+    freezing,
+    normalization,
+    optimization,
+)
+from keras_resnet.training.start import build_model
 
 
 def train(recipe, run_dir, save_seconds=300, data=None, model=None):
@@ -80,73 +85,48 @@ def choose_hardware(recipe, run):
         ) from error
 
 
-def build_model(recipe, data, task, model=None):
-    """The float32 model that a recipe starts from, of stock Keras layers or quantized ones, and its teachers."""
-    if model is not None:
-        origin = fitting(model, data.contract, "model")
-    else:
-        origin = finished_model("init", recipe.init, data.contract) if recipe.init else task.network(recipe)
-    teachers = load_teachers(recipe, data.contract, origin)
-    if recipe.quantize == "none":
-        return origin, teachers
-    from keras_resnet.quantization import quantize_aware
-
-    pictures = data.calibration(CALIBRATION_PICTURES, recipe.seed)
-    return quantize_aware(origin, pictures, weight_bits=recipe.weight_bits), teachers
-
-
-def load_teachers(recipe, contract, origin):
-    """The networks whose answers a recipe learns that starts from `origin`; none, and it learns the labels."""
-    if recipe.quantize != "none" and not recipe.teachers:
-        return [origin]
-    return [finished_model("teacher", path, contract) for path in recipe.teachers]
-
-
-def finished_model(flag, path, contract):
-    """The best model of a finished run, which a flag names.
-
-    Raises:
-        RunError: it is not finished, or was trained on pictures of another contract.
-    """
-    run = runs.Run(pathlib.Path(path))
-    if not runs.is_finished(run):
-        raise runs.RunError(f"--{flag}={path}: this run is not finished; its own train.py command continues it")
-    if runs.load_contract(run) != contract:
-        would_do = {"init": "give its own --dataset", "teacher": "give a run of the same --dataset and --image_size"}
-        raise runs.RunError(f"--{flag}={path}: it was trained on other pictures or labels; {would_do[flag]}")
-    return load_model(run.model)
-
-
 class Trainer:
     """The parts of one training, made once; `fit` goes through the epochs."""
 
     def __init__(self, recipe, run, save_seconds, data=None, model=None):
-        self.recipe, self.run, self.save_seconds = recipe, run, save_seconds
+        self.run, self.save_seconds = run, save_seconds
         self.received = []  # signals, from `callbacks.signals`
         self.hardware = hardware = choose_hardware(recipe, run)
         print(hardware.description, flush=True)
         self.data = data or load_data(recipe, run)
         self.task = tasks.of(self.data.contract)
         self.best = self.task.best(recipe.best)
+        self.chosen = {**hardware.chosen, "best": self.best}
         self.steps = len(self.data.train) // recipe.batch_size
         if not self.steps:
             raise DataError(
                 f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures; "
                 f"try {recipes.smaller_batch(recipe, len(self.data.train))}"
             )
+        if not recipe.epochs:
+            recipe = dataclasses.replace(recipe, epochs=recipes.epochs_for(recipe, self.steps))
+            self.chosen["epochs"] = recipe.epochs
+        self.recipe = recipe
         self.validation = self.data.evaluation("validation", prediction.batch_size(recipe), pixels=True)
-        self.model, teachers = build_model(recipe, self.data, self.task, model)
+        self.model, teachers = build_model(recipe, self.data, self.task, run, model)
         with hardware.strategy.scope():
-            self.twin, *teachers = (
-                normalization.from_pixels(normalization.training_twin(model, hardware.norm, hardware.precision))
+            twins = [
+                normalization.training_twin(model, hardware.norm, hardware.precision)
                 for model in (self.model, *teachers)
-            )
+            ]
+            self.layers = {layer.name: layer for layer in twins[0].layers if layer.trainable}
+            self.frozen = set()
+            self._freeze(recipe.epochs)  # what stays so to the end has no place in the optimizer
+            self.twin, *teachers = map(normalization.from_pixels, twins)
             learned = recipe
             if teachers:  # what they say is smooth already
                 learned = dataclasses.replace(recipe, label_smoothing=0.0)
                 self.twin = distillation.Student(self.twin, teachers, self.task.taught)
             self.optimizer = optimization.make_optimizer(
-                recipe, recipe.epochs * self.steps, hardware.precision == "mixed_float16"
+                recipe,
+                recipe.epochs * self.steps,
+                hardware.precision == "mixed_float16",
+                freezing.factors(twins[0], recipe),
             )
             self.optimizer.build(self.twin.trainable_variables)
             self.twin.compile(
@@ -159,6 +139,13 @@ class Trainer:
             self.progress = checkpoints.restore(run.checkpoint, self.twin, self.optimizer)
         if self.progress.history and not run.model.exists():  # the best epoch's; the checkpoint has the last one's
             raise runs.model_removed(run)
+
+    def _freeze(self, epoch):
+        """Makes the layers trainable that learn in an epoch, and no other; returns whether any of them changed."""
+        before, self.frozen = self.frozen, freezing.frozen(self.model, self.recipe, epoch)
+        for name, layer in self.layers.items():
+            layer.trainable = name not in self.frozen
+        return self.frozen != before
 
     def save(self):
         if broken_weight(self.twin):  # a step with a finite loss can still ruin the weights
@@ -177,7 +164,7 @@ class Trainer:
         elif self.steps < recipes.FEW_STEPS and recipe.batch_size > recipes.SMALL_BATCH:
             would_do = recipes.smaller_batch(recipe, len(self.data.train))
             print(f"few steps an epoch: {self.steps}; more would be made by {would_do}", flush=True)
-        runs.begin(self.run, recipe, self.data, self.hardware, {**self.hardware.chosen, "best": self.best})
+        runs.begin(self.run, recipe, self.data, self.hardware, self.chosen)
         if progress.history:  # a kill may have come between the last checkpoint and its row
             write_history(self.run.history, progress.history)
         writer = tensorboard.Writer(self.run.tensorboard)
@@ -191,6 +178,9 @@ class Trainer:
             if recipe.init and not progress.step and not progress.history:
                 self._end_epoch(writer, bar)  # what it starts with may be the best there will be
             for epoch in range(finished_epochs(progress.history), recipe.epochs):
+                if is_over(progress.history, recipe.epochs, recipe.patience, self.best):
+                    bar.say(f"ends here: no better {self.best} in {recipe.patience} epochs")
+                    break
                 self._epoch(epoch, bar)
                 warning = self._end_epoch(writer, bar)
             if warning:
@@ -204,6 +194,8 @@ class Trainer:
         watch = callbacks.StepWatch(self.progress, self.received, self.save, self.save_seconds)
         first = self.progress.step - epoch * self.steps
         if first < self.steps:
+            if self._freeze(epoch):
+                self.twin.make_train_function(force=True)
             self.twin.fit(
                 self._batches(epoch, first),
                 initial_epoch=epoch,

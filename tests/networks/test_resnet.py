@@ -1,4 +1,4 @@
-"""Networks against the papers' and other projects' figures, and against keras.applications' own networks."""
+"""Networks against the papers' and other projects' figures; `test_zoo` holds them to keras.applications' own."""
 
 import math
 import pathlib
@@ -144,51 +144,6 @@ class BehaviourTest(tf.test.TestCase):
         self.assertAllEqual(y[..., 8:24], x[:, ::2, ::2])
         self.assertAllEqual(y[..., :8], np.zeros((4, 16, 16, 8)))
         self.assertAllEqual(y[..., 24:], np.zeros((4, 16, 16, 8)))
-
-
-class PeerTest(tf.test.TestCase):
-    """The same weights in keras.applications' networks give the same answers."""
-
-    def compare(self, peer, ours, version):
-        randomize(peer)
-        by_name = {our_name(layer.name, version): layer for layer in peer.layers if layer.weights}
-        for layer in ours.layers:
-            if layer.weights:
-                theirs = by_name.pop(layer.name)
-                if layer.name != "logits" and len(theirs.weights) == 2:
-                    theirs.bias.assign(np.zeros(theirs.bias.shape))
-                    layer.kernel.assign(theirs.kernel)
-                else:
-                    layer.set_weights(theirs.get_weights())
-        self.assertEmpty(by_name)
-        images = np.random.default_rng(1).uniform(-1, 1, (2, 96, 64, 3)).astype("float32")
-        expected = peer(images, training=False).numpy()
-        self.assertGreater(np.std(expected), 1e-3)
-        self.assertAllClose(ours(images, training=False), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
-
-    def test_resnet50(self):
-        peer = keras.applications.ResNet50(weights=None, input_shape=(96, 64, 3), classes=7, classifier_activation=None)
-        self.compare(peer, ResNet(50, (96, 64, 3), 7, padding="symmetric", stride_conv="1x1"), 1)
-
-    def test_resnet50v2(self):
-        peer = keras.applications.ResNet50V2(
-            weights=None, input_shape=(96, 64, 3), classes=7, classifier_activation=None
-        )
-        self.compare(peer, ResNet(50, (96, 64, 3), 7, version=2, padding="symmetric", stride_block="last"), 2)
-
-
-def our_name(theirs, version):
-    """Our name of a layer of keras.applications."""
-    fixed = {"conv1_conv": "stem_conv", "conv1_bn": "stem_norm", "post_bn": "head_norm", "predictions": "logits"}
-    if theirs in fixed:
-        return fixed[theirs]
-    stage, block, role = theirs.split("_", 2)
-    if version == 2:
-        roles = {"preact_bn": "norm1", "1_bn": "norm2", "2_bn": "norm3"}
-    else:
-        roles = {"0_bn": "shortcut_norm", "1_bn": "norm1", "2_bn": "norm2", "3_bn": "norm3"}
-    roles |= {"0_conv": "shortcut_conv", "1_conv": "conv1", "2_conv": "conv2", "3_conv": "conv3"}
-    return f"stage{stage[4:]}_{block}_{roles[role]}"
 
 
 @pytest.mark.parametrize(

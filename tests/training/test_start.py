@@ -1,0 +1,174 @@
+"""What `--init` brings: every kind of origin, with the same labels or others, as people start it."""
+
+import dataclasses
+import pathlib
+import re
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from keras_resnet import files, origins, recipes, runs
+from keras_resnet.history import read_history
+from keras_resnet.networks.resnet import ResNet
+from keras_resnet.networks.transfer import split, transfer
+from keras_resnet.quantization.saved import load_model
+from keras_resnet.training import probe
+from tests.data.small_sets import make_folder
+from tests.networks.test_zoo import state_dict
+from tests.test_command_line import run as told
+from tests.training.test_training import finish
+
+MODELS = pathlib.Path(__file__).parents[2] / "keras_resnet" / "models"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return make_folder(tmp_path / "photos", ("cat", "dog", "owl"), 20, (32, 32))
+
+
+def weights(model):
+    return {v.path: v.numpy() for v in model.weights}
+
+
+def test_all_but_the_last_layer_comes_over():
+    origin = ResNet(8, (32, 32, 3), 10)
+    model = transfer(origin, (48, 40, 3), 4, seed=3)
+    old, new = weights(origin), weights(model)
+    assert old.keys() == new.keys() and model.input_shape == (None, 48, 40, 3) and model.output_shape == (None, 4)
+    assert [path for path in old if old[path].shape != new[path].shape] == ["logits/kernel", "logits/bias"]
+    assert all(np.array_equal(old[path], new[path]) for path in old if "logits" not in path)
+    again, other = (weights(transfer(origin, (48, 40, 3), 4, seed))["logits/kernel"] for seed in (3, 4))
+    assert np.array_equal(again, new["logits/kernel"]) and not np.array_equal(other, again)
+    model.get_layer("stem_conv").kernel.assign(np.zeros((3, 3, 3, 16)))
+    assert weights(origin)["stem_conv/kernel"].any()  # the origin is left alone
+
+
+def test_a_softmax_behind_the_last_layer_is_left_out():
+    origin = keras.applications.MobileNetV2(weights=None, input_shape=(96, 96, 3), classes=7)
+    model = transfer(origin, (64, 64, 3), 4, 0)
+    assert model.output_shape == (None, 4) and split(model)[1].activation is keras.activations.linear
+
+
+def test_what_can_not_be_continued_says_why():
+    image = keras.Input((8, 8, 3))
+    flat = keras.Model(image, keras.layers.Dense(4)(keras.layers.Dense(6)(keras.layers.Flatten()(image))), name="flat")
+    open_end = keras.Model(image, keras.layers.ReLU(name="end")(image), name="open")
+    for model, shape, says in (
+        (flat, (16, 16, 3), r"flat does not take pictures of 16x16 .* give --image_size=8x8"),
+        (flat, (8, 8, 1), "flat was trained on 3 channels, the pictures have 1; give --channels=3"),
+        (open_end, (8, 8, 3), "open ends in end of type ReLU, expected a Dense layer"),
+    ):
+        with pytest.raises(runs.RunError, match=says):
+            transfer(model, shape, 2, 0)
+
+
+def test_a_fit_is_the_best_there_is():
+    """Its gradient is zero, worked out in NumPy; and without a penalty's pull it separates what can be separated."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(90, 5)).astype("float32"), np.arange(90) % 3
+    x[:, :3] += 2 * np.eye(3)[y]
+    losses = lambda targets, logits: keras.losses.sparse_categorical_crossentropy(targets, logits, True)  # noqa: E731
+    kernel, bias = probe.fit(x, y, 3, losses, 0.1)
+    e = np.exp(x @ kernel + bias)
+    error = e / e.sum(-1, keepdims=True) - np.eye(3)[y]
+    np.testing.assert_allclose(x.T @ error / 90 + 0.1 * kernel, 0, atol=2e-4)
+    np.testing.assert_allclose(error.mean(0), 0, atol=2e-4)
+
+
+def test_from_a_shipped_model_to_other_labels(photos, tmp_path):
+    """A probe, a fine-tuning on top of frozen stages, killed and continued, and what int8 makes of it."""
+    flags = ("--init=cifar10-jpeg-resnet20", f"--dataset={photos}/", "--batch_size=16")
+    output = finish(tmp_path / "probe", *flags, "--recipe=probe", recipe=())
+    assert "105 of 107 arrays come over; new: logits, 3 answers for its 10 of other labels, fitted to" in output
+    (row,) = read_history(tmp_path / "probe" / "history.csv")
+    assert row["val_accuracy"] == 1.0  # three tints
+    model, origin = (
+        load_model(folder / "model.keras") for folder in (tmp_path / "probe", MODELS / "cifar10-jpeg-resnet20")
+    )
+    old, new = weights(origin), weights(model)
+    assert all(np.array_equal(old[path], new[path]) for path in old if "logits" not in path)
+
+    flags += ("--freeze=stage3", "--epochs=2")
+    output = finish(tmp_path / "tuned", *flags, recipe=())
+    assert output.startswith("recipe finetune: ") and "--freeze=stage3" in output
+    new = weights(load_model(tmp_path / "tuned" / "model.keras"))
+    kept = [path for path in old if re.match("stem|stage2|stage3", path)]
+    assert kept and all(np.array_equal(old[path], new[path]) for path in kept)
+    assert "this run is finished" in finish(tmp_path / "tuned", *flags, recipe=())
+    output = finish(tmp_path / "qat", f"--init={tmp_path / 'tuned'}", "--quantize=int8", "--epochs=1", recipe=())
+    assert "epoch   1/1" in output
+
+
+def test_the_recipe_says_what_the_origin_is(photos, tmp_path):
+    finish(tmp_path / "run", "--init=digits-resnet8", f"--dataset={photos}/", "--recipe=probe", recipe=())
+    recipe = runs.load_recipe(runs.Run(tmp_path / "run"))
+    size = (recipe.depth, recipe.width, recipe.stem, recipe.image_size, recipe.channels)
+    made = runs.load_recipe(runs.Run(MODELS / "digits-resnet8"))
+    assert size == (8, made.width, "small", 32, 3)
+
+
+def test_epochs_follow_the_pictures(photos, tmp_path):
+    flags = ("--init=cifar10-jpeg-resnet20", f"--dataset={photos}/", "--batch_size=16", "--patience=1", "--head=random")
+    flags += ("--learning_rate=1e-30", "--batch_norm=frozen")  # nothing moves
+    output = finish(tmp_path / "run", *flags, recipe=())
+    assert "epoch   1/100" in output and "ends here: no better accuracy in 1 epochs" in output
+    assert len(read_history(tmp_path / "run" / "history.csv")) == 2
+    made = files.read_json(tmp_path / "run" / "recipe.json")
+    assert made["recipe"]["epochs"] == made["chosen"]["epochs"] == 100
+    assert "this run is finished" in finish(tmp_path / "run", *flags, recipe=())
+    assert "another run is there: --epochs=7 (it has 100)" in finish(
+        tmp_path / "run", *flags, "--epochs=7", status=2, recipe=()
+    )
+
+
+def test_from_files_of_other_projects(photos, tmp_path):
+    keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), classes=7).save(tmp_path / "mobile.keras")
+    save_file(state_dict(18), tmp_path / "weights.safetensors")
+    common = (f"--dataset={photos}/", "--recipe=probe", "--image_size=32")
+    output = finish(tmp_path / "mobile", f"--init={tmp_path / 'mobile.keras'}", *common, recipe=())
+    assert "260 of 262 arrays come over; new: predictions, 3 answers where it had 7, fitted" in output
+    output = finish(tmp_path / "torch", f"--init=torch:{tmp_path / 'weights.safetensors'}", *common, recipe=())
+    assert "100 of 102 arrays come over; new: logits, 3 answers where it had 7" in output
+    model = load_model(tmp_path / "torch" / "model.keras")
+    kernel = model.get_layer("stage3_block2_conv1").kernel
+    np.testing.assert_array_equal(kernel, state_dict(18)["layer2.1.conv1.weight"].transpose(2, 3, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--init=keras:resnet18",), "no such network; choose keras:resnet50, keras:resnet101"),
+        (("--init=torch:weights.onnx",), "expected torch: and a file that ends in .safetensors, .pth, .pt"),
+        (("--init=torch:no.pth",), "--init=torch:no.pth: no such file"),
+        (("--init=resnet",), "no finished run is there (no model.keras); give a run's folder, .keras file, keras:NAME"),
+        (("--init=README.keras",), "no such file"),
+        (("--init=keras:resnet50", "--depth=18"), "--depth=18: the network is that of --init (50); drop --depth"),
+        (
+            ("--init=keras:resnet50", "--quantize=int8"),
+            "is no run of this data; fine-tune it first, then give that run",
+        ),
+        (("--freeze=stem",), "--freeze=stem: this is for a float training from weights; give --init"),
+        (("--init=keras:resnet50", "--unfreeze=0.5"), "nothing is frozen; give --freeze=all with it"),
+        (("--batch_norm=frozen",), "new norms have no statistics yet; give --init with it"),
+        (("--patience=-1",), "--patience=-1: expected at least 1, or 0: never"),
+    ],
+)
+def test_wrong_flags_fail_before_tensorflow(flags, says):
+    result = told("--dataset=cifar10", *flags)
+    assert result.returncode == 2 and says in result.stderr and "loaded: False" in result.stdout
+
+
+def test_files_that_hold_no_weights(tmp_path):
+    for name, says in (("a.keras", "zip"), ("a.safetensors", "no weights that can"), ("a.pth", "zip")):
+        (tmp_path / name).write_bytes(b"\0\0\0\0\0\0\0\0 nothing")
+        init = f"{tmp_path}/{name}" if name == "a.keras" else f"torch:{tmp_path}/{name}"
+        with pytest.raises(ValueError, match=f"--init={init}: .*{says}"):
+            origins.described(init)
+
+
+def test_a_continued_run_forgets_what_was_for_its_start():
+    tuned = dataclasses.replace(recipes.RECIPES["finetune"], freeze="all", unfreeze=0.5, epochs=20)
+    recipe = recipes.continued(tuned, "runs/x", "int8")
+    assert (recipe.head, recipe.freeze, recipe.unfreeze, recipe.patience) == ("random", "none", 0.0, 0)
