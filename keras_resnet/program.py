@@ -6,6 +6,7 @@ import sys
 from keras_resnet.device import command_line
 
 COMMANDS = {
+    "check": "what a folder of pictures holds, before any training: PHOTOS/",
     "train": "trains a recipe, or continues where it was cut off: --dataset=digits",
     "evaluate": "a finished run's report, table and figures: runs/NAME",
     "export": "a finished run's .tflite files, and the proof that they answer alike: runs/NAME",
@@ -32,6 +33,10 @@ def run():
         from keras_resnet import models
 
         print(command_line.listed(models.described()))
+    elif name == "check":
+        from keras_resnet.data import check
+
+        command_line.start(lambda: check.main(given[1:], "keras-resnet check"))
     elif name in COMMANDS:
         command_line.main(given, "keras-resnet")
     else:

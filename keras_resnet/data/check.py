@@ -1,0 +1,251 @@
+"""`keras-resnet check PHOTOS/`: what a folder holds, before any training. It needs no TensorFlow."""
+
+import argparse
+import collections
+import concurrent.futures
+import dataclasses
+import hashlib
+import io
+import os
+import pathlib
+import sys
+
+import numpy as np
+import tqdm
+from PIL import Image, ImageOps
+
+from keras_resnet.data import class_folders, contact_sheets, labels_csv
+from keras_resnet.device import command_line
+from keras_resnet.device.picture import ORIENTATION
+
+# Of the 256 bits of `fingerprint`, those that near duplicates may differ in. Among 8 million pairs of different
+# Imagenette pictures the nearest differ in 21. Copies at half the size differ in 18 or fewer (99 of 100), those at
+# quality 30 or brighter by 30 % in 20 or fewer (9 of 10); cut by 2 % at each side, in 29 (the median): those are not found.
+NEAR = 20
+MOST_COMPARED = 30_000  # pictures; their pairs take half a minute
+UNBALANCED = 5  # times as many pictures as the smallest class has
+SMALL = 64  # pixels of the shorter side
+MOST_LINES = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Looked:
+    """One picture file.
+
+    Attributes:
+        path: str.
+        split: `train`, `validation` or `test`.
+        label: number of its class; of the first label, or -1 without any, where pictures have several.
+        size: (width, height) as it is shown; None where it can't be read.
+        kind: format and mode, as `JPEG RGB`.
+        turned: whether EXIF turns it.
+        digest: of the file's bytes.
+        bits: `fingerprint`.
+        reason: why it can't be read, or nothing.
+    """
+
+    path: str
+    split: str
+    label: int
+    size: tuple | None = None
+    kind: str = ""
+    turned: bool = False
+    digest: bytes = b""
+    bits: np.ndarray | None = None
+    reason: str = ""
+
+
+def look(path, split="train", label=0):
+    """Reads one picture file, whole. Returns `Looked`."""
+    try:
+        content = pathlib.Path(path).read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            kind, turned = f"{image.format} {image.mode}", image.getexif().get(ORIENTATION, 1) in range(2, 9)
+            size = image.size
+            image.draft("RGB", (128, 128))
+            bits = fingerprint(ImageOps.exif_transpose(image))
+        if turned and image.getexif().get(ORIENTATION, 1) >= 5:
+            size = size[::-1]
+    except Image.UnidentifiedImageError:
+        return Looked(path, split, label, reason="no picture, whatever its name says" if content else "empty file")
+    except Exception as error:  # of many kinds: the file system's, the decoder's
+        return Looked(path, split, label, reason=f"{type(error).__name__}: {error}".splitlines()[0])
+    return Looked(path, split, label, size, kind, turned, hashlib.sha256(content).digest(), bits)
+
+
+def fingerprint(image):
+    """Whether each of 16x16 parts of a picture is brighter than its right neighbour: four uint64.
+
+    Copies in another size, brightness or quality have nearly the same (dHash, N. Krawetz 2013). None for a picture
+    of nearly one colour, whose noise would decide.
+    """
+    gray = np.asarray(image.convert("L").resize((17, 16), Image.Resampling.BOX), np.int16)
+    if gray.std() < 4:
+        return None
+    return np.packbits(gray[:, 1:] > gray[:, :-1]).view(np.uint64)
+
+
+def look_at_all(entries):
+    """`Looked` of (split, path, label) each, by as many threads as there are cores, with a bar."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda entry: look(entry[1], entry[0], entry[2]), entries)
+        bar = tqdm.tqdm(found, "check", len(entries), unit=" pictures", leave=False, disable=not sys.stderr.isatty())
+        return list(bar)
+
+
+def exact_duplicates(pictures):
+    """Groups of pictures whose files are the same, byte by byte."""
+    groups = collections.defaultdict(list)
+    for picture in pictures:
+        groups[picture.digest].append(picture)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def near_duplicates(pictures, seed=0):
+    """Pairs of pictures whose fingerprints differ in at most `NEAR` bits, and whose files differ."""
+    pictures = [p for p in pictures if p.bits is not None]
+    if len(pictures) > MOST_COMPARED:
+        chosen = np.random.default_rng(seed).choice(len(pictures), MOST_COMPARED, replace=False)
+        pictures = [pictures[i] for i in sorted(chosen)]
+    if len(pictures) < 2:
+        return []
+    bits, pairs = np.stack([p.bits for p in pictures]), []
+    for i in range(len(bits) - 1):
+        differing = np.bitwise_count(bits[i + 1 :] ^ bits[i]).sum(1, dtype=np.int64)
+        near = (pictures[i + 1 + j] for j in np.flatnonzero(differing <= NEAR))
+        pairs += [(pictures[i], other) for other in near if other.digest != pictures[i].digest]
+    return pairs
+
+
+def read(root):
+    """(names, entries, strays) of a data set's folder: labels, (split, path, label) each, paths that are in no class.
+
+    Raises:
+        ValueError: it is no folder of classes, and has no `labels.csv`.
+    """
+    several = labels_csv.read(root)
+    if several:
+        names, entries = several
+        return names, [(s, path, int(t.argmax()) if t.any() else -1) for s, path, t in entries], []
+    folders = class_folders.splits(root)
+    names = class_folders.classes(folders)
+    inside = [
+        (split, path, label)
+        for split, folder in folders.items()
+        for label, name in enumerate(names)
+        for path in class_folders.pictures(folder / name)
+    ]
+    parents = sorted({root, *folders.values()})
+    return names, inside, [str(parent / name) for parent in parents for name in class_folders.beside(parent)]
+
+
+def lines(root, names, looked, strays):
+    """What a person reads: of counts, sizes, kinds, what can't be read, duplicates, and what suits."""
+    good = [p for p in looked if not p.reason]
+    yield from _counts(names, good)
+    if good:
+        yield from _sizes(good)
+    bad = [f"{p.path}: {p.reason}" for p in looked if p.reason]
+    if bad:
+        yield from _listed(f"unreadable: {len(bad):,} of {len(looked):,}; training leaves out 1 in 100 at most", bad)
+    if strays:
+        yield from _listed(f"in no class's folder, left out: {len(strays):,}", strays)
+    groups, pairs = exact_duplicates(good), near_duplicates(good)
+    if len(good) > MOST_COMPARED:
+        yield f"near duplicates are looked for among {MOST_COMPARED:,} pictures drawn at random"
+    yield from _duplicates("the same file", groups, names)
+    yield from _duplicates("nearly the same picture", pairs, names)
+    yield "" if groups or pairs else "no duplicates"
+    yield "what suits:"
+    yield from (f"  {command}" for command in commands(root, names, good))
+
+
+def _counts(names, good):
+    splits = [s for s in ("train", "validation", "test") if any(p.split == s for p in good)] or ["train"]
+    count = collections.Counter((p.label, p.split) for p in good)
+    width = max(map(len, names))
+    largest = max([count[i, splits[0]] for i in range(len(names))] or [1]) or 1
+    yield f"{len(good):,} pictures, {len(names)} classes"
+    yield f"  {'class':{width}}" + "".join(f"{split:>12}" for split in splits)
+    for i, name in enumerate(names):
+        bar = "█" * round(20 * count[i, splits[0]] / largest)
+        yield f"  {name:{width}}" + "".join(f"{count[i, split]:>12,}" for split in splits) + f"  {bar}"
+    for split in splits:
+        empty = [name for i, name in enumerate(names) if not count[i, split]]
+        if empty:
+            yield f"no readable picture of {', '.join(empty)} in {split}: training refuses"
+
+
+def _sizes(good):
+    sides = np.array([p.size for p in good])
+    shorter = np.sort(sides.min(1))
+    yield (
+        f"sizes: {_size(sides[sides.prod(1).argmin()])} to {_size(sides[sides.prod(1).argmax()])}; the shorter side is "
+        f"{shorter[len(shorter) // 2]} pixels in the median"
+    )
+    if shorter[0] < SMALL <= shorter[-1]:
+        yield f"smaller than {SMALL} pixels: {np.sum(shorter < SMALL):,}; enlarged, they show little"
+    kinds = collections.Counter(p.kind for p in good).most_common()
+    yield "kinds: " + ", ".join(f"{kind} {n:,}" for kind, n in kinds)
+    turned = sum(p.turned for p in good)
+    if turned:
+        yield f"turned by EXIF: {turned:,}; training and every reader here turn them upright"
+
+
+def _size(sides):
+    return "x".join(map(str, sides))
+
+
+def _listed(title, paths):
+    yield f"{title}"
+    yield from (f"  {path}" for path in paths[:MOST_LINES])
+    if len(paths) > MOST_LINES:
+        yield f"  … and {len(paths) - MOST_LINES:,} more"
+
+
+def _duplicates(what, groups, names):
+    """Those across splits first, for they make figures too good, then those across classes, then the rest."""
+    if not groups:
+        return
+    across_splits = [g for g in groups if len({p.split for p in g}) > 1]
+    across_classes = [g for g in groups if len({p.label for p in g}) > 1]
+    title = f"{what}: {len(groups):,} times"
+    title += f", across splits {len(across_splits):,} (figures would be too good)" * bool(across_splits)
+    title += f", across classes {len(across_classes):,} (one label is wrong)" * bool(across_classes)
+    worst = sorted(groups, key=lambda g: (-len({p.split for p in g}), -len({p.label for p in g})))
+    yield from _listed(title, [" = ".join(p.path for p in group) for group in worst])
+
+
+def commands(root, names, good):
+    """The commands that suit what was found, as a person would type them."""
+    counts = np.bincount([p.label for p in good if p.split == "train" and p.label >= 0], minlength=len(names))
+    unbalanced = 0 < counts.min() * UNBALANCED < counts.max()
+    small = bool(good) and np.median([min(p.size) for p in good]) < SMALL
+    init = "cifar10-jpeg-resnet20" if small else "keras:resnet50"
+    best = " --best=balanced_accuracy" if unbalanced and not (root / labels_csv.NAME).is_file() else ""
+    data = f"--dataset={root}/".replace(" ", "\\ ")
+    tuned = f"keras-resnet train --init={init} {data}{best}"
+    yield f"{tuned} --recipe=probe    # minutes: what the features know already"
+    yield f"{tuned}    # all of it learns"
+    if counts.sum() >= 20_000:
+        yield f"keras-resnet train {data} --depth=18{best}    # so many pictures can do without other weights"
+
+
+def main(arguments, program):
+    parser = argparse.ArgumentParser(program, description="What a folder of pictures holds, before any training.")
+    parser.add_argument("folder", type=pathlib.Path, help="a folder per class, train/ … with them, or with labels.csv")
+    parser.add_argument(
+        "--sheets", type=pathlib.Path, help="where a contact sheet of each class goes (runs/NAME-check)"
+    )
+    given = parser.parse_args(arguments)
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        names, entries, strays = read(given.folder)
+        looked = look_at_all(entries)
+        sheets = given.sheets or pathlib.Path("runs") / f"{given.folder.resolve().name}-check"
+        contact_sheets.write(sheets, names, [p for p in looked if not p.reason])
+    except (ValueError, OSError) as error:
+        command_line.fail(parser, error)
+    for line in lines(given.folder, names, looked, strays):
+        print(line)
+    print(f"contact sheets: {sheets}/")

@@ -1,0 +1,108 @@
+"""`keras-resnet check`: a folder with every kind of fault, and what is said of it."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+from keras_resnet.data import check
+from tests.data.small_sets import make_folder
+
+
+def photo(seed, size=(96, 80)):
+    """A picture with large shapes, as photographs have."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (7, 9, 3), np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+def run(*arguments, cwd):
+    command = [sys.executable, "-m", "keras_resnet.program", "check", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+
+
+@pytest.fixture
+def faulty(tmp_path):
+    root = tmp_path / "photos"
+    for split, classes in (("train", {"cat": 24, "dog": 4}), ("test", {"cat": 3, "dog": 3})):
+        for c, (name, n) in enumerate(classes.items()):
+            (root / split / name).mkdir(parents=True)
+            for i in range(n):
+                photo(1000 * c + i + 500 * (split == "test")).save(root / split / name / f"{i:02}.png")
+    train, test = root / "train", root / "test"
+    shutil.copy(train / "cat" / "03.png", train / "dog" / "same.png")
+    shutil.copy(train / "cat" / "04.png", test / "cat" / "leak.png")
+    photo(5).resize((48, 40)).save(test / "cat" / "half.jpg", quality=60)
+    ImageEnhance.Brightness(photo(1001)).enhance(1.2).save(train / "dog" / "brighter.png")
+    (train / "cat" / "broken.png").write_bytes((train / "cat" / "00.png").read_bytes()[:300])
+    (train / "cat" / "text.jpg").write_bytes(b"hello")
+    (train / "stray.png").write_bytes(b"")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo(77, (60, 90)).save(train / "dog" / "turned.jpg", exif=exif)
+    photo(78).convert("L").save(train / "dog" / "gray.png")
+    return root
+
+
+def test_every_fault_is_told(faulty, tmp_path):
+    result = run(faulty, cwd=tmp_path)
+    assert result.returncode == 0 and not result.stderr, result.stderr
+    said = result.stdout
+    assert re.search(r"cat +24 +5 ", said) and re.search(r"dog +8 +3 ", said)
+    assert "unreadable: 2 of 42" in said and "text.jpg: no picture, whatever its name says" in said
+    assert "in no class's folder, left out: 1\n" in said and "stray.png" in said
+    assert "the same file: 2 times, across splits 1 (figures would be too good), across classes 1" in said
+    pairs = said[said.index("nearly the same picture") :].splitlines()
+    assert pairs[0].startswith("nearly the same picture: 2 times, across splits 1 ")
+    assert {tuple(pathlib.Path(p).name for p in line.split(" = ")) for line in pairs[1:3]} == {
+        ("05.png", "half.jpg"),
+        ("01.png", "brighter.png"),
+    }
+    assert "sizes: 48x40 to 96x80" in said and "smaller than 64 pixels: 2" in said
+    assert "turned by EXIF: 1" in said and "PNG L 1" in said
+    assert f"keras-resnet train --init=keras:resnet50 --dataset={faulty}/ --recipe=probe" in said
+    with Image.open(tmp_path / "runs" / "photos-check" / "000-cat.png") as sheet:
+        assert sheet.width > 8 * 112 and sheet.height > 4 * 112  # 29 pictures are four rows
+
+
+def test_what_suits_small_and_unbalanced_pictures(tmp_path):
+    make_folder(tmp_path / "a", ("cat", "dog"), 12)
+    for i in range(10):
+        (tmp_path / "a" / "dog" / f"{i:03}.png").unlink()
+    names, entries, _ = check.read(tmp_path / "a")
+    good = check.look_at_all(entries)
+    first, second = check.commands(tmp_path / "a", names, good)
+    assert "--init=cifar10-jpeg-resnet20" in first and first.count("--best=balanced_accuracy") == 1 == second.count(
+        "--best"
+    )
+
+
+def test_labels_csv(tmp_path):
+    make_folder(tmp_path / "a", ("x",), 4)
+    rows = ["x/000.png,red", "x/001.png,red;blue", "x/002.png,", "x/003.png,blue"]
+    (tmp_path / "a" / "labels.csv").write_text("\n".join(["picture,labels", *rows]))
+    result = run(tmp_path / "a", cwd=tmp_path)
+    assert result.returncode == 0 and "4 pictures, 2 classes" in result.stdout, result.stderr
+
+
+def test_no_folder_of_classes_is_a_sentence(tmp_path):
+    for folder, says in ((tmp_path / "no", "no such folder"), (tmp_path, "found 0 class folder(s)")):
+        result = run(folder, cwd=tmp_path)
+        assert result.returncode == 2 and says in result.stderr and result.stderr.count("\n") == 1
+    assert run("--help", cwd=tmp_path).returncode == 0
+
+
+def test_near_duplicates_are_pairs_of_a_distance():
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2**63, (5, 4), np.uint64)
+    for at, differing in ((1, check.NEAR), (2, check.NEAR + 1)):
+        row = np.unpackbits(bits[:1].view(np.uint8))
+        row[:differing] ^= 1
+        bits[at] = np.packbits(row).view(np.uint64)
+    pictures = [check.Looked(str(i), "train", 0, digest=bytes([i]), bits=b) for i, b in enumerate(bits)]
+    pairs = {(a.path, b.path) for a, b in check.near_duplicates(pictures)}
+    assert pairs == {("0", "1"), ("1", "2")}  # the third is one bit farther, and one from the second
