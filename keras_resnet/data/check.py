@@ -20,7 +20,7 @@ from keras_resnet.device.picture import ORIENTATION
 
 # Of the 256 bits of `fingerprint`, those that near duplicates may differ in. Among 8 million pairs of different
 # Imagenette pictures the nearest differ in 21. Copies at half the size differ in 18 or fewer (99 of 100), those at
-# quality 30 or brighter by 30 % in 20 or fewer (9 of 10); cut by 2 % at each side, in 29 (the median): those are not found.
+# quality 30 or brighter by 30 % in 20 or fewer (9 of 10). Cut by 2 % at each side, half differ in 29: not found.
 NEAR = 20
 MOST_COMPARED = 30_000  # pictures; their pairs take half a minute
 UNBALANCED = 5  # times as many pictures as the smallest class has
