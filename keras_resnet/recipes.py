@@ -103,8 +103,19 @@ class Recipe:
     )
     warmup: float = option(0.0, "Part of the training in which the learning rate rises from 0 to its peak.")
     decay_at: str = option("0.5,0.75", "Where --schedule=steps decays, as parts of the training.")
+    optimizer: str = option(
+        "sgd",
+        "sgd: Nesterov, its decay an L2 penalty; adamw, lamb, lion, muon: their decay beside the update. Each wants a "
+        "--learning_rate of its own.",
+        ("sgd", "adamw", "lamb", "lion", "muon"),
+    )
     momentum: float = option(0.9, "Nesterov momentum of SGD.")
-    weight_decay: float = option(1e-4, "L2 penalty on kernels, not on norms and biases.")
+    weight_decay: float = option(1e-4, "Decay of kernels, not of norms and biases.")
+    clip: float = option(0.0, "Largest norm of the whole gradient; 0: any.")
+    accumulate: int = option(1, "Batches whose mean gradient makes one update.")
+    ema: float = option(
+        0.0, "Decay of a moving average of the weights, as 0.999, that is evaluated too and kept where better; 0: none."
+    )
     label_smoothing: float = option(0.0, "Part of a label's probability, spread over all classes (no teacher's).")
     best: str = option(
         "auto",
@@ -172,6 +183,9 @@ class Recipe:
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("learning_rate", self.learning_rate > 0, "a positive number, as 0.1"),
             ("warmup", 0 <= self.warmup < 1, "at least 0 and less than 1, as 0.05"),
+            ("clip", self.clip >= 0, "a positive norm, as 1, or 0: any"),
+            ("accumulate", self.accumulate >= 1, "at least 1"),
+            ("ema", 0 <= self.ema < 1, "at least 0 and less than 1, as 0.999"),
             ("momentum", 0 <= self.momentum < 1, "at least 0 and less than 1, as 0.9"),
             ("weight_decay", self.weight_decay >= 0, "at least 0, as 1e-4"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and less than 1, as 0.1"),
@@ -405,6 +419,7 @@ def continued(recipe, init, quantize):
         freeze="none",
         unfreeze=0.0,
         patience=0,
+        ema=0.0,
         epochs=max(3, recipe.epochs // 10),
         learning_rate=recipe.learning_rate / 200,
         schedule="cosine",

@@ -41,9 +41,9 @@ def previous(path):
     return path.with_name("previous.npz")
 
 
-def save(path, model, optimizer, progress):
-    """Writes model, optimizer and progress to one `.npz`, atomically; what was there is kept as `previous`."""
-    arrays = {name: value(variable) for name, variable in _variables(model, optimizer)}
+def save(path, model, optimizer, progress, average=None):
+    """Writes model, optimizer, average and progress to one `.npz`, atomically; what was there is kept as `previous`."""
+    arrays = {name: value(variable) for name, variable in _variables(model, optimizer, average)}
     with files.atomic(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, progress=np.array(json.dumps(dataclasses.asdict(progress))), **arrays)
         if path.exists():
@@ -60,8 +60,8 @@ def _keep(path):
         os.replace(path, previous(path))
 
 
-def restore(path, model, optimizer):
-    """Reads what `save` wrote into model and optimizer.
+def restore(path, model, optimizer, average=None):
+    """Reads what `save` wrote into model, optimizer and average.
 
     Where the newest file is broken, the one before takes its place: the same steps are then done again.
 
@@ -81,7 +81,7 @@ def restore(path, model, optimizer):
         except Exception as error:  # of many kinds: a zip's, NumPy's, JSON's
             broken.append(f"{candidate.name}: {str(error) or type(error).__name__}")
             continue
-        variables = dict(_variables(model, optimizer))
+        variables = dict(_variables(model, optimizer, average))
         if variables.keys() != arrays.keys() and len(variables) == len(arrays):
             # Names that Keras gave: layers of a network that is built again in the same process have others.
             arrays = dict(zip(variables, arrays.values(), strict=True))
@@ -109,8 +109,10 @@ def _read(path):
     return Progress(**progress), arrays
 
 
-def _variables(model, optimizer):
+def _variables(model, optimizer, average):
     for variable in model.variables:
         yield f"model/{variable.path}", variable
     for variable in optimizer.variables:
         yield f"optimizer/{variable.path}", variable
+    for name, variable in average.variables if average else ():
+        yield f"average/{name}", variable

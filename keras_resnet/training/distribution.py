@@ -50,7 +50,7 @@ class Hardware:
         return "stock" if self.xla else "fused"
 
 
-def choose(strategy="auto", precision="auto", compile="auto", batch_norm="auto", batch_size=None):
+def choose(strategy="auto", precision="auto", compile="auto", batch_norm="auto", batch_size=None, accumulate=1):
     """Chooses and checks what a run computes on.
 
     Args:
@@ -59,6 +59,7 @@ def choose(strategy="auto", precision="auto", compile="auto", batch_norm="auto",
         compile: `auto`, `xla`, `none`.
         batch_norm: `auto` (synchronized), `synchronized` or `per_replica`, the same thing on one device; or `frozen`.
         batch_size: the global one; it must be a multiple of the replicas.
+        accumulate: batches whose mean gradient makes one update.
 
     Raises:
         ValueError: the parts do not go together on this machine.
@@ -85,6 +86,11 @@ def choose(strategy="auto", precision="auto", compile="auto", batch_norm="auto",
         raise ValueError(
             f"--batch_size={batch_size}: {replicas} devices can't share it evenly; "
             f"give a multiple, as {max(batch_size // replicas, 1) * replicas}"
+        )
+    if accumulate > 1 and replicas > 1:
+        raise ValueError(
+            f"--accumulate={accumulate}: Keras can't accumulate gradients on {replicas} devices; drop it, and give "
+            "--batch_size times as many, which they share"
         )
     what = [_machine(gpus, replicas), strategy, precision, "XLA" if xla else "no XLA"]
     hardware = Hardware(tf_strategy, precision, xla, batch_norm, "")

@@ -1,37 +1,110 @@
-"""Optimizer and learning-rate schedules. The schedule's only state is the optimizer's step count."""
+"""Optimizers and learning-rate schedules. The schedule's only state is the optimizer's step count."""
 
 import math
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
-class SGD(keras.optimizers.SGD):
-    """Nesterov SGD with the papers' weight decay: an L2 gradient that the momentum carries, on kernels only.
+class Grouped:
+    """What all optimizers here do alike, before Keras' own update of a variable.
 
-    Keras' own `weight_decay` shrinks the weights beside the momentum, which at momentum 0.9 is ten times weaker.
+    Weight decay holds for kernels only, and shrinks them beside the update, in proportion to the learning rate
+    (Loshchilov & Hutter 2017, https://arxiv.org/abs/1711.05101), where `decay_in_gradient` is not set. Clipping is by
+    the norm of the whole gradient, after the replicas' are added: Keras clips each replica's.
 
-    Args:
-        learning_rate, momentum: as in `keras.optimizers.SGD`.
-        l2: weight decay, as in He et al. 2015 and PyTorch.
+    Attributes:
+        decay: weight decay.
         factors: path of a variable -> factor of its learning rate, where that is not 1.
+        clip: largest norm of the gradient; 0 for any.
     """
 
-    def __init__(self, learning_rate, momentum=0.9, l2=0.0, factors=None, name="sgd"):
-        super().__init__(learning_rate, momentum=momentum, nesterov=momentum > 0, name=name)
-        self.l2, self.factors = l2, factors or {}
+    decay, factors, clip, decay_in_gradient = 0.0, {}, 0.0, False  # noqa: RUF012
+
+    def rate(self, variable, learning_rate):
+        """The learning rate of a variable, which comes as TensorFlow's and has no path."""
+        if not self.factors:
+            return learning_rate
+        return learning_rate * self.factors.get(self._trainable_variables[self._get_variable_index(variable)].path, 1.0)
 
     def update_step(self, gradient, variable, learning_rate):
-        if self.l2 and decays(variable):
-            gradient = ops.add(gradient, ops.multiply(variable, self.l2))
-        if self.factors:  # the variable comes as TensorFlow's, which has no path
-            path = self._trainable_variables[self._get_variable_index(variable)].path
-            learning_rate = learning_rate * self.factors.get(path, 1.0)
+        learning_rate = self.rate(variable, learning_rate)
+        if self.decay and decays(variable):
+            if self.decay_in_gradient:
+                gradient = ops.add(gradient, ops.multiply(variable, self.decay))
+            else:
+                self.assign_sub(variable, ops.multiply(variable, learning_rate * self.decay))
         super().update_step(gradient, variable, learning_rate)
 
-    def get_config(self):
-        config = super().get_config()
-        return {k: config[k] for k in ("learning_rate", "momentum", "name")} | {"l2": self.l2, "factors": self.factors}
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        reduced = super()._all_reduce_sum_gradients(grads_and_vars)
+        if not self.clip:
+            return reduced
+        gradients, _ = tf.clip_by_global_norm([gradient for gradient, _ in reduced], self.clip)
+        return [(gradient, variable) for gradient, (_, variable) in zip(gradients, reduced, strict=True)]
+
+
+class SGD(Grouped, keras.optimizers.SGD):
+    """Nesterov SGD with the papers' weight decay: an L2 gradient that the momentum carries.
+
+    Keras' own `weight_decay` shrinks the weights beside the momentum, which at momentum 0.9 is ten times weaker.
+    """
+
+    decay_in_gradient = True
+
+
+class AdamW(Grouped, keras.optimizers.Adam):
+    """Loshchilov & Hutter 2017, https://arxiv.org/abs/1711.05101."""
+
+
+class Lion(Grouped, keras.optimizers.Lion):
+    """Chen et al. 2023, https://arxiv.org/abs/2302.06675."""
+
+
+class Lamb(Grouped, keras.optimizers.Lamb):
+    """You et al. 2019, https://arxiv.org/abs/1904.00962: Adam's update and the decay, as long as the weights.
+
+    Keras' own leaves the decay out of that length. As in timm, what does not decay is not made longer or shorter.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        m, v, step = self._momentums[index], self._velocities[index], ops.cast(self.iterations + 1, "float32")
+        self.assign_add(m, (gradient - m) * (1 - self.beta_1))
+        self.assign_add(v, (ops.square(gradient) - v) * (1 - self.beta_2))
+        m_hat, v_hat = m / (1 - ops.power(self.beta_1, step)), v / (1 - ops.power(self.beta_2, step))
+        update, ratio = m_hat / (ops.sqrt(v_hat) + self.epsilon), 1.0
+        if self.decay and decays(variable):
+            update = update + self.decay * variable
+            lengths = [ops.sqrt(ops.sum(ops.square(v))) for v in (variable, update)]
+            ratio = ops.where(lengths[0] * lengths[1] > 0, lengths[0] / lengths[1], 1.0)
+        self.assign_sub(variable, self.rate(variable, learning_rate) * ratio * update)
+
+
+class Muon(Grouped, keras.optimizers.Muon):
+    """Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/, with the scale of Liu et al. 2025.
+
+    Keras' own orthogonalizes matrices only, and would leave convolutions to AdamW; here their kernels are matrices of
+    (rows x columns x channels, filters). AdamW learns the last layer, norms and biases.
+    """
+
+    def __init__(self, learning_rate, head="", **arguments):
+        super().__init__(learning_rate, weight_decay=None, adam_weight_decay=None, **arguments)
+        self.head = head
+
+    def _should_use_adamw(self, variable):
+        path = variable.path if hasattr(variable, "path") else ""
+        return not decays(variable) or bool(self.head and path.startswith(f"{self.head}/"))
+
+    def zeropower_via_newtonschulz5(self, x, steps):
+        return super().zeropower_via_newtonschulz5(ops.reshape(x, (-1, x.shape[-1])), steps)
+
+    def _muon_update_step(self, gradient, variable, lr, m):
+        self.assign_add(m, gradient + m * (self.momentum - 1))
+        update = gradient + self.momentum * m if self.nesterov else m
+        matrix = self.lr_adjust(lr * self.zeropower_via_newtonschulz5(update, self.ns_steps))
+        self.assign_sub(variable, ops.reshape(matrix, variable.shape))
 
 
 def decays(variable):
@@ -49,13 +122,17 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         steps: of the whole training.
         warmup: part of the training in which the rate rises linearly from 0.
         decay_at: parts of the training, for `"steps"`.
+        accumulate: batches to a step; Keras counts batches.
     """
 
-    def __init__(self, kind, peak, steps, warmup=0.0, decay_at=()):
+    def __init__(self, kind, peak, steps, warmup=0.0, decay_at=(), accumulate=1):
         self.kind, self.peak, self.steps, self.warmup, self.decay_at = kind, peak, steps, warmup, tuple(decay_at)
+        self.accumulate = accumulate
 
     def __call__(self, step):
         step = ops.cast(step, "float32")
+        if self.accumulate > 1:
+            step = ops.floor(step / self.accumulate)
         rising = self.warmup * self.steps
         # Step counts from 0: the first update is one step up, not a lost one at 0.
         up = ops.minimum(1.0, (step + 1.0) / max(rising, 1.0))
@@ -70,14 +147,29 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return self.peak * up * down
 
     def get_config(self):
-        return {k: getattr(self, k) for k in ("kind", "peak", "steps", "warmup", "decay_at")}
+        return {k: getattr(self, k) for k in ("kind", "peak", "steps", "warmup", "decay_at", "accumulate")}
 
 
-def make_optimizer(recipe, steps, mixed_float16=False, factors=None):
+OPTIMIZERS = {"sgd": SGD, "adamw": AdamW, "lamb": Lamb, "lion": Lion, "muon": Muon}
+
+
+def make_optimizer(recipe, steps, mixed_float16=False, factors=None, head="logits"):
     """Returns a recipe's optimizer for a training of `steps` steps, with dynamic loss scaling for float16.
 
-    `factors` are `SGD`'s.
+    Args:
+        recipe: `Recipe`.
+        steps: batches of the whole training.
+        mixed_float16: whether gradients are float16.
+        factors: as in `Grouped`.
+        head: name of the last layer.
     """
-    schedule = Schedule(recipe.schedule, recipe.learning_rate, steps, recipe.warmup, recipe.decay_parts)
-    optimizer = SGD(schedule, recipe.momentum, recipe.weight_decay, factors)
+    many, parts = recipe.accumulate, recipe.decay_parts
+    schedule = Schedule(recipe.schedule, recipe.learning_rate, steps // many, recipe.warmup, parts, many)
+    how = {"gradient_accumulation_steps": many if many > 1 else None}
+    if recipe.optimizer == "sgd":
+        how |= {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0}
+    if recipe.optimizer == "muon":
+        how |= {"head": head}
+    optimizer = OPTIMIZERS[recipe.optimizer](schedule, **how)
+    optimizer.decay, optimizer.clip, optimizer.factors = recipe.weight_decay, recipe.clip, factors or {}
     return keras.optimizers.LossScaleOptimizer(optimizer) if mixed_float16 else optimizer

@@ -3,6 +3,7 @@
 Every random draw is a function of (seed, step), so a restart needs only weights, optimizer, step and best-so-far.
 """
 
+import contextlib
 import dataclasses
 import math
 import resource
@@ -17,6 +18,7 @@ from keras_resnet.networks import prediction
 from keras_resnet.networks.weights import broken_weight, copy_weights, save_model
 from keras_resnet.reports import tensorboard
 from keras_resnet.training import (
+    averaging,
     callbacks,
     checkpoints,
     distillation,
@@ -74,7 +76,7 @@ def choose_hardware(recipe, run):
         asked["precision"] = "float32"
     began = {name: value for name, value in runs.chosen(run).items() if asked.get(name) == "auto"}
     try:
-        return distribution.choose(**{**asked, **began}, batch_size=recipe.batch_size)
+        return distribution.choose(**{**asked, **began}, batch_size=recipe.batch_size, accumulate=recipe.accumulate)
     except ValueError as error:
         if not run.recipe.exists():
             raise
@@ -127,6 +129,7 @@ class Trainer:
                 recipe.epochs * self.steps,
                 hardware.precision == "mixed_float16",
                 freezing.factors(twins[0], recipe),
+                self.model.output_names[0],
             )
             self.optimizer.build(self.twin.trainable_variables)
             self.twin.compile(
@@ -136,7 +139,8 @@ class Trainer:
                 jit_compile=hardware.xla,
             )
             self.predict = prediction.predictor(self.twin, hardware.xla)
-            self.progress = checkpoints.restore(run.checkpoint, self.twin, self.optimizer)
+            self.average = averaging.Average(self.twin, recipe.ema) if recipe.ema else None
+            self.progress = checkpoints.restore(run.checkpoint, self.twin, self.optimizer, self.average)
         if self.progress.history and not run.model.exists():  # the best epoch's; the checkpoint has the last one's
             raise runs.model_removed(run)
 
@@ -150,7 +154,7 @@ class Trainer:
     def save(self):
         if broken_weight(self.twin):  # a step with a finite loss can still ruin the weights
             raise self._diverged()
-        checkpoints.save(self.run.checkpoint, self.twin, self.optimizer, self.progress)
+        checkpoints.save(self.run.checkpoint, self.twin, self.optimizer, self.progress, self.average)
 
     def fit(self):
         recipe, progress = self.recipe, self.progress
@@ -194,6 +198,7 @@ class Trainer:
         watch = callbacks.StepWatch(self.progress, self.received, self.save, self.save_seconds)
         first = self.progress.step - epoch * self.steps
         if first < self.steps:
+            following = [averaging.Following(self.average, self.progress.step)] if self.average else []
             if self._freeze(epoch):
                 self.twin.make_train_function(force=True)
             self.twin.fit(
@@ -201,7 +206,7 @@ class Trainer:
                 initial_epoch=epoch,
                 epochs=epoch + 1,
                 steps_per_epoch=self.steps - first,
-                callbacks=callbacks.StepCallbacks([watch, bar], self.twin),
+                callbacks=callbacks.StepCallbacks([*following, watch, bar], self.twin),
                 shuffle=False,
                 verbose=0,
             )
@@ -223,9 +228,18 @@ class Trainer:
         figures = self._validate()
         self.progress.seconds += time.monotonic() - began
         row = self._row(figures.scores())
+        worn = contextlib.nullcontext()
+        if self.average and row["epoch"]:
+            with self.average.worn():
+                averaged = self._validate()
+            rows = [{**row, "averaged": 0.0}, {**self._row(averaged.scores()), "averaged": 1.0}]
+            row = best_row(rows, self.best)
+            if row["averaged"]:
+                figures, worn = averaged, self.average.worn()
         self.progress.history.append(row)
         self.progress.partial = {}
-        self._keep_best(row)
+        with worn:
+            self._keep_best(row)
         self.save()
         write_history(self.run.history, self.progress.history)
         writer.epoch(row)

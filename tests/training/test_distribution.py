@@ -1,6 +1,7 @@
 """Two replicas against one device, in every precision, on logical CPU devices; and what goes together."""
 
 import concurrent.futures
+import json
 import pathlib
 import subprocess
 import sys
@@ -63,6 +64,16 @@ def test_mixed_replicas_follow_one_device(steps, precision):
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_replicas_do_not_drift_apart(steps, precision):
     assert steps["mirrored", precision]["spread"] < 1e-6
+
+
+def test_every_optimizer_does_the_same_on_two_replicas():
+    """Clipped by the norm of the whole batch's gradient, and with an average of the weights."""
+    script = SCRIPT.with_name("mirrored_optimizers.py")
+    output = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True, timeout=500).stdout
+    found = json.loads(output.splitlines()[-1])
+    assert set(found) == {"sgd", "adamw", "lamb", "lion", "muon"}
+    for name, of in found.items():
+        assert of["difference"] < 1e-5 and of["spread"] == 0 and of["average_behind"] > 1e-4, (name, of)
 
 
 def test_int8_aware_replicas_follow_one_device(steps):

@@ -1,5 +1,7 @@
 """The optimizer against its formula, step by step in NumPy; the schedules against values worked out by hand."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -13,7 +15,8 @@ class SGDTest(tf.test.TestCase):
         # torch.optim.SGD(nesterov=True, weight_decay=...): g += l2 * w; v = m * v + g; w -= lr * (g + m * v).
         rng = np.random.default_rng(0)
         w, lr, m, l2 = rng.normal(size=(3, 4)), 0.1, 0.9, 0.01
-        variable, optimizer = keras.Variable(w, name="kernel"), SGD(lr, m, l2)
+        variable, optimizer = keras.Variable(w, name="kernel"), SGD(lr, m, nesterov=True)
+        optimizer.decay = l2
         v = np.zeros_like(w)
         for _ in range(5):
             gradient = rng.normal(size=w.shape)
@@ -25,14 +28,108 @@ class SGDTest(tf.test.TestCase):
 
     def test_norms_and_biases_do_not_decay(self):
         variables = [keras.Variable(np.ones(shape)) for shape in ((3, 3, 2, 2), (2, 2), (2,))]
-        optimizer = SGD(0.1, 0.0, 0.5)
+        optimizer = SGD(0.1)
+        optimizer.decay = 0.5
         optimizer.apply([tf.zeros(v.shape) for v in variables], variables)
         self.assertAllClose([float(np.ravel(v)[0]) for v in variables], [0.95, 0.95, 1.0])
+
+    def test_clipping_is_by_the_whole_gradients_norm(self):
+        variables = [keras.Variable(np.zeros((1,))), keras.Variable(np.zeros((1,)))]
+        optimizer = make_optimizer(Recipe(learning_rate=1.0, momentum=0.0, clip=1.0), 10)
+        optimizer._learning_rate = lambda step=0: 1.0
+        optimizer.apply([tf.constant([3.0]), tf.constant([4.0])], variables)
+        self.assertAllClose([v.numpy()[0] for v in variables], [-0.6, -0.8])
+        optimizer.apply([tf.constant([0.3]), tf.constant([0.4])], variables)  # short enough
+        self.assertAllClose([v.numpy()[0] for v in variables], [-0.9, -1.2])
+
+    def test_accumulated_batches_are_one(self):
+        recipe = Recipe(schedule="cosine", learning_rate=0.3, weight_decay=0.1, clip=0.5)
+        rng, start = np.random.default_rng(0), np.ones((2, 3), "float32")
+        one, many = (keras.Variable(start) for _ in range(2))
+        whole = make_optimizer(recipe, 5)
+        parts = make_optimizer(dataclasses.replace(recipe, accumulate=3), 15)
+        for _ in range(5):
+            gradients = rng.normal(size=(3, 2, 3)).astype("float32")
+            whole.apply([tf.constant(gradients.mean(0))], [one])
+            for gradient in gradients:
+                parts.apply([tf.constant(gradient)], [many])
+        self.assertGreater(np.abs(one.numpy() - start).max(), 0.1)
+        self.assertAllClose(one, many, 1e-5, 1e-6)
 
     def test_loss_scaling_for_float16_only(self):
         recipe = Recipe()
         self.assertIsInstance(make_optimizer(recipe, 10), SGD)
         self.assertIsInstance(make_optimizer(recipe, 10, mixed_float16=True), keras.optimizers.LossScaleOptimizer)
+
+
+class PapersTest(tf.test.TestCase):
+    """Each optimizer against its paper's formula, written out in NumPy: a kernel, which decays, and a bias."""
+
+    def compare(self, name, formula, rate=0.02, decay=0.1):
+        rng = np.random.default_rng(0)
+        recipe = Recipe(optimizer=name, learning_rate=rate, weight_decay=decay, schedule="steps", decay_at="0.99")
+        optimizer = make_optimizer(recipe, 1000)
+        start = [rng.normal(size=shape).astype("float32") for shape in ((3, 3, 2, 4), (4,))]
+        variables = [keras.Variable(w, name=("kernel", "bias")[i]) for i, w in enumerate(start)]
+        expected, states = [w.astype(np.float64) for w in start], [{}, {}]
+        for step in range(1, 5):
+            gradients = [rng.normal(size=w.shape).astype("float32") for w in start]
+            optimizer.apply([tf.constant(g) for g in gradients], variables)
+            expected = [
+                formula(w, g.astype(np.float64), rate, decay if w.ndim > 1 else 0.0, state, step)
+                for w, g, state in zip(expected, gradients, states, strict=True)
+            ]
+        for variable, w, begun in zip(variables, expected, start, strict=True):
+            self.assertGreater(np.abs(w - begun).max(), 0.02)
+            self.assertAllClose(variable, w, 1e-4, 1e-5)
+
+    def adam(self, g, state, step):
+        state["m"] = 0.9 * state.get("m", 0) + 0.1 * g
+        state["v"] = 0.999 * state.get("v", 0) + 0.001 * g**2
+        return state["m"] / (1 - 0.9**step) / (np.sqrt(state["v"] / (1 - 0.999**step)) + 1e-7)
+
+    def test_adamw(self):
+        self.compare("adamw", lambda w, g, lr, decay, s, t: w - lr * (self.adam(g, s, t) + decay * w))
+
+    def test_lamb(self):
+        def formula(w, g, lr, decay, state, step):
+            update = self.adam(g, state, step) + decay * w
+            return w - lr * update * (np.linalg.norm(w) / np.linalg.norm(update) if decay else 1)
+
+        self.compare("lamb", formula)
+
+    def test_lion(self):
+        def formula(w, g, lr, decay, state, step):
+            m = state.get("m", 0)
+            state["m"] = 0.99 * m + 0.01 * g
+            return w - lr * (np.sign(0.9 * m + 0.1 * g) + decay * w)
+
+        self.compare("lion", formula)
+
+    def test_muon(self):
+        """Kernels as matrices of (rows x columns x channels, filters), by five steps of Newton and Schulz."""
+
+        def formula(w, g, lr, decay, state, step):
+            if w.ndim == 1:
+                return w - lr * self.adam(g, state, step)
+            state["m"] = 0.95 * state.get("m", 0) + g
+            x = (g + 0.95 * state["m"]).reshape(-1, 4).T
+            x = x / np.linalg.norm(x)
+            for _ in range(5):
+                a = x @ x.T
+                x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+            self.assertAllInRange(np.linalg.svd(x)[1], 0.5, 1.3)  # nearly orthogonal
+            return w * (1 - lr * decay) - lr * 0.2 * np.sqrt(18) * x.T.reshape(w.shape)
+
+        self.compare("muon", formula)
+
+    def test_muon_leaves_the_last_layer_to_adamw(self):
+        optimizer = make_optimizer(Recipe(optimizer="muon"), 10, head="logits")
+        with keras.name_scope("logits"):
+            head = keras.Variable(np.ones((4, 2)), name="kernel")
+        body = keras.Variable(np.ones((4, 2)), name="kernel")
+        self.assertTrue(optimizer._should_use_adamw(head))
+        self.assertFalse(optimizer._should_use_adamw(body))
 
 
 class ScheduleTest(tf.test.TestCase):
@@ -62,7 +159,7 @@ class ScheduleTest(tf.test.TestCase):
         for _ in range(7):
             optimizer.apply([tf.zeros((2, 2))], [variable])
         self.assertAllClose(optimizer.learning_rate, optimizer._learning_rate(7))
-        self.assertAllClose(optimizer.get_config()["l2"], RECIPES["digits"].weight_decay)
+        self.assertAllClose(optimizer.decay, RECIPES["digits"].weight_decay)
 
 
 if __name__ == "__main__":

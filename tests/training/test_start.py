@@ -152,6 +152,7 @@ def test_from_files_of_other_projects(photos, tmp_path):
         (("--freeze=stem",), "--freeze=stem: this is for a float training from weights; give --init"),
         (("--init=keras:resnet50", "--unfreeze=0.5"), "nothing is frozen; give --freeze=all with it"),
         (("--batch_norm=frozen",), "new norms have no statistics yet; give --init with it"),
+        (("--optimizer=adamw",), "it wants another rate; give one, as --learning_rate=0.001"),
         (("--patience=-1",), "--patience=-1: expected at least 1, or 0: never"),
     ],
 )
