@@ -64,7 +64,7 @@ def keras_peer(stock):
 
     from keras_resnet import ResNet
     from keras_resnet.recipes import Recipe
-    from keras_resnet.tasks.classification import cross_entropy
+    from keras_resnet.tasks.losses import classification
     from keras_resnet.training import normalization, optimization
 
     model, accuracy = ResNet(20, (32, 32, 3), 10), keras.metrics.SparseCategoricalAccuracy()
@@ -73,7 +73,7 @@ def keras_peer(stock):
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     else:
         model = normalization.from_pixels(normalization.training_twin(model, "fused"))
-        optimizer, loss = optimization.make_optimizer(Recipe(), 10_000), cross_entropy()
+        optimizer, loss = optimization.make_optimizer(Recipe(), 10_000), classification()
     model.compile(optimizer, loss, metrics=[accuracy], jit_compile=False)
     images, labels = one_batch()
     if not stock:  # as `train.py` hands pictures over

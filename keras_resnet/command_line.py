@@ -69,7 +69,7 @@ def recipe_from_flags():
         recipe = RECIPES[name]
     if given.get("optimizer", recipe.optimizer) != recipe.optimizer and "learning_rate" not in given:
         rate = {"sgd": 0.1, "lion": 1e-4, "lamb": 5e-3}.get(given["optimizer"], 1e-3)
-        raise ValueError(f"--optimizer={given['optimizer']}: it wants another rate; give one, as --learning_rate={rate}")
+        raise ValueError(f"--optimizer={given['optimizer']}: its rate is another; give one, as --learning_rate={rate}")
     recipe = dataclasses.replace(recipe, **given)
     recipe.check()
     tasks.check_best(recipe.best)

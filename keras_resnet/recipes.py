@@ -11,7 +11,7 @@ import re
 from keras_resnet import depths, origins
 
 # What training does to pictures, in this order.
-AUGMENTATIONS = ("resized_crop", "crop", "shift", "flip", "cutout")
+AUGMENTATIONS = ("resized_crop", "crop", "shift", "flip", "trivial", "rand", "jitter", "erase", "cutout")
 CROPS = AUGMENTATIONS[:3]
 LONGEST_SIDE = 4096  # of an input, in pixels; pictures of more would fill the memory, one by one
 
@@ -39,8 +39,12 @@ class Recipe:
     augmentation: str = option(
         "crop,flip",
         "What training does to pictures, of crop: pad and crop; shift: the same with mirrored edges, for drawings; "
-        "resized_crop: random resized crop, for large pictures; flip: mirror; cutout: hide a square; or none.",
+        "resized_crop: random resized crop, for large pictures; flip: mirror; trivial: TrivialAugment; rand: "
+        "RandAugment; jitter: of colours; erase: noise in a rectangle; cutout: hide a square; or none.",
     )
+    magnitude: int = option(9, "Of --augmentation=rand, 0 to 30.")
+    mixup: float = option(0.0, "Alpha of mixup, as 0.2: a batch is a mean of itself and its neighbours; 0: none.")
+    cutmix: float = option(0.0, "Alpha of CutMix, as 1: a rectangle of each picture is its neighbour's; 0: none.")
     max_bad_fraction: float = option(0.01, "Unreadable pictures of a folder that are left out before training refuses.")
 
     # The network
@@ -91,7 +95,7 @@ class Recipe:
         "Finished runs' folders, separated by commas, whose mean answers are learned instead of the labels; "
         "with --quantize and no other, the run of --init.",
     )
-    epochs: int = option(200, "Passes over the training pictures; 0: so many as their number asks for.")
+    epochs: int = option(200, "Passes over the training pictures; 0, with --init: so many as their number asks for.")
     patience: int = option(0, "Epochs without a better --best after which the training ends; 0: it goes to its end.")
     batch_size: int = option(128, "Pictures a step, over all devices.")
     learning_rate: float = option(0.1, "Peak learning rate at this batch size.")
@@ -116,6 +120,15 @@ class Recipe:
     ema: float = option(
         0.0, "Decay of a moving average of the weights, as 0.999, that is evaluated too and kept where better; 0: none."
     )
+    loss: str = option(
+        "auto",
+        "auto: cross-entropy, binary for pictures with several labels; bce: binary for each class; focal: of what is "
+        "learned already little counts.",
+        ("auto", "bce", "focal"),
+    )
+    class_weights: str = option("none", "balanced: a rare class's examples count more.", ("none", "balanced"))
+    sampling: str = option("all", "balanced: each class is shown equally often.", ("all", "balanced"))
+    repeats: int = option(1, "How often a picture comes in a row, augmented anew; an epoch shows as many fewer.")
     label_smoothing: float = option(0.0, "Part of a label's probability, spread over all classes (no teacher's).")
     best: str = option(
         "auto",
@@ -173,9 +186,17 @@ class Recipe:
         for name, holds, expected in (
             ("crop_fraction", 0 < self.crop_fraction <= 1, "more than 0 and at most 1, as 0.875"),
             ("max_bad_fraction", 0 <= self.max_bad_fraction < 1, "at least 0 and less than 1, as 0.01"),
+            ("magnitude", 0 <= self.magnitude <= 30, "0 to 30"),
+            ("repeats", self.repeats >= 1, "at least 1"),
+            ("mixup", self.mixup >= 0, "a positive alpha, as 0.2, or 0: none"),
+            ("cutmix", self.cutmix >= 0, "a positive alpha, as 1, or 0: none"),
             ("width", self.width > 0, "a positive factor, as 0.5 or 2"),
             ("weight_bits", 2 <= self.weight_bits <= 8, "2 to 8"),
-            ("epochs", self.epochs >= 0, "at least 1, or 0: by the number of pictures"),
+            (
+                "epochs",
+                self.epochs >= (0 if self.init else 1),
+                "at least 1 (0, by the number of pictures, with --init)",
+            ),
             ("patience", self.patience >= 0, "at least 1, or 0: never"),
             ("unfreeze", 0 <= self.unfreeze <= 1, "0 to 1, as 0.5"),
             ("head_learning_rate", self.head_learning_rate >= 0, "a positive number, as 0.1, or 0: as the others"),
@@ -212,6 +233,8 @@ class Recipe:
                 raise ValueError(
                     f"--{name}={getattr(self, name)}: this is for a float training from weights; give --init"
                 )
+        if self.sampling != "all" and self.repeats > 1:
+            raise ValueError(f"--repeats={self.repeats}: each picture's part is said already by --sampling; drop one")
         if self.batch_norm == "frozen" and not self.init:
             raise ValueError("--batch_norm=frozen: new norms have no statistics yet; give --init with it")
         if self.unfreeze and self.freeze == "none":

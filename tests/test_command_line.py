@@ -1,38 +1,17 @@
 """What a person sees before TensorFlow is loaded."""
 
-import os
 import pathlib
 import signal
 import subprocess
 import sys
 
 import pytest
+from processes import told as run
 
 from keras_resnet import files, runs
 from keras_resnet.history import read_history
 
 ROOT = pathlib.Path(__file__).parents[1]
-# `train.py`, and at its end, which is `os._exit`, whether TensorFlow was loaded.
-TOLD = """
-import os, runpy, sys
-def told(status, end=os._exit):
-    print("loaded:", "tensorflow" in sys.modules, flush=True)
-    end(status)
-os._exit = told
-sys.argv[0] = "train.py"
-runpy.run_path("train.py", run_name="__main__")
-"""
-
-
-def run(*flags, **variables):
-    return subprocess.run(
-        [sys.executable, "-c", TOLD, *flags],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=500,
-        env={**os.environ, **variables},
-    )
 
 
 def test_help_lists_every_flag_without_tensorflow():
@@ -158,7 +137,7 @@ def test_help_into_a_closed_pipe():
     [
         ("--depth=19", "train: --depth=19: no such ResNet; choose 18"),
         ("--epochs=0", "train: --epochs=0: expected at least 1"),
-        ("--recipe=cifar", "value should be one of <digits|mnist|cifar10|cifar10_fast|imagenet>"),
+        ("--recipe=cifar", "value should be one of <digits|mnist|cifar10|cifar10_fast|imagenet|"),
         ("--image_size=240x", "train: --image_size=240x: expected pixels, as 224, height x width, as 240x320, or 0"),
         ("--channels=2", "train: --channels=2: choose 0, 1, 3"),
         (b"--dataset=caf\xe9/", r"train: --dataset=b'caf\xe9/': expected UTF-8; rename it"),
@@ -170,7 +149,7 @@ def test_help_into_a_closed_pipe():
         ("--dataset=./nowhere", "no such folder; give one that holds a folder per class"),
         ("--control", "--control: it trains on in float from a finished run; give --init=runs/NAME"),
         ("--quantize=int8", "expected a finished run to start from; give --init=runs/NAME"),
-        ("--init=nowhere", "nowhere: no run is there"),
+        ("--init=nowhere", "--init=nowhere: no finished run is there (no model.keras)"),
         ("--teacher=nowhere/,there", "--teacher=nowhere: no finished run is there (no model.keras); give a run's"),
         ("--teacher=there,", "--teacher=there,: expected runs' folders and commas, as runs/A,runs/B"),
         ("digits", "flags begin with --"),

@@ -25,7 +25,7 @@ def test_the_papers_cifar10():
     ("field", "value", "says"),
     [
         ("depth", 19, "--depth=19: no such ResNet; choose 18"),
-        ("epochs", -1, "--epochs=-1: expected at least 1, or 0"),
+        ("epochs", 0, "--epochs=0: expected at least 1"),
         ("head", "probe", "--head=probe: this is for a float training from weights; give --init"),
         ("batch_size", -1, "--batch_size=-1: expected at least 1"),
         ("learning_rate", float("nan"), "--learning_rate=nan: expected a finite number"),

@@ -4,11 +4,12 @@
 move what is learned as well, where it lies on the picture.
 """
 
+import math
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_resnet.data import decoding
+from keras_resnet.data import decoding, random_operations
 
 PAD = 4  # pixels on each side of a 32x32 picture, as in He et al. 2015, section 4.2
 MOVING = {"crop", "shift", "flip"}
@@ -28,7 +29,7 @@ class Moves(NamedTuple):
     columns: tf.Tensor
 
 
-def augment(images, targets, seed, steps, move=None):
+def augment(images, targets, seed, steps, move=None, magnitude=9):
     """What a training step sees of a batch; the random resized crop alone comes before it, one by one.
 
     Args:
@@ -37,6 +38,7 @@ def augment(images, targets, seed, steps, move=None):
         seed: int32 tensor (2,).
         steps: names of `recipes.AUGMENTATIONS`.
         move: a function of (targets, `Moves`) for targets that move with the pixels; None for those that stay.
+        magnitude: RandAugment's.
 
     Returns:
         (images, targets) of the same shapes.
@@ -46,7 +48,117 @@ def augment(images, targets, seed, steps, move=None):
         # 128 is zero after scaling, what a convolution pads with too.
         images = moved(images, moves, None if "shift" in steps else 128)
         targets = move(targets, moves) if move else targets
+    # Each draws other numbers than those before it from the same seed.
+    if "trivial" in steps or "rand" in steps:
+        images = one_by_one(images, tf.random.fold_in(seed, 2), None if "trivial" in steps else magnitude)
+    if "jitter" in steps:
+        images = jitter(images, tf.random.fold_in(seed, 3))
+    if "erase" in steps:
+        images = erase(images, tf.random.fold_in(seed, 4))
     return (cutout(images, seed) if "cutout" in steps else images), targets
+
+
+def one_by_one(images, seed, magnitude=None):
+    """TrivialAugment of each picture of a batch, or RandAugment where a magnitude is given."""
+
+    def one(pair):
+        image, seed = pair
+        if magnitude is None:
+            return random_operations.trivial(image, seed)
+        return random_operations.rand(image, seed, magnitude)
+
+    seeds = tf.vectorized_map(lambda i: tf.random.fold_in(seed, i), tf.range(tf.shape(images)[0]))
+    changed = tf.map_fn(one, (images, seeds), fn_output_signature=tf.TensorSpec(images.shape[1:], images.dtype))
+    return tf.ensure_shape(changed, images.shape)
+
+
+JITTER = 0.4  # as in Krizhevsky et al. 2012's successors: brightness, contrast and saturation change by up to 40 %
+
+
+def jitter(images, seed):
+    """Another brightness, contrast and saturation of each picture, drawn evenly from 1 - `JITTER` to 1 + `JITTER`."""
+    low, high = 1 - JITTER, 1 + JITTER
+    factors = tf.random.stateless_uniform((3, tf.shape(images)[0], 1, 1, 1), seed, low, high)
+    x = tf.cast(images, tf.float32)
+    gray = tf.reduce_sum(x * ((0.299, 0.587, 0.114) if images.shape[-1] == 3 else 1.0), -1, keepdims=True)
+    x, gray = x * factors[0], gray * factors[0]
+    mean = tf.reduce_mean(gray, (1, 2), keepdims=True)
+    x, gray = mean + (x - mean) * factors[1], mean + (gray - mean) * factors[1]
+    x = gray + (x - gray) * factors[2]
+    return tf.cast(tf.clip_by_value(tf.round(x), 0.0, 255.0), tf.uint8)
+
+
+ERASED, ERASED_AREA, ERASED_ASPECT = 0.25, (0.02, 1 / 3), (0.3, 1 / 0.3)
+
+
+def erase(images, seed):
+    """Noise in a rectangle of a quarter of the pictures (Zhong et al. 2017, https://arxiv.org/abs/1708.04896).
+
+    Its area is 2 % to a third of the picture's, drawn evenly, its width over height 0.3 to 3.3, drawn evenly in
+    logarithms; what would reach over an edge is moved inside, and a side is never longer than the picture's.
+    """
+    batch, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
+    seeds = tf.random.split(seed, 6)
+    area = tf.random.stateless_uniform((batch,), seeds[0], *ERASED_AREA) * height * width
+    aspect = tf.exp(tf.random.stateless_uniform((batch,), seeds[1], *(math.log(a) for a in ERASED_ASPECT)))
+
+    def inside(side, length, seed):
+        side = tf.minimum(tf.round(side), length)
+        first = tf.floor(tf.random.stateless_uniform((batch,), seed) * (length - side + 1))
+        places = tf.range(length, dtype=tf.float32)[None]
+        return (places >= first[:, None]) & (places < (first + side)[:, None])
+
+    rows = inside(tf.sqrt(area / aspect), height, seeds[2])
+    columns = inside(tf.sqrt(area * aspect), width, seeds[3])
+    there = tf.random.stateless_uniform((batch,), seeds[4]) < ERASED
+    noise = tf.cast(tf.random.stateless_uniform(tf.shape(images), seeds[5], 0, 256, tf.int32), tf.uint8)
+    hidden = (rows[:, :, None] & columns[:, None, :] & there[:, None, None])[..., None]
+    return tf.where(hidden, noise, images)
+
+
+def mix(images, targets, seed, mixup, cutmix):
+    """Mixup or CutMix of a batch with itself, each picture with the one before it; where both are asked for, by lot.
+
+    Zhang et al. 2017, https://arxiv.org/abs/1710.09412: the mean with one weight, drawn from Beta(alpha, alpha), for
+    the whole batch. Yun et al. 2019, https://arxiv.org/abs/1905.04899: a rectangle with that part of the area, its
+    centre anywhere, is the other picture's.
+
+    Args:
+        images: uint8 tensor (batch, height, width, channels).
+        targets: float tensor (batch, classes).
+        seed: int32 tensor (2,).
+        mixup, cutmix: alphas; 0 for none, and one of them is more.
+
+    Returns:
+        (images, targets): targets are mixed as the pixels are.
+    """
+    seeds = tf.random.split(seed, 6)
+    others, other_targets = (tf.roll(tensor, 1, 0) for tensor in (images, targets))
+
+    def weight(alpha):
+        a, b = (tf.random.stateless_gamma((), seeds[i], max(alpha, 1e-3)) for i in (0, 1))
+        return a / tf.maximum(a + b, 1e-12)
+
+    def mean():
+        kept = weight(mixup)
+        x, other = (tf.cast(tensor, tf.float32) for tensor in (images, others))
+        return tf.cast(tf.round(kept * x + (1 - kept) * other), tf.uint8), kept
+
+    def rectangle():
+        part = tf.sqrt(1 - weight(cutmix))
+        inside = []
+        for side, seed in zip(images.shape[1:3], (seeds[2], seeds[3]), strict=True):
+            centre, half = tf.random.stateless_uniform((), seed, 0, side, tf.int32), tf.cast(part * side, tf.int32) // 2
+            places = tf.range(side)
+            inside.append((places >= centre - half) & (places < centre + half))
+        cut = inside[0][:, None] & inside[1][None]
+        return tf.where(cut[None, ..., None], others, images), 1 - tf.reduce_mean(tf.cast(cut, tf.float32))
+
+    if mixup and cutmix:
+        images, kept = tf.cond(tf.random.stateless_uniform((), seeds[4]) < 0.5, mean, rectangle)
+    else:
+        images, kept = mean() if mixup else rectangle()
+    return images, kept * targets + (1 - kept) * other_targets
 
 
 def draw_moves(size, batch, seed, steps):

@@ -59,7 +59,19 @@ class Data:
             batches = batches.map(_normalized, BATCHES)
         return untuned(batches.prefetch(2))
 
-    def training(self, batch_size, seed, epoch, first_step=0, augment=(), pixels=False, move=None):
+    def training(
+        self,
+        batch_size,
+        seed,
+        epoch,
+        first_step=0,
+        augment=(),
+        pixels=False,
+        move=None,
+        magnitude=9,
+        mix=None,
+        order=None,
+    ):
         """Returns the augmented batches of one epoch, from `first_step` on, whole batches only.
 
         Args:
@@ -69,6 +81,9 @@ class Data:
             first_step: step within the epoch to begin at; what comes is what an uninterrupted epoch would bring.
             augment: names of `recipes.AUGMENTATIONS`.
             pixels: leaves the pictures uint8, a quarter of the bytes, for a model `normalization.from_pixels`.
+            magnitude: RandAugment's.
+            order: a function of (labels, seed, epoch) that gives indices of examples; by default all of them, shuffled.
+            mix: a function of (images, targets, seed) that mixes examples, after all else; None for none.
             move: how what is learned moves with the pictures, a function for `augmentation.augment`; None if it stays.
 
         Returns:
@@ -78,11 +93,15 @@ class Data:
             DataError: `augment` crops out of pictures in their own size, and they were loaded in the network's.
         """
         resized_crop = "resized_crop" in augment
-        batches = self.train.training_batches(self.contract.input, batch_size, seed, epoch, first_step, resized_crop)
+        batches = self.train.training_batches(
+            self.contract.input, batch_size, seed, epoch, first_step, resized_crop, order
+        )
 
         def finish(step, example):
             images, labels = example
-            images, labels = augmentation.augment(images, labels, draw(seed, epoch, step), augment, move)
+            drawn = draw(seed, epoch, step)
+            images, labels = augmentation.augment(images, labels, drawn, augment, move, magnitude)
+            images, labels = mix(images, labels, drawn) if mix else (images, labels)
             return (images, labels) if pixels else _normalized(images, labels)
 
         batches = batches.enumerate(first_step).map(finish, BATCHES, deterministic=True)

@@ -36,8 +36,10 @@ class Pipeline:
         del picture  # they have its size already
         return self.examples.batch(batch_size)
 
-    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop):
+    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=None):
         del picture, seed, epoch
+        if order:
+            raise DataError("a pipeline that was given has its own order; drop --sampling and --repeats")
         if resized_crop:
             raise DataError("random resized crops want pictures of any size, from files; give --augmentation=crop,flip")
         return self.examples.skip(first_step * batch_size).batch(batch_size, drop_remainder=True)

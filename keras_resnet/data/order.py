@@ -12,6 +12,42 @@ def shuffled(size, seed, epoch):
     return np.random.default_rng((seed, epoch)).permutation(size)
 
 
+def balanced(labels, seed, epoch):
+    """An order that shows every class equally often, as many examples as there are, int64 (n,).
+
+    Each class's examples come shuffled, again and again where they are few; of a large class many are left out, others
+    in each epoch.
+
+    Args:
+        labels: integers (n,).
+    """
+    rng = np.random.default_rng((seed, epoch))
+    classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    counts = len(labels) // len(classes) + (rng.permutation(len(classes)) < len(labels) % len(classes))
+    shown = []
+    for examples, count in zip(classes, counts, strict=True):
+        rounds = [rng.permutation(examples) for _ in range(-(-count // len(examples)))]
+        shown.append(np.concatenate(rounds)[:count])
+    return rng.permutation(np.concatenate(shown))
+
+
+def repeated(size, seed, epoch, times):
+    """An order that shows a part of the examples, each `times` one after the other, int64 (size,).
+
+    Repeated augmentation (Hoffer et al. 2019, https://arxiv.org/abs/1901.09335): a batch has several views of each.
+    """
+    return np.repeat(shuffled(size, seed, epoch)[: -(-size // times)], times)[:size]
+
+
+def of(recipe):
+    """The order that a recipe asks for, a function of (labels, seed, epoch); None for `shuffled`."""
+    if recipe.sampling == "balanced":
+        return balanced
+    if recipe.repeats > 1:
+        return lambda labels, seed, epoch: repeated(len(labels), seed, epoch, recipe.repeats)
+    return None
+
+
 def draw(seed, epoch, position):
     """A stateless seed, int32 (2,), for the augmentation at a position (a step, or an example) of an epoch."""
     base = tf.random.fold_in(tf.constant([seed, epoch], tf.int32), tf.cast(position, tf.int32))

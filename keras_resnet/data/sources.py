@@ -42,17 +42,18 @@ class Arrays:
         del picture  # they have its size already
         return tf.data.Dataset.from_tensor_slices((self.images, self.labels)).batch(batch_size)
 
-    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop):
+    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=None):
         if resized_crop:
             raise DataError("random resized crops want the pictures in their own size; load them with original=True")
         del picture  # they have its size already
         images, labels = self.tensors
-        order = tf.data.Dataset.from_tensor_slices(shuffled(len(self), seed, epoch)[first_step * batch_size :])
+        shown = order(self.labels, seed, epoch) if order else shuffled(len(self), seed, epoch)
+        indices = tf.data.Dataset.from_tensor_slices(shown[first_step * batch_size :])
 
         def batch(index):
             return tf.gather(images, index), tf.gather(labels, index)
 
-        return order.batch(batch_size, drop_remainder=True).map(batch, BATCHES, deterministic=True)
+        return indices.batch(batch_size, drop_remainder=True).map(batch, BATCHES, deterministic=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Files:
 
         return files.map(read, PICTURES, deterministic=True).batch(batch_size)
 
-    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop):
+    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=None):
         paths, layouts, labels = tf.constant(self.paths), tf.constant(self.layouts), tf.constant(self.labels)
 
         def read(position, index):
@@ -90,8 +91,9 @@ class Files:
             return training_picture(tf.io.read_file(paths[index]), layouts[index], picture, seeds), labels[index]
 
         first = first_step * batch_size
-        order = tf.data.Dataset.from_tensor_slices(shuffled(len(self), seed, epoch)[first:]).enumerate(first)
-        return order.map(read, PICTURES, deterministic=True).batch(batch_size, drop_remainder=True)
+        shown = order(self.labels, seed, epoch) if order else shuffled(len(self), seed, epoch)
+        indices = tf.data.Dataset.from_tensor_slices(shown[first:]).enumerate(first)
+        return indices.map(read, PICTURES, deterministic=True).batch(batch_size, drop_remainder=True)
 
 
 def training_picture(encoded, layout, picture, seed):

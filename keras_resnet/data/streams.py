@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data import decoding
+from keras_resnet.data import DataError, decoding
 from keras_resnet.data.order import draw
 from keras_resnet.data.sources import PICTURES, training_picture
 
@@ -59,7 +59,11 @@ class Stream:
 
         return self._encoded().map(read, PICTURES, deterministic=True).batch(batch_size)
 
-    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop):
+    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=None):
+        if order:
+            raise DataError(
+                "balanced or repeated examples want a data set in files or memory, not one that is streamed"
+            )
         # A Python integer: this order is drawn when the pipeline is made, once an epoch.
         order = int(np.random.default_rng((seed, epoch)).integers(2**31))
         dataset = self._encoded(order).shuffle(SHUFFLE_BUFFER, order, reshuffle_each_iteration=False)

@@ -66,15 +66,45 @@ class Classification:
             activation=recipe.activation,
         )
 
-    def loss(self, recipe):
-        """The function that is learned by; see `cross_entropy`."""
-        return cross_entropy(recipe.label_smoothing)
+    def loss(self, recipe, labels=None):
+        """The function that is learned by; see `losses.classification`.
 
-    def running(self):
-        """Keras metrics named as `RUNNING`."""
+        Args:
+            recipe: `Recipe`.
+            labels: integers (n,), what there is to learn, where `class_weights` asks for their counts.
+        """
+        from keras_resnet.tasks import losses
+
+        weights = None
+        if recipe.class_weights == "balanced" and labels is not None:
+            weights = losses.balanced_weights(labels, len(self.contract.labels))
+        return losses.classification(recipe.label_smoothing, recipe.loss, weights)
+
+    def mix(self, recipe):
+        """How a batch is mixed with itself, a function for `Data.training`; None where the recipe does not."""
+        if not (recipe.mixup or recipe.cutmix):
+            return None
+        from keras_resnet.data import augmentation
+
+        def mix(images, targets, seed):
+            return augmentation.mix(images, self.probable(targets, recipe), seed, recipe.mixup, recipe.cutmix)
+
+        return mix
+
+    def probable(self, targets, recipe):
+        """Targets as probabilities, float32 (batch, classes), smoothed."""
+        import tensorflow as tf
+
+        classes, off = len(self.contract.labels), recipe.label_smoothing
+        return tf.one_hot(targets, classes) * (1 - off) + off / classes
+
+    def running(self, recipe):
+        """Keras metrics named as `RUNNING`; of mixed examples by what is most of each."""
         import keras
 
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        mixed = recipe.mixup or recipe.cutmix
+        kind = keras.metrics.CategoricalAccuracy if mixed else keras.metrics.SparseCategoricalAccuracy
+        return [kind(name="accuracy")]
 
     def taught(self, logits):
         """What a student learns of a teacher's logits, a tensor: its probabilities."""
@@ -116,23 +146,6 @@ class Classification:
     def groups(self, targets):
         """Integers (n,): examples of different ones differ most, as golden pictures should."""
         return targets
-
-
-def cross_entropy(label_smoothing=0.0):
-    """Softmax cross-entropy of logits (batch, classes), a value for each example.
-
-    Labels are integers (batch,), which are smoothed, or probabilities (batch, classes).
-    """
-    import keras
-    from keras import ops
-
-    def loss(labels, logits):
-        if labels.shape[1:] == logits.shape[1:]:
-            return keras.losses.categorical_crossentropy(labels, logits, True)
-        targets = ops.one_hot(ops.reshape(labels, (-1,)), logits.shape[-1])
-        return keras.losses.categorical_crossentropy(targets, logits, True, label_smoothing)
-
-    return loss
 
 
 class Report:

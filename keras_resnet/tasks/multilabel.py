@@ -24,20 +24,26 @@ class MultiLabel(Classification):
     CHOOSES = True
     SCORE = "label accuracy"
 
-    def loss(self, recipe):
-        """Binary cross-entropy, the mean over the labels."""
+    def loss(self, recipe, labels=None):
+        from keras_resnet.tasks import losses
+
+        for flag, off in (("class_weights", "none"), ("sampling", "all")):
+            if getattr(recipe, flag) != off:
+                raise ValueError(f"--{flag}={getattr(recipe, flag)}: these pictures have several labels each; drop it")
+        return losses.several(recipe.label_smoothing, recipe.loss)
+
+    def probable(self, targets, recipe):
+        import tensorflow as tf
+
+        return tf.cast(targets, tf.float32)
+
+    def running(self, recipe):
         import keras
 
-        def loss(targets, logits):
-            targets = keras.ops.cast(targets, logits.dtype)
-            return keras.losses.binary_crossentropy(targets, logits, True, recipe.label_smoothing)
+        def right(targets, logits):
+            return keras.metrics.binary_accuracy(keras.ops.round(targets), logits, 0.0)
 
-        return loss
-
-    def running(self):
-        import keras
-
-        return [keras.metrics.BinaryAccuracy(name="label_accuracy", threshold=0.0)]
+        return [keras.metrics.MeanMetricWrapper(right, name="label_accuracy")]
 
     def taught(self, logits):
         import keras

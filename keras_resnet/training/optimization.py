@@ -20,7 +20,7 @@ class Grouped:
         clip: largest norm of the gradient; 0 for any.
     """
 
-    decay, factors, clip, decay_in_gradient = 0.0, {}, 0.0, False  # noqa: RUF012
+    decay, factors, clip, decay_in_gradient = 0.0, {}, 0.0, False
 
     def rate(self, variable, learning_rate):
         """The learning rate of a variable, which comes as TensorFlow's and has no path."""

@@ -10,7 +10,7 @@ import resource
 import time
 
 from keras_resnet import files, recipes, runs, tasks
-from keras_resnet.data import DataError
+from keras_resnet.data import DataError, order
 from keras_resnet.data.dataset import reading
 from keras_resnet.data.loading import load_data
 from keras_resnet.history import best_row, finished_epochs, is_over, write_history
@@ -121,8 +121,8 @@ class Trainer:
             self._freeze(recipe.epochs)  # what stays so to the end has no place in the optimizer
             self.twin, *teachers = map(normalization.from_pixels, twins)
             learned = recipe
-            if teachers:  # what they say is smooth already
-                learned = dataclasses.replace(recipe, label_smoothing=0.0)
+            if teachers:  # what they say is smooth already, and of all classes
+                learned = dataclasses.replace(recipe, label_smoothing=0.0, loss="auto")
                 self.twin = distillation.Student(self.twin, teachers, self.task.taught)
             self.optimizer = optimization.make_optimizer(
                 recipe,
@@ -134,8 +134,8 @@ class Trainer:
             self.optimizer.build(self.twin.trainable_variables)
             self.twin.compile(
                 self.optimizer,
-                self.task.loss(learned),
-                metrics=self.task.running(),
+                self.task.loss(learned, getattr(self.data.train, "labels", None)),
+                metrics=self.task.running(recipe),
                 jit_compile=hardware.xla,
             )
             self.predict = prediction.predictor(self.twin, hardware.xla)
@@ -257,7 +257,14 @@ class Trainer:
 
     def _batches(self, epoch, first_step, pixels=True):
         recipe = self.recipe
-        how = {"augment": recipe.augmentations, "pixels": pixels, "move": self.task.move}
+        how = {
+            "augment": recipe.augmentations,
+            "magnitude": recipe.magnitude,
+            "pixels": pixels,
+            "move": self.task.move,
+            "mix": self.task.mix(recipe),
+            "order": order.of(recipe),
+        }
         return self.data.training(recipe.batch_size, recipe.seed, epoch, first_step, **how)
 
     def _row(self, scores):

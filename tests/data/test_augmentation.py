@@ -186,6 +186,98 @@ class CutoutTest(tf.test.TestCase):
         self.assertAllEqual(first[first != 128], original[first != 128])
 
 
+class MixTest(tf.test.TestCase):
+    """Batches of one colour each, so that what is mixed in can be measured in the pixels."""
+
+    def mixed(self, mixup, cutmix, number):
+        images = np.zeros((4, 20, 30, 3), np.uint8) + np.array([0, 60, 120, 240], np.uint8)[:, None, None, None]
+        return augmentation.mix(tf.constant(images), tf.eye(4), seed(0, number), mixup, cutmix)
+
+    def test_mixup_is_a_mean_with_the_picture_before(self):
+        parts = []
+        for number in range(200):
+            images, targets = self.mixed(0.2, 0.0, number)
+            self.assertAllClose(tf.reduce_sum(targets, -1), np.ones(4))
+            kept = targets.numpy()[0, 0]
+            self.assertAllClose(targets[0], [kept, 0, 0, 1 - kept])
+            self.assertAllClose(targets[2], [0, 1 - kept, kept, 0])
+            self.assertAllClose(images[2, 0, 0, 0], kept * 120 + (1 - kept) * 60, atol=0.6)
+            parts.append(kept)
+        # Beta(0.2, 0.2): mean a half, variance 1 / (4 (2 * 0.2 + 1)) = 0.179, most of it at the ends.
+        self.assertBetween(np.mean(parts), 0.4, 0.6)
+        self.assertBetween(np.var(parts), 0.14, 0.21)
+
+    def test_cutmix_takes_a_rectangle_as_large_as_its_target_says(self):
+        parts = []
+        for number in range(200):
+            images, targets = self.mixed(0.0, 1.0, number)
+            other = images.numpy()[3, ..., 0] == 120
+            self.assertTrue(np.all(other | (images.numpy()[3, ..., 0] == 240)))
+            self.assertAllClose(targets[3], [0, 0, other.mean(), 1 - other.mean()], atol=1e-6)
+            rows, columns = np.flatnonzero(other.any(1)), np.flatnonzero(other.any(0))
+            self.assertEqual(other.sum(), len(rows) * len(columns))
+            parts.append(other.mean())
+        # A part that is even in [0, 1], less what lies outside of the picture.
+        self.assertBetween(np.mean(parts), 0.25, 0.45)
+        self.assertGreater(max(parts), 0.6)
+
+    def test_by_lot_where_both_are_asked_for(self):
+        kinds = [len(np.unique(self.mixed(0.2, 1.0, number)[0].numpy()[3])) for number in range(100)]
+        self.assertBetween(np.mean(np.array(kinds) == 2), 0.3, 0.7)  # a rectangle has two colours, a mean one
+
+    def test_seed_decides(self):
+        for alphas in ((0.2, 0.0), (0.0, 1.0), (0.2, 1.0)):
+            one, again, other = (self.mixed(*alphas, number)[1] for number in (3, 3, 4))
+            self.assertAllEqual(one, again)
+            self.assertNotAllEqual(one, other)
+
+
+class EraseAndJitterTest(tf.test.TestCase):
+    def test_a_quarter_is_erased_by_rectangles_of_noise(self):
+        original = tf.fill((2000, 24, 32, 3), tf.constant(7, tf.uint8))
+        changed = (augmentation.erase(original, seed()) != original).numpy().any(-1)
+        erased = changed.any((1, 2))
+        self.assertBetween(erased.mean(), 0.21, 0.29)
+        areas, ratios = [], []
+        for one in changed[erased]:
+            rows, columns = np.flatnonzero(one.any(1)), np.flatnonzero(one.any(0))
+            width, height = np.ptp(columns) + 1, np.ptp(rows) + 1
+            self.assertGreater(one.sum(), 0.9 * width * height)  # noise may be the picture's own value
+            areas.append(width * height / (24 * 32))
+            ratios.append(width / height)
+        self.assertBetween(min(areas), 0.01, 0.06)
+        self.assertBetween(max(areas), 0.28, 0.37)
+        self.assertBetween(np.median(ratios), 0.8, 1.25)
+        self.assertBetween(np.quantile(ratios, 0.95), 2, 3.5)
+
+    def test_jitter_scales_brightness_by_up_to_two_fifths(self):
+        gray = tf.fill((500, 4, 4, 3), tf.constant(100, tf.uint8))
+        factors = augmentation.jitter(gray, seed()).numpy()[:, 0, 0] / 100
+        self.assertAllEqual(factors[:, 0], factors[:, 1])  # no colour comes into gray, no contrast into one value
+        self.assertBetween(factors.min(), 0.595, 0.62)
+        self.assertBetween(factors.max(), 1.38, 1.405)
+
+    def test_jitter_changes_contrast_and_saturation_about_their_means(self):
+        pictures = np.zeros((300, 2, 2, 3), np.uint8) + np.array([[[60, 60, 60]], [[140, 140, 140]]], np.uint8)
+        changed = augmentation.jitter(tf.constant(pictures), seed()).numpy().astype(float)
+        ratios = (changed[:, 1] - changed[:, 0]).mean((1, 2)) / changed.mean((1, 2, 3)) / 0.8
+        self.assertBetween(ratios.min(), 0.58, 0.65)
+        self.assertBetween(ratios.max(), 1.35, 1.42)
+        colour = np.zeros((300, 2, 2, 3), np.uint8) + np.array([120, 80, 100], np.uint8)
+        changed = augmentation.jitter(tf.constant(colour), seed()).numpy().astype(float)
+        spread = (changed[..., 0] - changed[..., 1]).mean((1, 2)) / changed[..., 2].mean((1, 2)) / 0.4
+        self.assertBetween(spread.min(), 0.36, 0.5)  # contrast times saturation
+        self.assertBetween(spread.max(), 1.6, 1.97)
+
+    def test_each_step_is_asked_for_by_its_name(self):
+        original = pictures(64)
+        for name in ("trivial", "rand", "jitter", "erase"):
+            one, same = (augmentation.augment(original, 0, seed(1, 2), (name,))[0] for _ in range(2))
+            self.assertAllEqual(one, same)
+            self.assertNotAllEqual(one, original)
+            self.assertEqual(one.shape, original.shape)
+
+
 class RandomResizedCropTest(tf.test.TestCase):
     def gradient(self, kind):
         """A picture whose red and green tell the place of each pixel, encoded."""

@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
+from small_sets import make_folder
 
 from keras_resnet.data import check
-from tests.data.small_sets import make_folder
 
 
 def photo(seed, size=(96, 80)):

@@ -9,11 +9,12 @@ from small_sets import collect, make_folder
 
 from keras_resnet.data.dataset import Data
 from keras_resnet.data.loading import load_dataset
-from keras_resnet.data.order import shuffled
+from keras_resnet.data.order import balanced, of, repeated, shuffled
 from keras_resnet.data.sources import Arrays
 from keras_resnet.device.classes import Classes
 from keras_resnet.device.contract import Contract
 from keras_resnet.device.picture import Picture
+from keras_resnet.recipes import Recipe
 
 
 class OrderTest(tf.test.TestCase):
@@ -87,6 +88,31 @@ class OrderTest(tf.test.TestCase):
         chance = 60 * 0.1 * 0.9 * (1200 - 60) / (1200 - 1)  # hypergeometric variance
         self.assertBetween(np.var(counts, 0).min() / chance, 0.75, 1.0)
         self.assertBetween(np.var(counts, 0).max() / chance, 1.0, 1.3)
+
+    def test_balanced_shows_every_class_equally_often(self):
+        labels = np.repeat([0, 1, 2], [700, 90, 14])
+        orders = [balanced(labels, 3, epoch) for epoch in range(40)]
+        for order in orders:
+            self.assertAllEqual(np.bincount(labels[order]), [268, 268, 268])
+            self.assertEqual(len(np.unique(order[labels[order] == 0])), 268)  # none twice where there are enough
+            self.assertAllInRange(np.bincount(order, minlength=804)[700:790], 2, 3)
+        self.assertAllEqual(orders[2], balanced(labels, 3, 2))
+        self.assertGreater(np.bincount(np.concatenate(orders))[:700].min(), 3)  # 15 on average: another part each time
+        self.assertLess(np.abs(np.corrcoef(labels[orders[0]], np.arange(804))[0, 1]), 0.12)
+
+    def test_repeated_shows_a_part_several_times_in_a_row(self):
+        order = repeated(100, 3, 4, 3)
+        self.assertAllEqual(order[:99].reshape(-1, 3).T, [shuffled(100, 3, 4)[:33]] * 3)
+        self.assertEqual(len(order), 100)
+
+    def test_a_recipe_asks_for_an_order(self):
+        data = load_dataset("digits")
+        self.assertIsNone(of(Recipe()))
+        ((_, labels),) = data.training(1000, 0, 0, order=of(Recipe(sampling="balanced"))).as_numpy_iterator()
+        self.assertAllInRange(np.bincount(labels), 80, 116)
+        images, _ = next(data.training(8, 0, 0, order=of(Recipe(repeats=4))).as_numpy_iterator())
+        self.assertAllEqual(images[0], images[3])
+        self.assertNotAllEqual(images[3], images[4])
 
     def test_files_come_in_the_same_order_as_arrays(self):
         data = self.sources()["files"]

@@ -23,7 +23,8 @@ from keras_resnet.history import best_row, read_history, write_history
 from keras_resnet.reports import evaluation, tensorboard
 from keras_resnet.reports.curves import curves
 from keras_resnet.tasks import metrics
-from keras_resnet.tasks.classification import WORST, Classification, cross_entropy
+from keras_resnet.tasks.classification import WORST, Classification
+from keras_resnet.tasks.losses import classification
 from keras_resnet.training.trainer import train
 
 NAMES = tuple("0123456789")
@@ -42,7 +43,7 @@ def run_dir(tmp_path_factory):
 
 def test_report_equals_keras(run_dir):
     model, data = keras.models.load_model(run_dir / "model.keras"), load_dataset("digits")
-    model.compile(loss=cross_entropy(), metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")])
+    model.compile(loss=classification(), metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")])
     expected = model.evaluate(data.evaluation("validation"), verbose=0, return_dict=True)
     result = files.read_json(run_dir / "report.json")["validation"]
     assert result["top1_accuracy"] == pytest.approx(expected["accuracy"], abs=1e-6)

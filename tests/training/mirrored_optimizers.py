@@ -13,7 +13,7 @@ if __name__ == "__main__":
 
     from keras_resnet.networks.weights import value
     from keras_resnet.recipes import Recipe
-    from keras_resnet.tasks.classification import cross_entropy
+    from keras_resnet.tasks.losses import classification
     from keras_resnet.training import averaging, distribution, optimization
 
     distribution.split_cpu(2)
@@ -28,7 +28,7 @@ if __name__ == "__main__":
             image = keras.Input((6, 6, 2))
             x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, activation="tanh")(image))
             model = keras.Model(image, keras.layers.Dense(3, name="logits")(x))
-            model.compile(optimization.make_optimizer(recipe, 1000), cross_entropy())
+            model.compile(optimization.make_optimizer(recipe, 1000), classification())
             average = averaging.Average(model, 0.9)
         follow = averaging.Following(average, 0)
         model.fit(images, labels, batch_size=8, shuffle=False, verbose=0, callbacks=[follow])

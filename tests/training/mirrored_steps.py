@@ -20,7 +20,7 @@ if __name__ == "__main__":
     from keras_resnet import ResNet, recipes
     from keras_resnet.networks.weights import value
     from keras_resnet.quantization.quantizer import quantize_aware
-    from keras_resnet.tasks.classification import cross_entropy
+    from keras_resnet.tasks.losses import classification
     from keras_resnet.training import distillation, distribution, normalization, optimization
 
     def steps_by_hand(student, images, labels):
@@ -72,7 +72,7 @@ if __name__ == "__main__":
         if int8 or halves:
             twin = distillation.Student(twin, [normalization.training_twin(teacher, kind, precision)])
         optimizer = optimization.make_optimizer(recipe, 1000, precision == "mixed_float16")
-        twin.compile(optimizer, cross_entropy())
+        twin.compile(optimizer, classification())
     losses = []
 
     class Losses(keras.callbacks.Callback):

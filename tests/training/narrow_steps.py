@@ -12,7 +12,7 @@ if __name__ == "__main__":
 
     from keras_resnet import ResNet, recipes
     from keras_resnet.quantization.fake_quantization import QuantizedConv2D
-    from keras_resnet.tasks.classification import cross_entropy
+    from keras_resnet.tasks.losses import classification
     from keras_resnet.training import normalization, optimization
 
     rng = np.random.default_rng(0)
@@ -46,7 +46,7 @@ if __name__ == "__main__":
         keras.utils.set_random_seed(0)
         twin = normalization.training_twin(ResNet(num_classes=5, **arguments), "fused")
         optimizer = optimization.make_optimizer(recipes.Recipe(learning_rate=0.01), 100)
-        twin.compile(optimizer, cross_entropy(), jit_compile=False)
+        twin.compile(optimizer, classification(), jit_compile=False)
         images = rng.uniform(-1, 1, (4, *twin.input_shape[1:])).astype("float32")
         for _ in range(3):
             assert np.isfinite(twin.train_on_batch(images, np.arange(4))), arguments

@@ -5,15 +5,18 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+from processes import assert_same_state, finish, kill, state
 
 from keras_resnet import recipes, runs
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.history import read_history
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.training import averaging, trainer
-from tests.training.test_training import assert_same_state, finish, kill, state
 
 SHORT = ("--dataset=digits", "--epochs=3", "--width=0.5", "--batch_size=32", "--ema=0.95")
+# Whatever draws or remembers something, at once.
+SHORT += ("--augmentation=crop,flip,trivial,jitter,erase,cutout", "--mixup=0.2", "--cutmix=1", "--loss=bce")
+SHORT += ("--sampling=balanced", "--optimizer=lamb", "--learning_rate=0.005", "--clip=1", "--accumulate=2")
 
 
 def test_it_forgets_the_first_weights_soon_and_follows_every_few_steps():

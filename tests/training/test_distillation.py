@@ -6,7 +6,7 @@ import numpy as np
 from keras_resnet import ResNet
 from keras_resnet.device.classes import Classes
 from keras_resnet.tasks import metrics
-from keras_resnet.tasks.classification import cross_entropy
+from keras_resnet.tasks.losses import classification
 from keras_resnet.training.distillation import Student
 
 
@@ -25,7 +25,7 @@ def test_learns_the_answers_of_its_teacher():
     # The labels are all wrong: whoever learned them would be right nowhere.
     labels = expected.argmin(-1)
     accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-    student.compile(keras.optimizers.Adam(0.01), cross_entropy(0.1), metrics=[accuracy])
+    student.compile(keras.optimizers.Adam(0.01), classification(0.1), metrics=[accuracy])
     student.fit(images, labels, batch_size=32, epochs=40, verbose=0)
 
     learned = model(images, training=True).numpy()  # its moving statistics lag behind
@@ -50,5 +50,5 @@ def test_training_loss_is_the_cross_entropy_with_the_teachers_mean_probabilities
     targets = np.mean([Classes.activation(teacher.predict(images, verbose=0)) for teacher in teachers], 0)
     expected = -(targets * np.log(Classes.activation(logits))).sum(-1).mean()
     student = Student(model, teachers)
-    student.compile(keras.optimizers.SGD(0.0), cross_entropy(0.1))
+    student.compile(keras.optimizers.SGD(0.0), classification(0.1))
     np.testing.assert_allclose(student.train_on_batch(images, np.zeros(32)), expected, rtol=1e-5)

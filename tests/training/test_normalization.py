@@ -14,7 +14,7 @@ from keras_resnet.networks import prediction
 from keras_resnet.networks.convolution import SubsampledConv2D
 from keras_resnet.networks.weights import copy_weights
 from keras_resnet.quantization.quantizer import quantize_aware
-from keras_resnet.tasks.classification import cross_entropy
+from keras_resnet.tasks.losses import classification
 from keras_resnet.training import distillation, optimization
 from keras_resnet.training.normalization import FusedBatchNormalization, from_pixels, training_twin
 
@@ -103,7 +103,7 @@ class TwinTest(tf.test.TestCase):
             for make, batch in ((lambda twin: twin, normalize(pixels)), (from_pixels, pixels)):
                 twin = training_twin(model, "fused", precision)
                 learner = distillation.Student(make(twin), [make(training_twin(model, "fused", precision))])
-                learner.compile(optimization.make_optimizer(recipes.Recipe(), 100), cross_entropy(), jit_compile=False)
+                learner.compile(optimization.make_optimizer(recipes.Recipe(), 100), classification(), jit_compile=False)
                 losses = [learner.train_on_batch(batch, np.arange(16) % 10) for _ in range(3)]
                 self.assertEqual([w.path for w in learner.weights], [w.path for w in model.weights])
                 ends.append([losses, prediction.predictor(learner)(tf.constant(batch)), *twin.get_weights()])

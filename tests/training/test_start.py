@@ -7,7 +7,10 @@ import re
 import keras
 import numpy as np
 import pytest
+from processes import finish, told
 from safetensors.numpy import save_file
+from small_sets import make_folder
+from torch_states import state_dict
 
 from keras_resnet import files, origins, recipes, runs
 from keras_resnet.history import read_history
@@ -15,10 +18,6 @@ from keras_resnet.networks.resnet import ResNet
 from keras_resnet.networks.transfer import split, transfer
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.training import probe
-from tests.data.small_sets import make_folder
-from tests.networks.test_zoo import state_dict
-from tests.test_command_line import run as told
-from tests.training.test_training import finish
 
 MODELS = pathlib.Path(__file__).parents[2] / "keras_resnet" / "models"
 
@@ -152,7 +151,7 @@ def test_from_files_of_other_projects(photos, tmp_path):
         (("--freeze=stem",), "--freeze=stem: this is for a float training from weights; give --init"),
         (("--init=keras:resnet50", "--unfreeze=0.5"), "nothing is frozen; give --freeze=all with it"),
         (("--batch_norm=frozen",), "new norms have no statistics yet; give --init with it"),
-        (("--optimizer=adamw",), "it wants another rate; give one, as --learning_rate=0.001"),
+        (("--optimizer=adamw",), "its rate is another; give one, as --learning_rate=0.001"),
         (("--patience=-1",), "--patience=-1: expected at least 1, or 0: never"),
     ],
 )

@@ -13,13 +13,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from processes import assert_same_state, finish, kill, start, state, wait_until
 from tensorflow.core.util import event_pb2
 from tensorflow.python.lib.io import tf_record
 
@@ -30,49 +30,6 @@ from keras_resnet.device.contract import Contract
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.tasks import metrics
 from keras_resnet.training import checkpoints, distribution, trainer
-
-ROOT = pathlib.Path(__file__).parents[2]
-SMALL = ("--dataset=digits", "--epochs=3", "--width=0.5", "--batch_size=32", "--seed=7", "--augmentation=crop,flip")
-
-
-def start(run_dir, *flags, recipe=SMALL):
-    command = [sys.executable, str(ROOT / "train.py"), *recipe, f"--run_dir={run_dir}", *flags]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def finish(run_dir, *flags, status=0, recipe=SMALL):
-    process = start(run_dir, *flags, recipe=recipe)
-    output = process.communicate(timeout=500)[0]
-    assert process.returncode == status, output
-    return output
-
-
-def state(run_dir):
-    with np.load(run_dir / "checkpoints" / "latest.npz") as saved:
-        return {name: array for name, array in saved.items() if name != "progress"}
-
-
-def assert_same_state(one, other):
-    """Weights and optimizer, bit for bit."""
-    assert one.keys() == other.keys()
-    for name, array in one.items():
-        np.testing.assert_array_equal(array, other[name], err_msg=name)
-
-
-def wait_until(condition, process, seconds=500):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def kill(run_dir, condition, *flags, recipe=SMALL):
-    """Starts a run and kills it once `condition()` holds."""
-    process = start(run_dir, *flags, recipe=recipe)
-    wait_until(condition, process)
-    process.kill()
-    process.wait()
 
 
 def saved_steps(run_dir):

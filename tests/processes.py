@@ -1,0 +1,76 @@
+"""Real processes of `train.py`: started, finished, killed; and what their runs hold."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).parents[1]
+SMALL = ("--dataset=digits", "--epochs=3", "--width=0.5", "--batch_size=32", "--seed=7", "--augmentation=crop,flip")
+
+
+def start(run_dir, *flags, recipe=SMALL):
+    command = [sys.executable, str(ROOT / "train.py"), *recipe, f"--run_dir={run_dir}", *flags]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(run_dir, *flags, status=0, recipe=SMALL):
+    process = start(run_dir, *flags, recipe=recipe)
+    output = process.communicate(timeout=500)[0]
+    assert process.returncode == status, output
+    return output
+
+
+def state(run_dir):
+    with np.load(run_dir / "checkpoints" / "latest.npz") as saved:
+        return {name: array for name, array in saved.items() if name != "progress"}
+
+
+def assert_same_state(one, other):
+    """Weights and optimizer, bit for bit."""
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)
+
+
+def wait_until(condition, process, seconds=500):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def kill(run_dir, condition, *flags, recipe=SMALL):
+    """Starts a run and kills it once `condition()` holds."""
+    process = start(run_dir, *flags, recipe=recipe)
+    wait_until(condition, process)
+    process.kill()
+    process.wait()
+
+
+# `train.py`, and at its end, which is `os._exit`, whether TensorFlow was loaded.
+TOLD = """
+import os, runpy, sys
+def told(status, end=os._exit):
+    print("loaded:", "tensorflow" in sys.modules, flush=True)
+    end(status)
+os._exit = told
+sys.argv[0] = "train.py"
+runpy.run_path("train.py", run_name="__main__")
+"""
+
+
+def told(*flags, **variables):
+    """The finished process of `train.py` with flags; its output says whether TensorFlow was loaded."""
+    return subprocess.run(
+        [sys.executable, "-c", TOLD, *flags],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=500,
+        env={**os.environ, **variables},
+    )

@@ -1,0 +1,61 @@
+"""Each loss against its paper's formula, by hand in NumPy."""
+
+import numpy as np
+import pytest
+
+from keras_resnet.tasks import losses
+
+LOGITS = np.array([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0]], "float32")
+SOFTMAX = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
+SIGMOID = 1 / (1 + np.exp(-LOGITS))
+LABELS = np.array([0, 1])
+
+
+def binary(targets):
+    return -(targets * np.log(SIGMOID) + (1 - targets) * np.log(1 - SIGMOID)).mean(-1)
+
+
+def test_softmax_smoothed_or_of_given_probabilities():
+    smooth = np.eye(3)[LABELS] * 0.9 + 0.1 / 3
+    np.testing.assert_allclose(
+        losses.classification(0.1)(LABELS, LOGITS), -(smooth * np.log(SOFTMAX)).sum(-1), rtol=1e-5
+    )
+    given = np.array([[0.7, 0.3, 0.0], [0.0, 0.25, 0.75]], "float32")
+    np.testing.assert_allclose(losses.classification(0.1)(given, LOGITS), -(given * np.log(SOFTMAX)).sum(-1), rtol=1e-5)
+
+
+def test_binary_counts_what_is_mixed_in_as_there():
+    np.testing.assert_allclose(losses.classification(kind="bce")(LABELS, LOGITS), binary(np.eye(3)[LABELS]), rtol=1e-5)
+    smooth = np.eye(3)[LABELS] * 0.9 + 0.1 / 3
+    np.testing.assert_allclose(losses.classification(0.1, "bce")(LABELS, LOGITS), binary(smooth), rtol=1e-5)
+    given = np.array([[0.7, 0.3, 0.0], [0.0, 0.15, 0.85]], "float32")
+    there = np.array([[1, 1, 0], [0, 0, 1]])
+    np.testing.assert_allclose(losses.classification(kind="bce")(given, LOGITS), binary(there), rtol=1e-5)
+
+
+def test_focal():
+    p = SOFTMAX[[0, 1], LABELS]
+    expected = -((1 - p) ** 2) * np.log(p)
+    np.testing.assert_allclose(losses.classification(kind="focal")(LABELS, LOGITS), expected, rtol=1e-5)
+    targets = np.eye(3)[LABELS]
+    right = np.where(targets, SIGMOID, 1 - SIGMOID)
+    expected = (-((1 - right) ** 2) * np.log(right)).mean(-1)
+    np.testing.assert_allclose(losses.several(kind="focal")(targets, LOGITS), expected, rtol=1e-4)
+
+
+def test_a_rare_class_counts_as_much_as_a_large_one():
+    weights = losses.balanced_weights(np.array([0] * 8 + [1] * 2 + [2] * 2), 3)
+    np.testing.assert_allclose(weights, [0.5, 2, 2])
+    plain = losses.classification()(LABELS, LOGITS)
+    np.testing.assert_allclose(losses.classification(weights=weights)(LABELS, LOGITS), plain * [0.5, 2], rtol=1e-6)
+    mixed = np.array([[0.6, 0.4, 0.0], [0.0, 1.0, 0.0]], "float32")
+    plain = losses.classification()(mixed, LOGITS)
+    np.testing.assert_allclose(losses.classification(weights=weights)(mixed, LOGITS), plain * [1.1, 2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["auto", "bce", "focal"])
+def test_several_labels(kind):
+    targets = np.array([[1, 1, 0], [0, 0, 0]], "float32")
+    if kind != "focal":
+        np.testing.assert_allclose(losses.several(kind=kind)(targets, LOGITS), binary(targets), rtol=1e-5)
+    assert losses.several(kind=kind)(targets, LOGITS).shape == (2,)
