@@ -128,6 +128,9 @@ class Recipe:
     )
     class_weights: str = option("none", "balanced: a rare class's examples count more.", ("none", "balanced"))
     sampling: str = option("all", "balanced: each class is shown equally often.", ("all", "balanced"))
+    progressive: float = option(
+        0.0, "Part of the sides with which training pictures begin; they grow over three quarters of it; 0: none."
+    )
     repeats: int = option(1, "How often a picture comes in a row, augmented anew; an epoch shows as many fewer.")
     label_smoothing: float = option(0.0, "Part of a label's probability, spread over all classes (no teacher's).")
     best: str = option(
@@ -187,6 +190,7 @@ class Recipe:
             ("crop_fraction", 0 < self.crop_fraction <= 1, "more than 0 and at most 1, as 0.875"),
             ("max_bad_fraction", 0 <= self.max_bad_fraction < 1, "at least 0 and less than 1, as 0.01"),
             ("magnitude", 0 <= self.magnitude <= 30, "0 to 30"),
+            ("progressive", 0 <= self.progressive < 1, "more than 0 and less than 1, as 0.5, or 0: none"),
             ("repeats", self.repeats >= 1, "at least 1"),
             ("mixup", self.mixup >= 0, "a positive alpha, as 0.2, or 0: none"),
             ("cutmix", self.cutmix >= 0, "a positive alpha, as 1, or 0: none"),
@@ -400,6 +404,26 @@ def finetuned(recipe, dataset):
     usual = RECIPES[default_recipe(dataset)].augmentation
     crops = "resized_crop" in recipe.augmentations and not is_folder(dataset)
     return dataclasses.replace(recipe, augmentation=usual) if crops else recipe
+
+
+GROWN = 0.75  # part of a training after which progressive pictures have their full size
+
+
+def sides(recipe, full, epoch):
+    """Height and width of an epoch's training pictures, which grow where a recipe says so; None for the full ones.
+
+    They are multiples of 8, or of 32 from 128 pixels on: each other size takes seconds to trace.
+
+    Args:
+        recipe: `Recipe`, its epochs known.
+        full: (height, width) of the contract.
+        epoch: number, from 0.
+    """
+    part = recipe.progressive + (1 - recipe.progressive) * epoch / max(1.0, GROWN * recipe.epochs)
+    if not recipe.progressive or part >= 1:
+        return None
+    step = 8 if min(full) < 128 else 32
+    return tuple(min(side, max(step, step * round(side * part / step))) for side in full)
 
 
 # Of a training whose epochs are not said: steps, and the fewest and the most epochs.

@@ -60,6 +60,14 @@ def test_differences_name_the_flags():
     assert Recipe(depth=20).differences(saved) == []
 
 
+def test_progressive_pictures_grow_over_three_quarters():
+    recipe = Recipe(progressive=0.5, epochs=8)
+    found = [recipes.sides(recipe, (32, 32), epoch) for epoch in range(8)]
+    assert found == [(16, 16), (16, 16), (24, 24), (24, 24), (24, 24), (32, 32), None, None]
+    assert recipes.sides(recipe, (224, 288), 0) == (128, 128)  # 3.5 and 4.5 times 32, rounded to even
+    assert recipes.sides(Recipe(), (32, 32), 0) is None
+
+
 def test_one_size_has_one_spelling():
     saved = dataclasses.asdict(Recipe(image_size=224))
     assert saved["image_size"] == 224  # as it was before there were two sides

@@ -71,6 +71,7 @@ class Data:
         magnitude=9,
         mix=None,
         order=None,
+        sides=None,
     ):
         """Returns the augmented batches of one epoch, from `first_step` on, whole batches only.
 
@@ -83,6 +84,7 @@ class Data:
             pixels: leaves the pictures uint8, a quarter of the bytes, for a model `normalization.from_pixels`.
             magnitude: RandAugment's.
             order: a function of (labels, seed, epoch) that gives indices of examples; by default all of them, shuffled.
+            sides: (height, width) that the pictures are resized to, after augmentation; None leaves them.
             mix: a function of (images, targets, seed) that mixes examples, after all else; None for none.
             move: how what is learned moves with the pictures, a function for `augmentation.augment`; None if it stays.
 
@@ -101,6 +103,7 @@ class Data:
             images, labels = example
             drawn = draw(seed, epoch, step)
             images, labels = augmentation.augment(images, labels, drawn, augment, move, magnitude)
+            images = decoding.resize(images, sides) if sides else images
             images, labels = mix(images, labels, drawn) if mix else (images, labels)
             return (images, labels) if pixels else _normalized(images, labels)
 

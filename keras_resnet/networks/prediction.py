@@ -33,6 +33,6 @@ def predictor(model, xla=False):
 
     def predict(images):
         filled = tf.pad(images, [(0, -len(images) % replicas), (0, 0), (0, 0), (0, 0)])
-        return logits(tf.reshape(filled, (replicas, -1, *shape))).numpy()[: len(images)]
+        return logits(tf.reshape(filled, (replicas, -1, *filled.shape[1:]))).numpy()[: len(images)]
 
     return predict

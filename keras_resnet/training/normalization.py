@@ -69,7 +69,7 @@ FUSED = {
 }
 
 
-def training_twin(model, kind, precision="float32"):
+def training_twin(model, kind, precision="float32", any_size=False):
     """Clones a flat functional model for training, weights included.
 
     Args:
@@ -77,6 +77,7 @@ def training_twin(model, kind, precision="float32"):
         kind: `"fused"` (one device, no XLA), `"synchronized"` or `"per_replica"` (replicas), `"stock"`, or `"frozen"`.
         precision: Keras dtype policy of all layers but the last: the loss wants float32 logits. A quantized network
             computes in float32 whatever is asked.
+        any_size: whether the twin takes pictures of other sides, too.
 
     Returns:
         A new model. `copy_weights(twin, model)` brings what it learned back.
@@ -98,7 +99,8 @@ def training_twin(model, kind, precision="float32"):
             return convolution.SubsampledConv2D.from_config(config)
         return layer.__class__.from_config(config)
 
-    twin = keras.models.clone_model(model, clone_function=clone)
+    image = keras.Input((None, None, model.input_shape[-1]), name=model.inputs[0].name) if any_size else None
+    twin = keras.models.clone_model(model, input_tensors=image, clone_function=clone)
     copy_weights(model, twin)
     return twin
 

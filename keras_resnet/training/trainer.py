@@ -113,7 +113,7 @@ class Trainer:
         self.model, teachers = build_model(recipe, self.data, self.task, run, model)
         with hardware.strategy.scope():
             twins = [
-                normalization.training_twin(model, hardware.norm, hardware.precision)
+                normalization.training_twin(model, hardware.norm, hardware.precision, bool(recipe.progressive))
                 for model in (self.model, *teachers)
             ]
             self.layers = {layer.name: layer for layer in twins[0].layers if layer.trainable}
@@ -264,6 +264,7 @@ class Trainer:
             "move": self.task.move,
             "mix": self.task.mix(recipe),
             "order": order.of(recipe),
+            "sides": recipes.sides(recipe, self.data.contract.shape[:2], epoch),
         }
         return self.data.training(recipe.batch_size, recipe.seed, epoch, first_step, **how)
 
