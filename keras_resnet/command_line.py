@@ -39,6 +39,7 @@ def define_flags():
     flags.DEFINE_integer(
         "logical_cpus", 1, "Show the CPU as several devices, to try --strategy=mirrored without GPUs.", 1, 64
     )
+    flags.DEFINE_bool("dry_run", False, "Say what would be trained and how long it would take here; write nothing.")
     flags.DEFINE_float("save_seconds", 300, "Time between two saves within an epoch.", 0)
 
 
@@ -153,6 +154,11 @@ def main(argv):
 
     distribution.split_cpu(FLAGS.logical_cpus)
     print(f"recipe {name}: {trainer.describe(recipe)} -> {run_dir}", flush=True)
+    if FLAGS.dry_run:
+        from keras_resnet.training.dry_run import dry_run
+
+        dry_run(recipe, runs.Run(run_dir))
+        return
     data = trainer.train(recipe, run_dir, FLAGS.save_seconds)
     if data is None:
         print(f"{run_dir}: this run is finished; nothing to train")

@@ -118,7 +118,7 @@ def table(made, split, task):
     training, result = made["training"], made[split]
     lines = [
         ("network", f"{training['model']}, {training['parameters']:,} trainable parameters"),
-        ("training", f"{training['epochs']} epochs, {_duration(training['seconds'])}"),
+        ("training", f"{training['epochs']} epochs, {duration(training['seconds'])}"),
         ("speed", f"{training['images_per_second']:,.0f} images/s (median step)"),
         ("peak memory", f"{training['peak_memory_mb']:,.0f} MB"),
         (f"{split} pictures", f"{result['images']:,}"),
@@ -187,7 +187,7 @@ def _draw(run, split, training, figures, step):
         drawing.save(figure, run.figures / f"{split}_{name}.png")
 
 
-def _duration(seconds):
+def duration(seconds):
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"

@@ -156,13 +156,17 @@ class Trainer:
             raise self._diverged()
         checkpoints.save(self.run.checkpoint, self.twin, self.optimizer, self.progress, self.average)
 
-    def fit(self):
-        recipe, progress = self.recipe, self.progress
+    def introduce(self):
+        """Prints what is learned by what."""
         splits = " / ".join(f"{len(s):,}" for s in (self.data.train, self.data.validation, self.data.test))
         print(
             f"{self.data.name}: {splits} pictures to train / validate / test, {len(self.data.contract.labels)} classes"
         )
         print(f"{self.model.name}: {self.model.count_params():,} parameters", flush=True)
+
+    def fit(self):
+        recipe, progress = self.recipe, self.progress
+        self.introduce()
         if progress.step:
             print(f"continues at step {progress.step:,} of {recipe.epochs * self.steps:,}", flush=True)
         elif self.steps < recipes.FEW_STEPS and recipe.batch_size > recipes.SMALL_BATCH:
@@ -173,7 +177,7 @@ class Trainer:
             write_history(self.run.history, progress.history)
         writer = tensorboard.Writer(self.run.tensorboard)
         if not progress.step:
-            writer.begin(self.model, self._batches(0, 0, pixels=False))
+            writer.begin(self.model, self.batches(0, 0, pixels=False))
         for row in progress.history:  # nor need it be in TensorBoard's files
             writer.epoch(row)
         warning = None
@@ -202,7 +206,7 @@ class Trainer:
             if self._freeze(epoch):
                 self.twin.make_train_function(force=True)
             self.twin.fit(
-                self._batches(epoch, first),
+                self.batches(epoch, first),
                 initial_epoch=epoch,
                 epochs=epoch + 1,
                 steps_per_epoch=self.steps - first,
@@ -255,7 +259,8 @@ class Trainer:
             self._stop_if_asked()
         return figures
 
-    def _batches(self, epoch, first_step, pixels=True):
+    def batches(self, epoch, first_step, pixels=True):
+        """The training batches of an epoch from a step on."""
         recipe = self.recipe
         how = {
             "augment": recipe.augmentations,

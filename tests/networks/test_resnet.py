@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import keras_resnet
 from keras_resnet import Layout, ResNet
+from keras_resnet.networks.counting import multiplications
 
 PAPER = {18: 11_689_512, 34: 21_797_672, 50: 25_557_032, 101: 44_549_160, 152: 60_192_808}  # torchvision's counts
 
@@ -49,6 +50,11 @@ class ParametersTest(tf.test.TestCase):
         # Its 78,666 count ten biases (346 values) too, and four values for each normed channel (960).
         kernels = [w for w in ResNet(8, (32, 32, 3), 10).weights if w.path.endswith("kernel")]
         self.assertEqual(sum(math.prod(w.shape) for w in kernels), 78_666 - 346 - 960)
+
+    def test_multiplications(self):
+        # He et al. 2015, table 1 and section 4.2: billions and millions; MLPerf Tiny's ResNet-8 has 12.5 million.
+        for depth, shape, millions in ((18, (224, 224, 3), 1814), (50, (224, 224, 3), 4089), (8, (32, 32, 3), 12.5)):
+            self.assertAllClose(multiplications(ResNet(depth, shape)) / 1e6, millions, rtol=0.01)
 
     def test_width_doubles_filters(self):
         narrow, wide = ResNet(8, (32, 32, 3)), ResNet(8, (32, 32, 3), width=2)

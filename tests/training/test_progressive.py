@@ -12,9 +12,9 @@ from keras_resnet.training import trainer
 def test_an_epoch_has_its_size_and_validation_the_full_one(tmp_path):
     recipe = dataclasses.replace(recipes.RECIPES["digits"], epochs=4, progressive=0.5)
     one = trainer.Trainer(recipe, runs.Run(tmp_path / "run"), 300, load_dataset("digits"))
-    sizes = [next(iter(one._batches(epoch, 0)))[0].shape[1:3] for epoch in range(4)]
+    sizes = [next(iter(one.batches(epoch, 0)))[0].shape[1:3] for epoch in range(4)]
     assert sizes == [(16, 16), (24, 24), (24, 24), (32, 32)]
-    small, large = (next(iter(one._batches(epoch, 0)))[0].numpy().mean() for epoch in (0, 3))
+    small, large = (next(iter(one.batches(epoch, 0)))[0].numpy().mean() for epoch in (0, 3))
     assert abs(small - large) < 20  # the same kind of picture, resized
     assert next(iter(one.validation))[0].shape[1:3] == (32, 32)
     one.fit()

@@ -306,6 +306,14 @@ def test_data_that_differs_is_named(trainer_of, tmp_path):
     assert files.read_json(run.recipe)["data"] == data.fingerprint
 
 
+def test_a_dry_run_writes_nothing(tmp_path):
+    output = finish(tmp_path / "run", "--dry_run", "--precision=float32")
+    assert "digits: 1,151 / 287 / 359 pictures" in output and "epochs of 35 steps of 32 pictures: about 0 min" in output
+    assert (
+        "19,954 parameters learn; 3.2 million multiplications a picture" in output and not (tmp_path / "run").exists()
+    )
+
+
 def test_an_origin_that_moved_is_known_by_its_weights(finished, tmp_path):
     run, data = runs.Run(tmp_path / "qat"), load_dataset("digits")
     recipe = recipes.continued(runs.load_recipe(runs.Run(finished)), str(finished), "int8")
