@@ -34,7 +34,7 @@ def dry_run(recipe, run):
     step, recipe = statistics.median(seconds[2:]), trainer.recipe
     print(
         f"{recipe.epochs} epochs of {trainer.steps:,} steps of {recipe.batch_size} pictures: about "
-        f"{duration(recipe.epochs * trainer.steps * step)} here, at {recipe.batch_size / step:,.0f} images/s (median of "
-        f"{STEPS - 2} steps; validation comes on top)"
+        f"{duration(recipe.epochs * trainer.steps * step)} here, at {recipe.batch_size / step:,.0f} images/s (median "
+        f"of {STEPS - 2} steps; validation comes on top)"
     )
     print(f"memory so far: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB; nothing was written")
