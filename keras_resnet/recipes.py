@@ -52,11 +52,18 @@ class Recipe:
     width: float = option(1.0, "Multiplies all filters.")
     version: int = option(1, "1: ReLU after the addition; 2: pre-activation.", (1, 2))
     stem: str = option(
-        "auto", "7x7/2 and max-pooling, or 3x3; auto: small below 64 pixels.", ("auto", "imagenet", "small")
+        "auto",
+        "imagenet: 7x7/2 and max-pooling; deep: three 3x3 for 7x7 (ResNet-D); small: 3x3; auto: small below 64 pixels.",
+        ("auto", "imagenet", "deep", "small"),
     )
     shortcut: str = option(
-        "projection", "1x1 convolution, zero-padded identity, or none: the plain network.", ("projection", "A", "none")
+        "projection",
+        "projection: 1x1 convolution; pool: behind average pooling (ResNet-D); A: zero-padded identity; none: plain "
+        "network.",
+        ("projection", "pool", "A", "none"),
     )
+    se: float = option(0.0, "Squeeze-and-excitation in each block, of this part of its filters, as 0.25; 0: none.")
+    blur: int = option(0, "1: a low-pass filter before every other pixel is left out.", (0, 1))
     activation: str = option("relu", "Activation.", ("relu", "relu6"))
 
     # Where it starts, and in which arithmetic it learns
@@ -189,6 +196,7 @@ class Recipe:
         for name, holds, expected in (
             ("crop_fraction", 0 < self.crop_fraction <= 1, "more than 0 and at most 1, as 0.875"),
             ("max_bad_fraction", 0 <= self.max_bad_fraction < 1, "at least 0 and less than 1, as 0.01"),
+            ("se", 0 <= self.se <= 1, "0 to 1, as 0.25"),
             ("magnitude", 0 <= self.magnitude <= 30, "0 to 30"),
             ("progressive", 0 <= self.progressive < 1, "more than 0 and less than 1, as 0.5, or 0: none"),
             ("repeats", self.repeats >= 1, "at least 1"),
@@ -396,7 +404,7 @@ def default_recipe(dataset):
 
 
 # Fields that say which network it is.
-NETWORK = ("depth", "width", "version", "stem", "shortcut", "activation")
+NETWORK = ("depth", "width", "version", "stem", "shortcut", "se", "blur", "activation")
 
 
 def finetuned(recipe, dataset):

@@ -8,6 +8,8 @@ the basic and the bottleneck block are two lists, not two functions.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import keras
+import numpy as np
 from keras import layers
 
 
@@ -18,6 +20,8 @@ class Style:
     padding: str = "same"
     activation: str = "relu"
     shortcut: str = "projection"
+    se: float = 0.0
+    blur: bool = False
     dtype: str | None = None
 
 
@@ -43,6 +47,8 @@ def bottleneck(filters, strides, stride_conv="3x3"):
 
 def conv(x, filters, kernel, strides, name, style, initializer="he_normal", bias=False):
     """A convolution, without bias where a norm follows: its offset would cancel the bias."""
+    if style.blur and strides > 1 and kernel > 1:
+        return blur(conv(x, filters, kernel, 1, name, style, initializer, bias), name, style)
     padding = "same"
     if style.padding == "symmetric" and strides > 1 and kernel > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad", dtype=style.dtype)(x)
@@ -50,6 +56,31 @@ def conv(x, filters, kernel, strides, name, style, initializer="he_normal", bias
     return layers.Conv2D(
         filters, kernel, strides, padding, use_bias=bias, kernel_initializer=initializer, name=name, dtype=style.dtype
     )(x)
+
+
+def blur(x, name, style):
+    """Every other pixel, behind a fixed low-pass filter (Zhang 2019, https://arxiv.org/abs/1904.11486)."""
+    row = np.array([1.0, 2.0, 1.0], "float32") / 4
+    kernel = np.tile(np.outer(row, row)[:, :, None, None], (1, 1, x.shape[-1], 1))
+    return layers.DepthwiseConv2D(
+        3,
+        2,
+        "same",
+        use_bias=False,
+        depthwise_initializer=keras.initializers.Constant(kernel.tolist()),
+        trainable=False,
+        name=f"{name}_blur",
+        dtype=style.dtype,
+    )(x)
+
+
+def squeeze_excite(x, ratio, name, style):
+    """Scales each channel by what all of them are on average (Hu et al. 2017, https://arxiv.org/abs/1709.01507)."""
+    filters = x.shape[-1]
+    s = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_se_pool", dtype=style.dtype)(x)
+    for part, units, activation in (("reduce", max(1, round(filters * ratio)), "relu"), ("expand", filters, "sigmoid")):
+        s = layers.Conv2D(units, 1, activation=activation, name=f"{name}_se_{part}", dtype=style.dtype)(s)
+    return layers.Multiply(name=f"{name}_se_scale", dtype=style.dtype)([x, s])
 
 
 def norm(x, name, style, scale="ones"):
@@ -61,6 +92,17 @@ def norm(x, name, style, scale="ones"):
 
 def relu(x, name, style):
     return layers.ReLU(6.0 if style.activation == "relu6" else None, name=name, dtype=style.dtype)(x)
+
+
+def projection(x, filters, strides, name, style):
+    """Option B of the paper, a 1x1 convolution; of `"pool"`, ResNet-D's, it reads means instead of every other pixel.
+
+    He et al. 2018, https://arxiv.org/abs/1812.01187, section 4.2.
+    """
+    if style.shortcut == "pool" and strides > 1:
+        x = layers.AveragePooling2D(strides, strides, "same", name=f"{name}_shortcut_pool", dtype=style.dtype)(x)
+        strides = 1
+    return conv(x, filters, 1, strides, f"{name}_shortcut_conv", style)
 
 
 def identity_shortcut(x, filters, strides, name, style):
@@ -95,7 +137,7 @@ def post_activation_block(x, convs, name, style):
         if style.shortcut == "A":
             shortcut = identity_shortcut(x, filters, strides, name, style)
         else:
-            shortcut = conv(x, filters, 1, strides, f"{name}_shortcut_conv", style)
+            shortcut = projection(x, filters, strides, name, style)
             shortcut = norm(shortcut, f"{name}_shortcut_norm", style)
     for i, c in enumerate(convs, 1):
         last = i == len(convs)
@@ -104,6 +146,8 @@ def post_activation_block(x, convs, name, style):
         x = norm(x, f"{name}_norm{i}", style, "zeros" if last and style.shortcut != "none" else "ones")
         if not last:
             x = relu(x, f"{name}_relu{i}", style)
+    if style.se:
+        x = squeeze_excite(x, style.se, name, style)
     if style.shortcut != "none":
         x = layers.Add(name=f"{name}_add", dtype=style.dtype)([shortcut, x])
     return relu(x, f"{name}_relu", style)
@@ -115,14 +159,16 @@ def pre_activation_block(x, convs, name, style):
     Arguments and result as in `post_activation_block`. A projection reads the activated input, as in the paper.
     """
     shortcut, strides, filters = x, _strides(convs), convs[-1].filters
-    projected = style.shortcut == "projection" and x.shape[-1] != filters
+    projected = style.shortcut in ("projection", "pool") and x.shape[-1] != filters
     for i, c in enumerate(convs, 1):
         last = i == len(convs)
         x = relu(norm(x, f"{name}_norm{i}", style), f"{name}_relu{i}", style)
         if i == 1 and projected:
-            shortcut = conv(x, filters, 1, strides, f"{name}_shortcut_conv", style)
+            shortcut = projection(x, filters, strides, name, style)
         # No norm follows the last convolution: its own kernel starts at zero (a zero scale before a ReLU would stay).
         x = conv(x, *c, f"{name}_conv{i}", style, "zeros" if last and style.shortcut != "none" else "he_normal")
+    if style.se:
+        x = squeeze_excite(x, style.se, name, style)
     if style.shortcut == "none":
         return x
     if not projected:

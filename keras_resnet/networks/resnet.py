@@ -12,8 +12,8 @@ from keras_resnet.networks import blocks
 
 CHOICES = {
     "version": (1, 2),
-    "stem": ("imagenet", "small"),
-    "shortcut": ("projection", "A", "none"),
+    "stem": ("imagenet", "small", "deep"),
+    "shortcut": ("projection", "A", "none", "pool"),
     "padding": ("same", "symmetric"),
     "activation": ("relu", "relu6"),
     "stride_conv": ("3x3", "1x1"),
@@ -34,6 +34,8 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
     activation="relu",
     stride_conv="3x3",
     stride_block="first",
+    se=0.0,
+    blur=False,
     pixel_mean=None,
     stem_bias=False,
     include_top=True,
@@ -51,16 +53,18 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
         num_classes: logits.
         width: multiplies every layer's filters.
         version: 1, ReLU after the addition, or 2, pre-activation.
-        stem: `"imagenet"` (7x7/2, then 3x3/2 max-pooling) or `"small"` (3x3/1); by default `"small"` where the shorter
-            side is below 64 pixels.
-        shortcut: `"projection"` (1x1 convolution where shapes change, option B), `"A"` (zero-padded identity) or
-            `"none"`, the plain network that the paper compares with.
+        stem: `"imagenet"` (7x7/2, then 3x3/2 max-pooling), `"deep"` (three 3x3 in place of 7x7: ResNet-C's and D's, He
+            et al. 2018) or `"small"` (3x3/1); by default `"small"` where the shorter side is below 64 pixels.
+        shortcut: `"projection"` (1x1 convolution where shapes change, option B), `"pool"` (behind average pooling:
+            ResNet-D's), `"A"` (zero-padded identity) or `"none"`, the plain network that the paper compares with.
         padding: `"same"`, or `"symmetric"`, which pads stride-2 windows on all sides, as PyTorch and
             keras.applications do: their weights need it.
         activation: `"relu"` or `"relu6"`.
         stride_conv: which convolution of a bottleneck carries the stride: `"3x3"` ("v1.5") or `"1x1"` (the paper).
         stride_block: which block of a stage carries the stride: `"first"`, or `"last"` as in keras.applications' V2
             (version 2 only; the last stage then has none).
+        se: squeeze-and-excitation in each block, of this part of its filters, as 0.25; 0 for none.
+        blur: a low-pass filter before every other pixel is left out (Zhang 2019), in stem, pooling and blocks.
         pixel_mean: a pixel, one value a channel in 0 to 255, that is subtracted from the picture before anything else:
             other projects' weights were trained so, and zero-padding is that pixel to them. `zoo` gives it.
         stem_bias: whether the first convolution has a bias, as in keras.applications' V2, where no norm follows it.
@@ -81,7 +85,7 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
     block, repeats, filters = layout(depth)
     _check(locals())
     stem = stem or default_stem(input_shape)
-    style = blocks.Style(padding, activation, shortcut, dtype)
+    style = blocks.Style(padding, activation, shortcut, se, blur, dtype)
     make_block = blocks.pre_activation_block if version == 2 else blocks.post_activation_block
     make_convs = {"basic": blocks.basic, "bottleneck": blocks.bottleneck}[block]
 
@@ -117,10 +121,17 @@ def default_stem(input_shape):
 
 def _stem(x, stem, filters, version, style, bias=False):
     kernel, strides = (7, 2) if stem == "imagenet" else (3, 1)
+    if stem == "deep":
+        for i, step in ((1, 2), (2, 1)):
+            x = blocks.conv(x, max(1, filters // 2), 3, step, f"stem_conv{i}", style)
+            x = blocks.relu(blocks.norm(x, f"stem_norm{i}", style), f"stem_relu{i}", style)
     x = blocks.conv(x, filters, kernel, strides, "stem_conv", style, bias=bias)
     if version == 1:
         x = blocks.relu(blocks.norm(x, "stem_norm", style), "stem_relu", style)
-    if stem == "imagenet":
+    if stem != "small" and style.blur:
+        x = layers.MaxPooling2D(3, 1, "same", name="stem_pool", dtype=style.dtype)(x)
+        x = blocks.blur(x, "stem_pool", style)
+    elif stem != "small":
         padding = style.padding
         if padding == "symmetric":
             x = layers.ZeroPadding2D(1, name="stem_pool_pad", dtype=style.dtype)(x)
@@ -160,7 +171,7 @@ def _check(given):
     if given["stride_block"] == "last" and given["version"] != 2:
         raise ValueError("stride_block='last' is keras.applications' version 2; give version=2 with it")
     stem = given["stem"] or default_stem(shape)
-    least = 2 ** (len(given["repeats"]) - 1) * (4 if stem == "imagenet" else 1)
+    least = 2 ** (len(given["repeats"]) - 1) * (1 if stem == "small" else 4)
     if any(side is not None and side < least for side in shape[:2]):
         small = "" if stem == "small" else ", or give stem='small'"
         raise ValueError(

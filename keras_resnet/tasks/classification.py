@@ -63,6 +63,8 @@ class Classification:
             version=recipe.version,
             stem=None if recipe.stem == "auto" else recipe.stem,
             shortcut=recipe.shortcut,
+            se=recipe.se,
+            blur=bool(recipe.blur),
             activation=recipe.activation,
         )
 

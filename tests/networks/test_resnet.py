@@ -51,6 +51,39 @@ class ParametersTest(tf.test.TestCase):
         kernels = [w for w in ResNet(8, (32, 32, 3), 10).weights if w.path.endswith("kernel")]
         self.assertEqual(sum(math.prod(w.shape) for w in kernels), 78_666 - 346 - 960)
 
+    def test_timms_variants(self):
+        # timm 1.0.31: resnet50d, resnet18d, seresnet50, resnetblur50.
+        for depth, count, how in (
+            (50, 25_576_264, {"stem": "deep", "shortcut": "pool"}),
+            (18, 11_708_744, {"stem": "deep", "shortcut": "pool"}),
+            (50, 28_088_024, {"se": 1 / 16}),
+            (50, 25_557_032, {"blur": True}),
+        ):
+            with self.subTest(depth=depth, **how):
+                self.assertEqual(trainable(ResNet(depth, **how)), count)
+
+    def test_a_blur_is_a_fixed_low_pass(self):
+        model = ResNet(8, (32, 32, 3), 10, blur=True)
+        layer = model.get_layer("stage3_block1_conv1_blur")
+        self.assertEmpty(layer.trainable_weights)
+        flat = np.ones((1, 8, 8, 32), "float32")
+        self.assertAllClose(layer(flat)[0, :3, :3], np.ones((3, 3, 32)))  # away from the padded edge
+        stripes = np.tile(np.array([1.0, -1.0], "float32")[:, None], (1, 4, 4, 32)).reshape(1, 8, 4, 32)
+        self.assertAllClose(layer(stripes)[0, :3, :1], np.zeros((3, 1, 32)), atol=1e-6)
+
+    def test_squeeze_and_excitation_by_hand(self):
+        model = ResNet(8, (32, 32, 3), 10, se=0.25)
+        randomize(model)
+        names = ["norm2", "se_scale"]
+        x, y = keras.Model(model.input, [model.get_layer(f"stage3_block1_{n}").output for n in names])(
+            np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype("float32")
+        )
+        reduce, expand = (model.get_layer(f"stage3_block1_se_{n}") for n in ("reduce", "expand"))
+        s = np.maximum(x.numpy().mean((1, 2)) @ reduce.kernel.numpy()[0, 0] + reduce.bias.numpy(), 0)
+        s = 1 / (1 + np.exp(-(s @ expand.kernel.numpy()[0, 0] + expand.bias.numpy())))
+        self.assertEqual(reduce.filters, 8)
+        self.assertAllClose(y, x * s[:, None, None], 1e-5, 1e-5)
+
     def test_multiplications(self):
         # He et al. 2015, table 1 and section 4.2: billions and millions; MLPerf Tiny's ResNet-8 has 12.5 million.
         for depth, shape, millions in ((18, (224, 224, 3), 1814), (50, (224, 224, 3), 4089), (8, (32, 32, 3), 12.5)):

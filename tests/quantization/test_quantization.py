@@ -12,6 +12,7 @@ from tflite_files import File, convert
 from keras_resnet import ResNet, load_pretrained
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.networks.weights import save_model
+from keras_resnet.networks.zoo import TORCH_MEAN
 from keras_resnet.quantization import ranges
 from keras_resnet.quantization.fake_quantization import FakeQuantize
 from keras_resnet.quantization.quantizer import quantize_aware
@@ -54,6 +55,9 @@ NETWORKS = {
     "option A, ReLU6": lambda: ResNet(8, (32, 32, 3), 10, shortcut="A", activation="relu6"),
     "v2": lambda: ResNet(8, (32, 32, 3), 10, version=2),
     "wide": lambda: ResNet(8, (32, 32, 3), 10, width=2),
+    "squeezed, pooled": lambda: ResNet(8, (64, 64, 3), 10, stem="deep", shortcut="pool", se=0.25),
+    "blurred": lambda: ResNet(8, (32, 32, 3), 10, blur=True),
+    "of another project": lambda: ResNet(18, (64, 64, 3), 10, padding="symmetric", pixel_mean=TORCH_MEAN, width=0.25),
     "bottleneck, symmetric": lambda: ResNet(50, (32, 32, 3), 10, stem="imagenet", padding="symmetric", width=0.25),
 }
 APPLICATIONS = {
@@ -85,7 +89,7 @@ def test_our_networks_become_pure_int8(name):
     assert_pure(file)
     assert file.input["quantization"] == (1 / 128, 0)
     # Norms are folded; three of version 2 read a sum, one a stem that the shortcut reads too, and stand alone.
-    assert file.operators["DEPTHWISE_CONV_2D"] == (4 if name == "v2" else 0)
+    assert file.operators["DEPTHWISE_CONV_2D"] == {"v2": 4, "blurred": 2, "of another project": 1}.get(name, 0)
     assert_pure(File(convert(quantized, tf.uint8)), boundaries=2)
 
 
