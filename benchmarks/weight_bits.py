@@ -28,7 +28,7 @@ def main():
     from keras_resnet.data.loading import load_data
     from keras_resnet.quantization import quantize_aware
     from keras_resnet.quantization.saved import load_model
-    from keras_resnet.training import trainer
+    from keras_resnet.training import starting, trainer
 
     float_run = runs.Run(arguments.run)
     recipe = runs.load_recipe(float_run)
@@ -36,7 +36,7 @@ def main():
     continued = dataclasses.replace(recipes.continued(recipe, str(arguments.run), "int8"), **changed)
     data = load_data(recipe, float_run)
     model = load_model(float_run.model)
-    pictures = data.calibration(trainer.CALIBRATION_PICTURES, recipe.seed)
+    pictures = data.calibration(starting.CALIBRATION_PICTURES, recipe.seed)
     rows = []
     for bits in map(int, arguments.bits.split(",")):
         run = runs.Run(arguments.run / ("qat" if bits == 8 else f"qat-{bits}bit"))

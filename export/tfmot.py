@@ -26,7 +26,7 @@ from keras_resnet.quantization import ranges
 from keras_resnet.quantization.quantizer import INPUT_RANGE
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.quantization.translation import nodes
-from keras_resnet.training import distillation, optimization, trainer
+from keras_resnet.training import distillation, optimization, starting
 
 from .conversion import IO_TYPES
 
@@ -49,11 +49,11 @@ def make(recipe, io, output="logits"):
     """
     run = runs.Run(pathlib.Path(recipe.init))
     data = load_data(recipe, run)
-    pictures = data.calibration(trainer.CALIBRATION_PICTURES, recipe.seed)
+    pictures = data.calibration(starting.CALIBRATION_PICTURES, recipe.seed)
     model = load_model(run.model)
     task = tasks.of(data.contract)
     quantized = quantize(twin(model), pictures)
-    train(quantized, trainer.load_teachers(recipe, data.contract, model), recipe, data, task)
+    train(quantized, starting.load_teachers(recipe, data.contract, model), recipe, data, task)
     return convert(quantized, io, output, task.ACTIVATION)
 
 

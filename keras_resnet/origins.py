@@ -1,6 +1,6 @@
 """What `--init` can name: a run's folder, a `.keras` file, keras.applications' weights, or a file of PyTorch's.
 
-It loads nothing, so that flags are checked at once; `training.start` loads what is named here.
+It loads nothing, so that flags are checked at once; `training.starting` loads what is named here.
 """
 
 import json

@@ -139,6 +139,10 @@ class Recipe:
         0.0, "Part of the sides with which training pictures begin; they grow over three quarters of it; 0: none."
     )
     repeats: int = option(1, "How often a picture comes in a row, augmented anew; an epoch shows as many fewer.")
+    stochastic_depth: float = option(
+        0.0, "Part of the pictures for which the last block's branch is left out in training, the others' less often."
+    )
+    dropout: float = option(0.0, "Part of the features that the last layer misses in training.")
     label_smoothing: float = option(0.0, "Part of a label's probability, spread over all classes (no teacher's).")
     best: str = option(
         "auto",
@@ -196,6 +200,8 @@ class Recipe:
         for name, holds, expected in (
             ("crop_fraction", 0 < self.crop_fraction <= 1, "more than 0 and at most 1, as 0.875"),
             ("max_bad_fraction", 0 <= self.max_bad_fraction < 1, "at least 0 and less than 1, as 0.01"),
+            ("stochastic_depth", 0 <= self.stochastic_depth < 1, "at least 0 and less than 1, as 0.1"),
+            ("dropout", 0 <= self.dropout < 1, "at least 0 and less than 1, as 0.2"),
             ("se", 0 <= self.se <= 1, "0 to 1, as 0.25"),
             ("magnitude", 0 <= self.magnitude <= 30, "0 to 30"),
             ("progressive", 0 <= self.progressive < 1, "more than 0 and less than 1, as 0.5, or 0: none"),
@@ -475,6 +481,8 @@ def continued(recipe, init, quantize):
         unfreeze=0.0,
         patience=0,
         ema=0.0,
+        stochastic_depth=0.0,
+        dropout=0.0,
         epochs=max(3, recipe.epochs // 10),
         learning_rate=recipe.learning_rate / 200,
         schedule="cosine",

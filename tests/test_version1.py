@@ -21,7 +21,7 @@ from keras_resnet.history import read_history
 from keras_resnet.quantization.fake_quantization import FakeQuantize
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.reports import evaluation
-from keras_resnet.training import trainer
+from keras_resnet.training import starting
 
 ROOT = pathlib.Path(__file__).parents[1]
 WRITTEN = ROOT / "tests" / "files" / "version1"
@@ -66,7 +66,7 @@ def test_its_models_load_and_may_be_started_from():
         assert hits.mean() == pytest.approx(best, abs=1e-6)
     assert any(isinstance(layer, FakeQuantize) for layer in model.layers)
     for flag in ("init", "teacher"):
-        assert trainer.finished_model(flag, WRITTEN, data.contract).count_params() > 5000
+        assert starting.finished_model(flag, WRITTEN, data.contract).count_params() > 5000
 
 
 def test_its_report_is_made_again(old):

@@ -69,7 +69,7 @@ FUSED = {
 }
 
 
-def training_twin(model, kind, precision="float32", any_size=False):
+def training_twin(model, kind, precision="float32", any_size=False, others=()):
     """Clones a flat functional model for training, weights included.
 
     Args:
@@ -78,6 +78,7 @@ def training_twin(model, kind, precision="float32", any_size=False):
         precision: Keras dtype policy of all layers but the last: the loss wants float32 logits. A quantized network
             computes in float32 whatever is asked.
         any_size: whether the twin takes pictures of other sides, too.
+        others: dict, name of a layer -> (class, rate) of a `regularization.Noisy` one that takes its place.
 
     Returns:
         A new model. `copy_weights(twin, model)` brings what it learned back.
@@ -97,6 +98,11 @@ def training_twin(model, kind, precision="float32", any_size=False):
                 config["synchronized"] = True
         if type(layer) is keras.layers.Conv2D and convolution.is_at_risk(layer):
             return convolution.SubsampledConv2D.from_config(config)
+        if layer.name in others:
+            kind_of_noise, rate = others[layer.name]
+            noisy = kind_of_noise.from_config(config)
+            noisy.rate = rate
+            return noisy
         return layer.__class__.from_config(config)
 
     image = keras.Input((None, None, model.input_shape[-1]), name=model.inputs[0].name) if any_size else None

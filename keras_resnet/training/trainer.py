@@ -26,8 +26,9 @@ from keras_resnet.training import (
     freezing,
     normalization,
     optimization,
+    regularization,
 )
-from keras_resnet.training.start import build_model
+from keras_resnet.training.starting import build_model
 
 
 def train(recipe, run_dir, save_seconds=300, data=None, model=None):
@@ -112,9 +113,12 @@ class Trainer:
         self.validation = self.data.evaluation("validation", prediction.batch_size(recipe), pixels=True)
         self.model, teachers = build_model(recipe, self.data, self.task, run, model)
         with hardware.strategy.scope():
+            noisy = regularization.noisy_layers(self.model, recipe)
             twins = [
-                normalization.training_twin(model, hardware.norm, hardware.precision, bool(recipe.progressive))
-                for model in (self.model, *teachers)
+                normalization.training_twin(
+                    model, hardware.norm, hardware.precision, bool(recipe.progressive), noisy if not i else {}
+                )
+                for i, model in enumerate((self.model, *teachers))
             ]
             self.layers = {layer.name: layer for layer in twins[0].layers if layer.trainable}
             self.frozen = set()
@@ -132,6 +136,8 @@ class Trainer:
                 self.model.output_names[0],
             )
             self.optimizer.build(self.twin.trainable_variables)
+            counting_steps = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+            regularization.wind(twins[0], recipe.seed, lambda: counting_steps._iterations.value)
             self.twin.compile(
                 self.optimizer,
                 self.task.loss(learned, getattr(self.data.train, "labels", None)),

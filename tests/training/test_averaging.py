@@ -16,6 +16,7 @@ from keras_resnet.training import averaging, trainer
 SHORT = ("--dataset=digits", "--epochs=3", "--width=0.5", "--batch_size=32", "--ema=0.95")
 # Whatever draws or remembers something, at once.
 SHORT += ("--augmentation=crop,flip,trivial,jitter,erase,cutout", "--mixup=0.2", "--cutmix=1", "--loss=bce")
+SHORT += ("--stochastic_depth=0.3", "--dropout=0.2", "--progressive=0.5")
 SHORT += ("--sampling=balanced", "--optimizer=lamb", "--learning_rate=0.005", "--clip=1", "--accumulate=2")
 
 

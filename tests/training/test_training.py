@@ -29,7 +29,7 @@ from keras_resnet.data.loading import load_dataset
 from keras_resnet.device.contract import Contract
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.tasks import metrics
-from keras_resnet.training import checkpoints, distribution, trainer
+from keras_resnet.training import checkpoints, distribution, starting, trainer
 
 
 def saved_steps(run_dir):
@@ -474,7 +474,7 @@ def test_int8_aware_run_is_a_run_like_any_other(whole, tmp_path):
 
 
 def test_teachers_are_those_of_the_recipe(monkeypatch):
-    monkeypatch.setattr(trainer, "finished_model", lambda flag, path, contract: (flag, path, contract))
+    monkeypatch.setattr(starting, "finished_model", lambda flag, path, contract: (flag, path, contract))
     for fields, teachers in (
         ({}, []),
         ({"init": "a"}, []),
@@ -482,7 +482,7 @@ def test_teachers_are_those_of_the_recipe(monkeypatch):
         ({"teacher": "b,c"}, [("teacher", "b", "contract"), ("teacher", "c", "contract")]),
         ({"init": "a", "quantize": "int8", "teacher": "b"}, [("teacher", "b", "contract")]),
     ):
-        assert trainer.load_teachers(recipes.Recipe(**fields), "contract", "origin") == teachers
+        assert starting.load_teachers(recipes.Recipe(**fields), "contract", "origin") == teachers
 
 
 def test_teachers_that_will_not_do(whole, tmp_path):
