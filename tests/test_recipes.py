@@ -21,6 +21,23 @@ def test_the_papers_cifar10():
     assert recipe.epochs * (45_000 // recipe.batch_size) == pytest.approx(64_000, rel=0.002)
 
 
+def test_resnet_strikes_back():
+    """Wightman et al. 2021, table 2: what the three procedures have in common and where they differ."""
+    a1, a2, a3 = (RECIPES[f"imagenet_{name}"] for name in ("a1", "a2", "a3"))
+    assert [r.epochs for r in (a1, a2, a3)] == [600, 300, 100]
+    assert [r.warmup * r.epochs for r in (a1, a2, a3)] == pytest.approx([5, 5, 5])
+    assert {(r.batch_size, r.optimizer, r.loss, r.cutmix, r.crop_fraction) for r in (a1, a2, a3)} == {
+        (2048, "lamb", "bce", 1.0, 0.95)
+    }
+    assert [(r.learning_rate, r.weight_decay, r.mixup) for r in (a1, a2, a3)] == [
+        *((5e-3, 0.01, 0.2), (5e-3, 0.02, 0.2), (8e-3, 0.02, 0.1))
+    ]
+    assert [(r.label_smoothing, r.stochastic_depth, r.repeats) for r in (a1, a2, a3)] == [
+        *((0.1, 0.05, 3), (0.0, 0.05, 3), (0.0, 0.0, 1))
+    ]
+    assert [recipes.sides(r, (224, 224), 0) for r in (a1, a2, a3)] == [None, None, (160, 160)]
+
+
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [

@@ -12,7 +12,7 @@ from PIL import Image
 
 from keras_resnet import programs
 from keras_resnet.data import SPLITS, DataError, augmentation, decoding
-from keras_resnet.data.order import draw
+from keras_resnet.data.order import SHUFFLED, draw
 from keras_resnet.data.sources import BATCHES, Arrays, Files, untuned
 from keras_resnet.data.streams import Stream
 from keras_resnet.device.contract import Contract
@@ -70,7 +70,7 @@ class Data:
         move=None,
         magnitude=9,
         mix=None,
-        order=None,
+        order=SHUFFLED,
         sides=None,
     ):
         """Returns the augmented batches of one epoch, from `first_step` on, whole batches only.
@@ -83,8 +83,8 @@ class Data:
             augment: names of `recipes.AUGMENTATIONS`.
             pixels: leaves the pictures uint8, a quarter of the bytes, for a model `normalization.from_pixels`.
             magnitude: RandAugment's.
-            order: a function of (labels, seed, epoch) that gives indices of examples; by default all of them, shuffled.
-            sides: (height, width) that the pictures are resized to, after augmentation; None leaves them.
+            order: which examples come when.
+            sides: (height, width) of the pictures; None for the contract's.
             mix: a function of (images, targets, seed) that mixes examples, after all else; None for none.
             move: how what is learned moves with the pictures, a function for `augmentation.augment`; None if it stays.
 
@@ -95,9 +95,10 @@ class Data:
             DataError: `augment` crops out of pictures in their own size, and they were loaded in the network's.
         """
         resized_crop = "resized_crop" in augment
-        batches = self.train.training_batches(
-            self.contract.input, batch_size, seed, epoch, first_step, resized_crop, order
-        )
+        picture = self.contract.input
+        if sides and resized_crop:  # at once, of the originals
+            picture, sides = dataclasses.replace(picture, height=sides[0], width=sides[1]), None
+        batches = self.train.training_batches(picture, batch_size, seed, epoch, first_step, resized_crop, order)
 
         def finish(step, example):
             images, labels = example

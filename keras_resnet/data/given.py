@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_resnet.data import SPLITS, DataError
 from keras_resnet.data.dataset import Data
+from keras_resnet.data.order import SHUFFLED
 from keras_resnet.data.sources import Arrays
 
 
@@ -36,9 +37,9 @@ class Pipeline:
         del picture  # they have its size already
         return self.examples.batch(batch_size)
 
-    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=None):
+    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=SHUFFLED):
         del picture, seed, epoch
-        if order:
+        if order != SHUFFLED:
             raise DataError("a pipeline that was given has its own order; drop --sampling and --repeats")
         if resized_crop:
             raise DataError("random resized crops want pictures of any size, from files; give --augmentation=crop,flip")

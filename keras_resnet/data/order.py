@@ -1,5 +1,7 @@
 """The order of examples and the seeds of their augmentation: functions of (seed, epoch, position) and nothing else."""
 
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 
@@ -39,13 +41,20 @@ def repeated(size, seed, epoch, times):
     return np.repeat(shuffled(size, seed, epoch)[: -(-size // times)], times)[:size]
 
 
-def of(recipe):
-    """The order that a recipe asks for, a function of (labels, seed, epoch); None for `shuffled`."""
-    if recipe.sampling == "balanced":
-        return balanced
-    if recipe.repeats > 1:
-        return lambda labels, seed, epoch: repeated(len(labels), seed, epoch, recipe.repeats)
-    return None
+class Order(NamedTuple):
+    """Which order a training has: `shuffled`, `balanced`, or `repeated` so often."""
+
+    balanced: bool = False
+    repeats: int = 1
+
+    def indices(self, labels, seed, epoch):
+        """An epoch's examples, int64 (n,), of integers (n,)."""
+        if self.balanced:
+            return balanced(labels, seed, epoch)
+        return repeated(len(labels), seed, epoch, self.repeats)
+
+
+SHUFFLED = Order()
 
 
 def draw(seed, epoch, position):

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.data import DataError, augmentation, decoding
-from keras_resnet.data.order import draw, shuffled
+from keras_resnet.data.order import SHUFFLED, draw
 
 # In the making at a time; said, not tuned (see `untuned`).
 PICTURES, BATCHES = os.cpu_count(), 4
@@ -42,12 +42,12 @@ class Arrays:
         del picture  # they have its size already
         return tf.data.Dataset.from_tensor_slices((self.images, self.labels)).batch(batch_size)
 
-    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=None):
+    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=SHUFFLED):
         if resized_crop:
             raise DataError("random resized crops want the pictures in their own size; load them with original=True")
         del picture  # they have its size already
         images, labels = self.tensors
-        shown = order(self.labels, seed, epoch) if order else shuffled(len(self), seed, epoch)
+        shown = order.indices(self.labels, seed, epoch)
         indices = tf.data.Dataset.from_tensor_slices(shown[first_step * batch_size :])
 
         def batch(index):
@@ -83,7 +83,7 @@ class Files:
 
         return files.map(read, PICTURES, deterministic=True).batch(batch_size)
 
-    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=None):
+    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=SHUFFLED):
         paths, layouts, labels = tf.constant(self.paths), tf.constant(self.layouts), tf.constant(self.labels)
 
         def read(position, index):
@@ -91,7 +91,7 @@ class Files:
             return training_picture(tf.io.read_file(paths[index]), layouts[index], picture, seeds), labels[index]
 
         first = first_step * batch_size
-        shown = order(self.labels, seed, epoch) if order else shuffled(len(self), seed, epoch)
+        shown = order.indices(self.labels, seed, epoch)
         indices = tf.data.Dataset.from_tensor_slices(shown[first:]).enumerate(first)
         return indices.map(read, PICTURES, deterministic=True).batch(batch_size, drop_remainder=True)
 

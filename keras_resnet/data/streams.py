@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.data import DataError, decoding
-from keras_resnet.data.order import draw
+from keras_resnet.data.order import SHUFFLED, draw
 from keras_resnet.data.sources import PICTURES, training_picture
 
 SHUFFLE_BUFFER = 16_384  # encoded pictures
@@ -59,14 +59,18 @@ class Stream:
 
         return self._encoded().map(read, PICTURES, deterministic=True).batch(batch_size)
 
-    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=None):
-        if order:
+    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=SHUFFLED):
+        if order.balanced:
             raise DataError(
-                "balanced or repeated examples want a data set in files or memory, not one that is streamed"
+                "--sampling=balanced wants a data set in files or memory, not one that is streamed; drop it"
             )
         # A Python integer: this order is drawn when the pipeline is made, once an epoch.
-        order = int(np.random.default_rng((seed, epoch)).integers(2**31))
-        dataset = self._encoded(order).shuffle(SHUFFLE_BUFFER, order, reshuffle_each_iteration=False)
+        drawn = int(np.random.default_rng((seed, epoch)).integers(2**31))
+        dataset = self._encoded(drawn).shuffle(SHUFFLE_BUFFER, drawn, reshuffle_each_iteration=False)
+        if order.repeats > 1:
+            dataset = dataset.take(-(-len(self) // order.repeats))
+            dataset = dataset.flat_map(lambda *one: tf.data.Dataset.from_tensors(one).repeat(order.repeats))
+            dataset = dataset.take(len(self))
         dataset = dataset.enumerate().skip(first_step * batch_size)
 
         def read(position, example):

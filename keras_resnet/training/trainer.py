@@ -113,11 +113,10 @@ class Trainer:
         self.validation = self.data.evaluation("validation", prediction.batch_size(recipe), pixels=True)
         self.model, teachers = build_model(recipe, self.data, self.task, run, model)
         with hardware.strategy.scope():
+            any_size = bool(recipe.progressive or recipe.train_size)
             noisy = regularization.noisy_layers(self.model, recipe)
             twins = [
-                normalization.training_twin(
-                    model, hardware.norm, hardware.precision, bool(recipe.progressive), noisy if not i else {}
-                )
+                normalization.training_twin(model, hardware.norm, hardware.precision, any_size, noisy if not i else {})
                 for i, model in enumerate((self.model, *teachers))
             ]
             self.layers = {layer.name: layer for layer in twins[0].layers if layer.trainable}
@@ -274,7 +273,7 @@ class Trainer:
             "pixels": pixels,
             "move": self.task.move,
             "mix": self.task.mix(recipe),
-            "order": order.of(recipe),
+            "order": order.Order(recipe.sampling == "balanced", recipe.repeats),
             "sides": recipes.sides(recipe, self.data.contract.shape[:2], epoch),
         }
         return self.data.training(recipe.batch_size, recipe.seed, epoch, first_step, **how)

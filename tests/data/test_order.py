@@ -9,12 +9,11 @@ from small_sets import collect, make_folder
 
 from keras_resnet.data.dataset import Data
 from keras_resnet.data.loading import load_dataset
-from keras_resnet.data.order import balanced, of, repeated, shuffled
+from keras_resnet.data.order import Order, balanced, repeated, shuffled
 from keras_resnet.data.sources import Arrays
 from keras_resnet.device.classes import Classes
 from keras_resnet.device.contract import Contract
 from keras_resnet.device.picture import Picture
-from keras_resnet.recipes import Recipe
 
 
 class OrderTest(tf.test.TestCase):
@@ -105,12 +104,11 @@ class OrderTest(tf.test.TestCase):
         self.assertAllEqual(order[:99].reshape(-1, 3).T, [shuffled(100, 3, 4)[:33]] * 3)
         self.assertEqual(len(order), 100)
 
-    def test_a_recipe_asks_for_an_order(self):
+    def test_sources_follow_the_order(self):
         data = load_dataset("digits")
-        self.assertIsNone(of(Recipe()))
-        ((_, labels),) = data.training(1000, 0, 0, order=of(Recipe(sampling="balanced"))).as_numpy_iterator()
+        ((_, labels),) = data.training(1000, 0, 0, order=Order(balanced=True)).as_numpy_iterator()
         self.assertAllInRange(np.bincount(labels), 80, 116)
-        images, _ = next(data.training(8, 0, 0, order=of(Recipe(repeats=4))).as_numpy_iterator())
+        images, _ = next(data.training(8, 0, 0, order=Order(repeats=4)).as_numpy_iterator())
         self.assertAllEqual(images[0], images[3])
         self.assertNotAllEqual(images[3], images[4])
 

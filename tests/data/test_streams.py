@@ -9,6 +9,7 @@ from small_sets import collect, make_folder
 
 from keras_resnet.data import SPLITS, DataError, splits, streams
 from keras_resnet.data.loading import load_dataset
+from keras_resnet.data.order import Order
 from keras_resnet.data.sources import Arrays, Files
 from keras_resnet.data.streams import Stream
 
@@ -26,6 +27,12 @@ def test_tfds_streamed(tmp_path):
         np.testing.assert_array_equal(whole[20:], rest)
         other, _ = collect(data.training(4, 3, 2, augment=augment))
         assert not np.array_equal(whole, other)
+    views, _ = collect(data.training(6, 3, 1, augment=("resized_crop",), order=Order(repeats=3)))
+    shown = views.mean((1, 2)).reshape(18, 3, 3)
+    assert len(views) == 54 and np.abs(shown - shown[:, :1]).max() < 0.2 < np.abs(shown[1:] - shown[:-1]).max()
+    assert not np.array_equal(views[0], views[1])
+    with pytest.raises(DataError, match="wants a data set in files or memory"):
+        data.training(4, 3, 1, order=Order(balanced=True))
 
 
 def test_random_resized_crops_are_cut_from_the_original_or_refused(tmp_path):
