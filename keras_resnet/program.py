@@ -9,12 +9,16 @@ COMMANDS = {
     "check": "what a folder of pictures holds, before any training: PHOTOS/",
     "train": "trains a recipe, or continues where it was cut off: --dataset=digits",
     "evaluate": "a finished run's report, table and figures: runs/NAME",
+    "compare": "several runs in one table and one picture: runs/A runs/B",
     "export": "a finished run's .tflite files, and the proof that they answer alike: runs/NAME",
     **command_line.COMMANDS,
     "models": "the trained models that come with this package",
 }
 # Those with absl's flags, and what runs them.
 FLAGGED = {"train": "command_line", "evaluate": "reports.evaluation", "export": "export.command_line"}
+
+# Those with flags of argparse's, which need no TensorFlow.
+PLAIN = {"check": "data.check", "compare": "reports.compare"}
 
 
 def run():
@@ -33,10 +37,9 @@ def run():
         from keras_resnet import models
 
         print(command_line.listed(models.described()))
-    elif name == "check":
-        from keras_resnet.data import check
-
-        command_line.start(lambda: check.main(given[1:], "keras-resnet check"))
+    elif name in PLAIN:
+        module = importlib.import_module(f"keras_resnet.{PLAIN[name]}")
+        command_line.start(lambda: module.main(given[1:], f"keras-resnet {name}"))
     elif name in COMMANDS:
         command_line.main(given, "keras-resnet")
     else:

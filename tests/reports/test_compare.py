@@ -1,0 +1,55 @@
+"""`keras-resnet compare` of shipped models, which are runs: their own reports' figures, one table, one picture."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from keras_resnet import files
+from keras_resnet.reports import compare
+
+MODELS = pathlib.Path(__file__).parents[2] / "keras_resnet" / "models"
+
+
+def run(*arguments, cwd):
+    command = [sys.executable, "-X", "importtime", "-m", "keras_resnet.program", "compare", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+
+
+def test_shipped_models_side_by_side(tmp_path):
+    result = run(MODELS, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert " tensorflow\n" not in result.stderr  # it was not loaded
+    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
+    for path in MODELS.glob("*/report.json"):
+        for split, part in files.read_json(path).items():
+            if split != "training":
+                assert f" {100 * part['top1_accuracy']:.2f} %" in lines[path.parent.name]
+    assert "--depth=8" in lines["cifar10-jpeg-resnet8"] and "--dataset=digits" in lines["digits-resnet8"]
+    assert "--dataset=cifar10" not in lines["cifar10-jpeg-resnet8"]  # a default is not told
+    with Image.open(tmp_path / "runs" / "compare.png") as picture:
+        assert picture.width > 1000
+
+
+def test_a_run_that_goes_on_says_so_and_a_figure_that_it_lacks_is_left_empty(tmp_path):
+    for name in ("digits-resnet8", "cifar10-jpeg-resnet8"):
+        shutil.copytree(MODELS / name, tmp_path / name)
+    made = files.read_json(tmp_path / "digits-resnet8" / "recipe.json")
+    made["recipe"]["epochs"] = 100
+    files.write_json(tmp_path / "digits-resnet8" / "recipe.json", made)
+    (tmp_path / "digits-resnet8" / "report.json").unlink()
+    found = [compare.read(path, path.name) for path in compare.find([tmp_path])]
+    line = compare.table(found)[2]
+    assert "of 40, 100 planned" in line and line.count("%") == 1
+
+
+@pytest.mark.parametrize(("given", "says"), [("nowhere", "no run is there"), ("empty", "no epoch of this run is done")])
+def test_what_is_no_run(tmp_path, given, says):
+    (tmp_path / "empty").mkdir()
+    shutil.copy(MODELS / "digits-resnet8" / "recipe.json", tmp_path / "empty")
+    result = run(tmp_path / given, cwd=tmp_path)
+    assert result.returncode == 2 and says in result.stderr.splitlines()[-1]
+    assert not (tmp_path / "runs" / "compare.png").exists()
