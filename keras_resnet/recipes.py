@@ -4,6 +4,7 @@ It loads nothing, so that flags are checked at once: `train.py` makes one flag o
 """
 
 import dataclasses
+import itertools
 import math
 import os
 import re
@@ -103,6 +104,10 @@ class Recipe:
         "with --quantize and no other, the run of --init.",
     )
     epochs: int = option(200, "Passes over the training pictures; 0, with --init: so many as their number asks for.")
+    extends: str = option(
+        "",
+        "Epochs after which the schedule begins anew, a tenth as high; a larger --epochs on a finished run adds one.",
+    )
     patience: int = option(0, "Epochs without a better --best after which the training ends; 0: it goes to its end.")
     batch_size: int = option(128, "Pictures a step, over all devices.")
     learning_rate: float = option(0.1, "Peak learning rate at this batch size.")
@@ -242,6 +247,9 @@ class Recipe:
             parts = (math.nan,)
         if not all(0 < p < 1 for p in parts) or sorted(parts) != list(parts):
             raise ValueError(f"--decay_at={self.decay_at}: expected rising parts of the training, as 0.5,0.75")
+        ends = self.extends.split(",") if self.extends else []
+        if ends and not (all(map(str.isdecimal, ends)) and rising([0, *map(int, ends), self.epochs])):
+            raise ValueError(f"--extends={self.extends}: expected rising epochs before the last one, as 64,96")
         if self.quantize != "none" and not self.init:
             raise ValueError(
                 f"--quantize={self.quantize}: expected a finished run to start from; give --init=runs/NAME"
@@ -282,6 +290,11 @@ class Recipe:
         return () if self.augmentation == "none" else tuple(self.augmentation.split(","))
 
     @property
+    def ends(self):
+        """Epochs at which a schedule ends: the extended ones, and the last."""
+        return [*map(int, self.extends.split(",") if self.extends else []), self.epochs]
+
+    @property
     def decay_parts(self):
         return tuple(float(part) for part in self.decay_at.split(","))
 
@@ -300,6 +313,11 @@ class Recipe:
             for name in mine
             if mine[name] != theirs[name]
         ]
+
+
+def rising(numbers):
+    """Whether each number is larger than the one before."""
+    return all(a < b for a, b in itertools.pairwise(numbers))
 
 
 def height_and_width(image_size):
@@ -504,7 +522,7 @@ def sides(recipe, full, epoch):
     """
     if recipe.train_size:
         return (recipe.train_size,) * 2
-    part = recipe.progressive + (1 - recipe.progressive) * epoch / max(1.0, GROWN * recipe.epochs)
+    part = recipe.progressive + (1 - recipe.progressive) * epoch / max(1.0, GROWN * recipe.ends[0])
     if not recipe.progressive or part >= 1:
         return None
     step = 8 if min(full) < 128 else 32
@@ -547,6 +565,7 @@ def continued(recipe, init, quantize):
         init=init,
         quantize=quantize,
         teacher="" if quantize != "none" else recipe.teacher,
+        extends="",
         head="random",
         freeze="none",
         unfreeze=0.0,

@@ -13,7 +13,7 @@ import subprocess
 import keras_resnet
 from keras_resnet import files, origins
 from keras_resnet.device.contract import Contract
-from keras_resnet.history import is_over, read_history
+from keras_resnet.history import finished_epochs, is_over, read_history
 from keras_resnet.recipes import Recipe, is_folder
 
 
@@ -68,6 +68,20 @@ class Run:
         return self.path / "figures"
 
 
+def extended(run, recipe):
+    """A recipe as it continues a run: with the epochs at which it was extended, or is, being finished, by this.
+
+    Nothing else of it may differ then, as `check` sees to.
+    """
+    if not run.recipe.exists():
+        return recipe
+    saved = load_recipe(run)
+    ends, rows = saved.extends, read_history(run.history) if run.history.exists() else []
+    if rows and saved.epochs < recipe.epochs and finished_epochs(rows) == saved.epochs:
+        ends = ",".join(map(str, saved.ends))
+    return dataclasses.replace(recipe, extends=recipe.extends or ends)
+
+
 def check(run, recipe):
     """Checks that a run's folder is new, or this recipe's.
 
@@ -77,7 +91,11 @@ def check(run, recipe):
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"--run_dir={run.path}: this is a file; give a folder, an empty or a new one")
     if run.recipe.exists():
-        differences = recipe.differences(_as_given(run, recipe))
+        recipe, saved = extended(run, recipe), load_recipe(run)
+        theirs = _as_given(run, recipe)
+        if recipe.ends[: len(saved.ends)] == saved.ends:  # it is extended
+            theirs |= {"epochs": recipe.epochs, "extends": recipe.extends}
+        differences = recipe.differences(theirs)
         if differences:
             raise RunError(
                 f"--run_dir={run.path}: another run is there: {', '.join(differences)}; "
@@ -130,7 +148,8 @@ def begin(run, recipe, data, hardware, chosen):
     }
     if run.recipe.exists():
         old = files.read_json(run.recipe)
-        places = {name: made["recipe"][name] for name in ("dataset", "data_dir", "init", "teacher")}
+        moved = ("dataset", "data_dir", "init", "teacher", "epochs", "extends")
+        places = {name: made["recipe"][name] for name in moved}
         made |= {**old, "recipe": {**old["recipe"], **places}}
     else:
         if data.unreadable:

@@ -44,7 +44,7 @@ def frozen(model, recipe, epoch):
         said = f"it has {', '.join(stages)}" if stages else "its layers have other names than ResNet's"
         raise runs.RunError(f"--freeze={recipe.freeze}: {model.name} has no such stage ({said}); give --freeze=all")
     if recipe.unfreeze:
-        steps = recipe.unfreeze * recipe.epochs / len(kept)
+        steps = recipe.unfreeze * recipe.ends[0] / len(kept)
         kept = kept[: max(0, len(kept) - math.floor(epoch / steps + 1e-9))] if steps else []
     return {name for name, place in found.items() if place.split("_")[0] in kept}
 

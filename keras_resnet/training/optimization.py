@@ -1,5 +1,6 @@
 """Optimizers and learning-rate schedules. The schedule's only state is the optimizer's step count."""
 
+import itertools
 import math
 
 import keras
@@ -123,31 +124,40 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         warmup: part of the training in which the rate rises linearly from 0.
         decay_at: parts of the training, for `"steps"`.
         accumulate: batches to a step; Keras counts batches.
+        restarts: steps at which all of it begins anew, at a tenth of the peak: where a finished training is extended.
     """
 
-    def __init__(self, kind, peak, steps, warmup=0.0, decay_at=(), accumulate=1):
+    def __init__(self, kind, peak, steps, warmup=0.0, decay_at=(), accumulate=1, restarts=()):
         self.kind, self.peak, self.steps, self.warmup, self.decay_at = kind, peak, steps, warmup, tuple(decay_at)
-        self.accumulate = accumulate
+        self.accumulate, self.restarts = accumulate, tuple(restarts)
 
     def __call__(self, step):
         step = ops.cast(step, "float32")
         if self.accumulate > 1:
             step = ops.floor(step / self.accumulate)
-        rising = self.warmup * self.steps
+        ends = [*self.restarts, self.steps]
+        rate = self._one(step, ends[0], self.peak)
+        for begin, end in itertools.pairwise(ends):
+            rate = ops.where(step >= begin, self._one(step - begin, end - begin, self.peak / 10), rate)
+        return rate
+
+    def _one(self, step, steps, peak):
+        """The rate at a step of one training of `steps`."""
+        rising = self.warmup * steps
         # Step counts from 0: the first update is one step up, not a lost one at 0.
         up = ops.minimum(1.0, (step + 1.0) / max(rising, 1.0))
-        part = ops.clip((step - rising) / max(self.steps - rising, 1.0), 0.0, 1.0)
+        part = ops.clip((step - rising) / max(steps - rising, 1.0), 0.0, 1.0)
         if self.kind == "cosine":
             down = 0.5 * (1.0 + ops.cos(math.pi * part))
         elif self.kind == "one_cycle":
             down = 1.0 - part
         else:
-            passed = sum(ops.cast(step >= at * self.steps, "float32") for at in self.decay_at)
+            passed = sum(ops.cast(step >= at * steps, "float32") for at in self.decay_at)
             down = ops.power(0.1, passed)
-        return self.peak * up * down
+        return peak * up * down
 
     def get_config(self):
-        return {k: getattr(self, k) for k in ("kind", "peak", "steps", "warmup", "decay_at", "accumulate")}
+        return {k: getattr(self, k) for k in ("kind", "peak", "steps", "warmup", "decay_at", "accumulate", "restarts")}
 
 
 OPTIMIZERS = {"sgd": SGD, "adamw": AdamW, "lamb": Lamb, "lion": Lion, "muon": Muon}
@@ -164,7 +174,8 @@ def make_optimizer(recipe, steps, mixed_float16=False, factors=None, head="logit
         head: name of the last layer.
     """
     many, parts = recipe.accumulate, recipe.decay_parts
-    schedule = Schedule(recipe.schedule, recipe.learning_rate, steps // many, recipe.warmup, parts, many)
+    restarts = [end * steps // recipe.epochs // many for end in recipe.ends[:-1]]
+    schedule = Schedule(recipe.schedule, recipe.learning_rate, steps // many, recipe.warmup, parts, many, restarts)
     how = {"gradient_accumulation_steps": many if many > 1 else None}
     if recipe.optimizer == "sgd":
         how |= {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0}

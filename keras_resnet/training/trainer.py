@@ -52,11 +52,12 @@ def train(recipe, run_dir, save_seconds=300, data=None, model=None):
     """
     run = runs.Run(run_dir)
     runs.check(run, recipe)
+    recipe = runs.extended(run, recipe)
     if data:
         runs.check_data(run, data)
     with runs.locked(run):
-        if runs.is_finished(run):
-            saved = runs.load_recipe(run)
+        saved = runs.load_recipe(run) if runs.is_finished(run) else None
+        if saved and saved.epochs >= recipe.epochs:
             if not data and (saved.dataset, saved.data_dir) != (recipe.dataset, recipe.data_dir):
                 load_data(recipe, run)  # the same pictures elsewhere, or others, whose run this is not
             return None
@@ -172,6 +173,13 @@ class Trainer:
     def fit(self):
         recipe, progress = self.recipe, self.progress
         self.introduce()
+        if len(recipe.ends) > 1:
+            before, now = recipe.ends[-2:]
+            print(
+                f"extends {before} epochs by {now - before}: the schedule ({recipe.schedule}) begins anew, at "
+                f"{recipe.learning_rate / 10:.3g}",
+                flush=True,
+            )
         if progress.step:
             print(f"continues at step {progress.step:,} of {recipe.epochs * self.steps:,}", flush=True)
         elif self.steps < recipes.FEW_STEPS and recipe.batch_size > recipes.SMALL_BATCH:

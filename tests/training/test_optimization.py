@@ -153,6 +153,15 @@ class ScheduleTest(tf.test.TestCase):
         values = self.at(schedule, 0, 31_999, 32_000, 47_999, 48_000, 63_999)
         self.assertAllClose(values, [0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
 
+    def test_an_extended_schedule_begins_anew_at_a_tenth(self):
+        schedule = Schedule("one_cycle", 0.4, 1500, warmup=0.2, restarts=(1000,))
+        # 1,000 steps as they were; then 500, of which 100 rise to 0.04.
+        values = self.at(schedule, 99, 200, 999, 1049, 1100, 1300, 1500)
+        self.assertAllClose(values, [0.2, 0.4, 0.0005, 0.02, 0.04, 0.02, 0.0], 1e-5, 1e-6)
+        recipe = dataclasses.replace(RECIPES["cifar10_fast"], epochs=96, extends="64,80", warmup=0.0)
+        schedule = make_optimizer(recipe, 9600)._learning_rate
+        self.assertAllClose(self.at(schedule, 0, 6400, 8000, 8800), [0.15, 0.015, 0.015, 0.0075], 1e-3)
+
     def test_state_is_the_step_alone(self):
         optimizer = make_optimizer(RECIPES["digits"], 100)
         variable = keras.Variable(np.ones((2, 2)))

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from processes import assert_same_state, finish, kill, start, state, wait_until
+from processes import SMALL, assert_same_state, finish, kill, start, state, wait_until
 from tensorflow.core.util import event_pb2
 from tensorflow.python.lib.io import tf_record
 
@@ -27,6 +27,7 @@ from keras_resnet import files, recipes, runs
 from keras_resnet.data.decoding import normalize
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.device.contract import Contract
+from keras_resnet.history import read_history
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.tasks import metrics
 from keras_resnet.training import checkpoints, distribution, starting, trainer
@@ -304,6 +305,26 @@ def test_data_that_differs_is_named(trainer_of, tmp_path):
     runs.check_data(run, dataclasses.replace(data, fingerprint=other))
     assert trainer_of().precision == "float32"
     assert files.read_json(run.recipe)["data"] == data.fingerprint
+
+
+def test_a_larger_epochs_extends_a_finished_run(tmp_path):
+    """It goes on where it ended, killed in between or not; an unfinished one, or a smaller number, is refused."""
+    for name in ("whole", "cut"):
+        finish(tmp_path / name)
+    short = [flag for flag in SMALL if "epochs" not in flag]
+    output = finish(tmp_path / "whole", "--epochs=5", recipe=short)
+    assert "extends 3 epochs by 2: the schedule (one_cycle) begins anew, at 0.01" in output
+    rows = read_history(tmp_path / "whole" / "history.csv")
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
+    assert rows[2]["learning_rate"] < 2e-3 and rows[3]["learning_rate"] > 4e-3
+    where = tmp_path / "cut" / "history.csv"
+    kill(tmp_path / "cut", lambda: where.read_text().count("\n") == 5, "--epochs=5", "--save_seconds=0", recipe=short)
+    finish(tmp_path / "cut", "--epochs=5", recipe=short)
+    assert_same_state(state(tmp_path / "whole"), state(tmp_path / "cut"))
+    assert "this run is finished" in finish(tmp_path / "whole", "--epochs=5", recipe=short)
+    assert "--epochs=3 (it has 5)" in finish(tmp_path / "whole", status=2)
+    recipe = runs.load_recipe(runs.Run(tmp_path / "whole"))
+    assert (recipe.epochs, recipe.extends) == (5, "3")
 
 
 def test_a_dry_run_writes_nothing(tmp_path):
