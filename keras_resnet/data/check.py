@@ -129,14 +129,12 @@ def read(root):
         return names, [(s, path, int(t.argmax()) if t.any() else -1) for s, path, t in entries], []
     folders = class_folders.splits(root)
     names = class_folders.classes(folders)
-    inside = [
-        (split, path, label)
-        for split, folder in folders.items()
-        for label, name in enumerate(names)
-        for path in class_folders.pictures(folder / name)
-    ]
     parents = sorted({root, *folders.values()})
-    return names, inside, [str(parent / name) for parent in parents for name in class_folders.beside(parent)]
+    return (
+        names,
+        class_folders.entries(folders, names),
+        [str(parent / name) for parent in parents for name in class_folders.beside(parent)],
+    )
 
 
 def lines(root, names, looked, strays):

@@ -82,6 +82,21 @@ def pictures(folder):
     return sorted(found, key=lambda path: path.split(os.sep))
 
 
+def entries(folders, names):
+    """(split, path, number of the class) of each picture.
+
+    Args:
+        folders: what `splits` returns.
+        names: what `classes` returns.
+    """
+    return [
+        (split, path, label)
+        for split, folder in folders.items()
+        for label, name in enumerate(names)
+        for path in pictures(folder / name)
+    ]
+
+
 def beside(folder):
     """Names of the pictures that lie in a folder itself, beside its folders, sorted."""
     with os.scandir(folder) as entries:

@@ -62,12 +62,7 @@ def scan(root, max_bad_fraction=0.01, picture=None):
     else:
         folders = class_folders.splits(root)
         classes = class_folders.classes(folders)
-        entries = [
-            (split, path, label)
-            for split, folder in folders.items()
-            for label, name in enumerate(classes)
-            for path in class_folders.pictures(folder / name)
-        ]
+        entries = class_folders.entries(folders, classes)
     states = _states([entry[1] for entry in entries], picture)
     unreadable = tuple((e[1], state) for e, state in zip(entries, states, strict=True) if isinstance(state, str))
     _check_unreadable(root, unreadable, len(entries), max_bad_fraction)
