@@ -143,7 +143,8 @@ def train(model, teachers, recipe, data, task):
     steps = len(data.train) // recipe.batch_size
     schedule = Schedule(recipe.schedule, recipe.learning_rate, recipe.epochs * steps, recipe.warmup, recipe.decay_parts)
     optimizer = SGD(schedule, recipe.momentum, recipe.weight_decay)
-    model.compile(optimizer, task.loss(dataclasses.replace(recipe, label_smoothing=0.0)))
+    learned = dataclasses.replace(recipe, label_smoothing=0.0, loss="auto")  # as the trainer does with teachers
+    model.compile(optimizer, task.loss(learned, getattr(data.train, "labels", None)))
     validation = data.evaluation("validation", prediction.batch_size(recipe))
     rows, weights = [], None
     for epoch in range(recipe.epochs + 1):

@@ -72,7 +72,7 @@ def one_by_one(images, seed, magnitude=None):
     return tf.ensure_shape(changed, images.shape)
 
 
-JITTER = 0.4  # as in Krizhevsky et al. 2012's successors: brightness, contrast and saturation change by up to 40 %
+JITTER = 0.4  # He et al. 2018, https://arxiv.org/abs/1812.01187, scale by 0.6 to 1.4
 
 
 def jitter(images, seed):

@@ -73,12 +73,17 @@ class Classification:
 
         Args:
             recipe: `Recipe`.
-            labels: integers (n,), what there is to learn, where `class_weights` asks for their counts.
+            labels: integers (n,), what there is to learn; None where they are not known before they are read.
+
+        Raises:
+            ValueError: `class_weights` asks for the counts of labels that are not known.
         """
         from keras_resnet.tasks import losses
 
         weights = None
-        if recipe.class_weights == "balanced" and labels is not None:
+        if recipe.class_weights == "balanced":
+            if labels is None:
+                raise ValueError("--class_weights=balanced: a data set that is streamed is not counted before; drop it")
             weights = losses.balanced_weights(labels, len(self.contract.labels))
         return losses.classification(recipe.label_smoothing, recipe.loss, weights)
 

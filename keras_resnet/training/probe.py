@@ -41,7 +41,7 @@ def fit_head(model, data, task, recipe):
     )
     center, spread = known[0].mean(0), known[0].std(0) + 1e-6
     (x, y), (x_new, y_new) = (((f - center) / spread, targets) for f, targets in (known, validation))
-    losses, best = task.loss(dataclasses.replace(recipe, label_smoothing=0.0)), None
+    losses, best = task.loss(dataclasses.replace(recipe, label_smoothing=0.0), known[1]), None
     for penalty in PENALTIES:
         kernel, bias = fit(x, y, head.units, losses, penalty)
         loss = float(np.mean(losses(tf.constant(y_new), tf.constant(x_new @ kernel + bias))))

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
+from keras_resnet.device.classes import Classes
+from keras_resnet.device.contract import Contract
+from keras_resnet.device.picture import Picture
+from keras_resnet.recipes import Recipe
 from keras_resnet.tasks import losses
+from keras_resnet.tasks.classification import Classification
 
 LOGITS = np.array([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0]], "float32")
 SOFTMAX = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
@@ -51,6 +56,14 @@ def test_a_rare_class_counts_as_much_as_a_large_one():
     mixed = np.array([[0.6, 0.4, 0.0], [0.0, 1.0, 0.0]], "float32")
     plain = losses.classification()(mixed, LOGITS)
     np.testing.assert_allclose(losses.classification(weights=weights)(mixed, LOGITS), plain * [1.1, 2], rtol=1e-6)
+
+
+def test_class_weights_want_labels_that_are_known():
+    task = Classification(Contract(Picture(8, 8, 3), Classes(("a", "b"))))
+    recipe = Recipe(class_weights="balanced")
+    assert task.loss(recipe, np.array([0, 0, 1])) is not None
+    with pytest.raises(ValueError, match="--class_weights=balanced: a data set that is streamed"):
+        task.loss(recipe, None)
 
 
 @pytest.mark.parametrize("kind", ["auto", "bce", "focal"])
