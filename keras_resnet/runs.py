@@ -101,6 +101,11 @@ def check(run, recipe):
                 f"--run_dir={run.path}: another run is there: {', '.join(differences)}; "
                 "give its flags to continue it, or another --run_dir"
             )
+        if recipe.epochs > saved.epochs and not (run.checkpoint.exists() or run.previous_checkpoint.exists()):
+            raise RunError(
+                f"--run_dir={run.path}: --epochs={recipe.epochs} (it has {saved.epochs}), but its checkpoints/, from "
+                f"which to go on, are gone; to train its model further: --init={run.path} and another --run_dir"
+            )
     elif run.path.exists() and any(p.name[0] != "." and p != run.contract for p in run.path.iterdir()):
         raise RunError(f"--run_dir={run.path}: this folder holds something else; give an empty or a new one")
 

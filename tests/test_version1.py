@@ -100,14 +100,22 @@ def test_the_same_command_says_that_it_is_finished(old, more):
     [
         ("--best=loss", "--best=loss (it has accuracy)"),
         ("--augmentation=crop_flip", "--augmentation=crop,flip (it has shift)"),
-        ("--epochs=4", "--epochs=4 (it has 3)"),
+        ("--epochs=2", "--epochs=2 (it has 3)"),
     ],
 )
 def test_another_command_is_refused_with_the_difference(old, more, says):
+    refused(old, more, f"another run is there: {says}; give its flags")
+
+
+def test_without_checkpoints_it_is_not_extended(old):
+    refused(old, "--epochs=4", f"are gone; to train its model further: --init={old}")
+
+
+def refused(old, more, says):
     before = content(old)
     result = command("train.py", *FLAGS, f"--run_dir={old}", more)
     assert result.returncode == 2
-    assert f"--run_dir={old}: another run is there: {says}; give its flags" in result.stderr
+    assert f"--run_dir={old}: " in result.stderr and says in result.stderr
     assert content(old) == before
 
 
