@@ -8,6 +8,7 @@ from absl import flags
 
 from keras_resnet import depths, environment, models, origins, programs, recipes, runs, tasks
 from keras_resnet.recipes import RECIPES, Recipe
+from keras_resnet.reports import wandb_writer
 
 FLAGS = flags.FLAGS
 flags.disclaim_key_flags()  # they count as the script's own, so that its --help lists them
@@ -40,6 +41,9 @@ def define_flags():
         "logical_cpus", 1, "Show the CPU as several devices, to try --strategy=mirrored without GPUs.", 1, 64
     )
     flags.DEFINE_bool("dry_run", False, "Say what would be trained and how long it would take here; write nothing.")
+    flags.DEFINE_integer("log_steps", 0, "Steps between loss, rate and norms in TensorBoard; 0: none.", 0)
+    flags.DEFINE_bool("wandb", False, "Log to Weights & Biases, too; WANDB_MODE=offline needs no account.")
+    flags.DEFINE_bool("profile", False, "Profile ten steps, for TensorBoard, and say which operations took the time.")
     flags.DEFINE_float("save_seconds", 300, "Time between two saves within an epoch.", 0)
 
 
@@ -146,11 +150,13 @@ def main(argv):
     if len(argv) > 1:
         raise ValueError(f"{argv[1]}: flags begin with --; see {argv[0]} --help")
     name, recipe = recipe_from_flags()
+    if FLAGS.wandb:
+        wandb_writer.check()
     run_dir = pathlib.Path(FLAGS.run_dir) if FLAGS.run_dir else default_run_dir(name, recipe)
     runs.check(runs.Run(run_dir), recipe)
     environment.load_tensorflow()
     from keras_resnet.reports import evaluation
-    from keras_resnet.training import distribution, trainer
+    from keras_resnet.training import distribution, monitoring, trainer
 
     distribution.split_cpu(FLAGS.logical_cpus)
     print(f"recipe {name}: {trainer.describe(recipe)} -> {run_dir}", flush=True)
@@ -159,7 +165,8 @@ def main(argv):
 
         dry_run(recipe, runs.Run(run_dir))
         return
-    data = trainer.train(recipe, run_dir, FLAGS.save_seconds)
+    monitor = monitoring.Monitor(FLAGS.log_steps, FLAGS.wandb, FLAGS.profile)
+    data = trainer.train(recipe, run_dir, FLAGS.save_seconds, monitor=monitor)
     if data is None:
         print(f"{run_dir}: this run is finished; nothing to train")
         if evaluation.has_report(run_dir, FLAGS.split):

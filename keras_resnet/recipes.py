@@ -496,6 +496,8 @@ def default_recipe(dataset):
     return "digits" if dataset == "digits" else "imagenet"
 
 
+# Fields that say where a run was made, not what it is.
+PLACES = ("data_dir", "strategy", "compile")
 # Fields that say which network it is.
 NETWORK = ("depth", "width", "version", "stem", "shortcut", "se", "blur", "activation")
 

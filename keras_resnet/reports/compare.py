@@ -7,10 +7,8 @@ import pathlib
 from keras_resnet import files, runs
 from keras_resnet.device import command_line
 from keras_resnet.history import best_row, finished_epochs, read_history
-from keras_resnet.recipes import Recipe
+from keras_resnet.recipes import PLACES, Recipe
 
-# Fields that say where a run was made, not what it is.
-PLACES = ("data_dir", "strategy", "compile")
 MOST_LETTERS = 60  # of what a run differs in
 
 

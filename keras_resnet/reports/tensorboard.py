@@ -1,10 +1,14 @@
 """TensorBoard: curves of training and validation in one plot each, an augmented batch, the graph, the confusion."""
 
 import contextlib
+import dataclasses
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
 from tensorflow.core.util import event_pb2
+
+from keras_resnet.recipes import PLACES
 
 NO_CURVES = ("epoch", "step", "seconds", "peak_memory_mb")
 
@@ -19,15 +23,17 @@ class Writer:
         self.there = {name: set(_written(folder / name)) for name in ("train", "validation")}
         self.writers = {name: tf.summary.create_file_writer(str(folder / name)) for name in self.there}
 
-    def begin(self, model, batches):
-        """Writes the graph and the first training batch as the network sees it."""
+    def begin(self, model, batches, recipe):
+        """Writes the recipe, as hyperparameters, the graph, and the first training batch as the network sees it."""
         if ("augmented batch", 0) in self.there["train"]:
             return
         images = next(iter(batches))[0].numpy()
         graph = tf.function(lambda image: model(image, training=False)).get_concrete_function(
             tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
         )
+        fields = {name: value for name, value in dataclasses.asdict(recipe).items() if name not in PLACES}
         with self.writers["train"].as_default(step=0):
+            hparams.hparams(fields)
             tf.summary.graph(graph.graph)
             tf.summary.image("augmented batch", grid(images)[None])
         self.writers["train"].flush()
@@ -39,6 +45,10 @@ class Writer:
             self._scalars("train", row["step"], {name: row[name] for name in names if not name.startswith("val_")})
         validation = {name.removeprefix("val_"): row[name] for name in names if name.startswith("val_")}
         self._scalars("validation", row["step"], validation)
+
+    def steps(self, step, values):
+        """Writes numbers of a step, beside the training's."""
+        self._scalars("train", step, values)
 
     def _scalars(self, name, step, values):
         with self.writers[name].as_default(step):

@@ -19,9 +19,10 @@ class Grouped:
         decay: weight decay.
         factors: path of a variable -> factor of its learning rate, where that is not 1.
         clip: largest norm of the gradient; 0 for any.
+        norm: variable that gets the norm of each step's gradient, before it is clipped; None for none.
     """
 
-    decay, factors, clip, decay_in_gradient = 0.0, {}, 0.0, False
+    decay, factors, clip, decay_in_gradient, norm = 0.0, {}, 0.0, False, None
 
     def rate(self, variable, learning_rate):
         """The learning rate of a variable, which comes as TensorFlow's and has no path."""
@@ -40,9 +41,14 @@ class Grouped:
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
         reduced = super()._all_reduce_sum_gradients(grads_and_vars)
-        if not self.clip:
+        if not self.clip and self.norm is None:
             return reduced
-        gradients, _ = tf.clip_by_global_norm([gradient for gradient, _ in reduced], self.clip)
+        gradients = [gradient for gradient, _ in reduced]
+        norm = tf.linalg.global_norm(gradients)
+        if self.norm is not None:
+            self.norm.assign(norm)
+        if self.clip:
+            gradients, _ = tf.clip_by_global_norm(gradients, self.clip, norm)
         return [(gradient, variable) for gradient, (_, variable) in zip(gradients, reduced, strict=True)]
 
 

@@ -9,6 +9,8 @@ import math
 import resource
 import time
 
+import tensorflow as tf
+
 from keras_resnet import files, recipes, runs, tasks
 from keras_resnet.data import DataError, order
 from keras_resnet.data.dataset import reading
@@ -16,7 +18,6 @@ from keras_resnet.data.loading import load_data
 from keras_resnet.history import best_row, finished_epochs, is_over, write_history
 from keras_resnet.networks import prediction
 from keras_resnet.networks.weights import broken_weight, copy_weights, save_model
-from keras_resnet.reports import tensorboard
 from keras_resnet.training import (
     averaging,
     callbacks,
@@ -24,6 +25,7 @@ from keras_resnet.training import (
     distillation,
     distribution,
     freezing,
+    monitoring,
     normalization,
     optimization,
     regularization,
@@ -31,7 +33,7 @@ from keras_resnet.training import (
 from keras_resnet.training.starting import build_model
 
 
-def train(recipe, run_dir, save_seconds=300, data=None, model=None):
+def train(recipe, run_dir, save_seconds=300, data=None, model=None, monitor=monitoring.NOTHING):
     """Trains a recipe in a folder of its own, or continues there.
 
     Args:
@@ -40,6 +42,7 @@ def train(recipe, run_dir, save_seconds=300, data=None, model=None):
         save_seconds: time between two saves within an epoch; each epoch's end is saved too.
         data: `Data`; by default the recipe's is loaded.
         model: functional float32 `keras.Model` that is trained; by default the recipe's is made.
+        monitor: `Monitor`: what is watched beside the history.
 
     Returns:
         The `Data` that it was trained on, or None if the run was finished already.
@@ -61,7 +64,7 @@ def train(recipe, run_dir, save_seconds=300, data=None, model=None):
             if not data and (saved.dataset, saved.data_dir) != (recipe.dataset, recipe.data_dir):
                 load_data(recipe, run)  # the same pictures elsewhere, or others, whose run this is not
             return None
-        trainer = Trainer(recipe, run, save_seconds, data, model)
+        trainer = Trainer(recipe, run, save_seconds, data, model, monitor)
         with callbacks.signals() as trainer.received, reading(trainer.data):
             trainer.fit()
         return trainer.data
@@ -92,8 +95,9 @@ def choose_hardware(recipe, run):
 class Trainer:
     """The parts of one training, made once; `fit` goes through the epochs."""
 
-    def __init__(self, recipe, run, save_seconds, data=None, model=None):
-        self.run, self.save_seconds = run, save_seconds
+    def __init__(self, recipe, run, save_seconds, data=None, model=None, monitor=monitoring.NOTHING):
+        self.run, self.save_seconds, self.monitor = run, save_seconds, monitor
+        self.profiled = False
         self.received = []  # signals, from `callbacks.signals`
         self.hardware = hardware = choose_hardware(recipe, run)
         print(hardware.description, flush=True)
@@ -136,8 +140,11 @@ class Trainer:
                 self.model.output_names[0],
             )
             self.optimizer.build(self.twin.trainable_variables)
-            counting_steps = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-            regularization.wind(twins[0], recipe.seed, lambda: counting_steps._iterations.value)
+            inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+            regularization.wind(twins[0], recipe.seed, lambda: inner._iterations.value)
+            if monitor.log_steps:
+                only = tf.VariableAggregation.ONLY_FIRST_REPLICA
+                inner.norm = tf.Variable(0.0, trainable=False, aggregation=only)
             self.twin.compile(
                 self.optimizer,
                 self.task.loss(learned, getattr(self.data.train, "labels", None)),
@@ -188,9 +195,9 @@ class Trainer:
         runs.begin(self.run, recipe, self.data, self.hardware, self.chosen)
         if progress.history:  # a kill may have come between the last checkpoint and its row
             write_history(self.run.history, progress.history)
-        writer = tensorboard.Writer(self.run.tensorboard)
+        writer = monitoring.Writers(self.run, recipe, self.monitor.wandb)
         if not progress.step:
-            writer.begin(self.model, self.batches(0, 0, pixels=False))
+            writer.tensorboard.begin(self.model, self.batches(0, 0, pixels=False), recipe)
         for row in progress.history:  # nor need it be in TensorBoard's files
             writer.epoch(row)
         warning = None
@@ -202,7 +209,7 @@ class Trainer:
                 if is_over(progress.history, recipe.epochs, recipe.patience, self.best):
                     bar.say(f"ends here: no better {self.best} in {recipe.patience} epochs")
                     break
-                self._epoch(epoch, bar)
+                self._epoch(epoch, writer, bar)
                 warning = self._end_epoch(writer, bar)
             if warning:
                 bar.say(f"validation after the last epoch: {warning}")
@@ -210,12 +217,13 @@ class Trainer:
             bar.close()
             writer.close()
 
-    def _epoch(self, epoch, bar):
+    def _epoch(self, epoch, writer, bar):
         """The steps of one epoch, from wherever it was cut off."""
         watch = callbacks.StepWatch(self.progress, self.received, self.save, self.save_seconds)
         first = self.progress.step - epoch * self.steps
         if first < self.steps:
             following = [averaging.Following(self.average, self.progress.step)] if self.average else []
+            following += self._watching(writer, bar)
             if self._freeze(epoch):
                 self.twin.make_train_function(force=True)
             self.twin.fit(
@@ -232,6 +240,17 @@ class Trainer:
             self.progress.partial["step_seconds"] = watch.median_step_seconds()
             self.save()
             self._stop_if_asked()
+
+    def _watching(self, writer, bar):
+        """Callbacks of what `monitor` asks for."""
+        watching, step = [], self.progress.step
+        if self.monitor.log_steps:
+            norm = getattr(self.optimizer, "inner_optimizer", self.optimizer).norm
+            watching.append(monitoring.StepLog(self.monitor.log_steps, step, self._learning_rate, norm, writer.steps))
+        if self.monitor.profile and not self.profiled:
+            watching.append(monitoring.Profile(self.run.tensorboard, bar.say))
+            self.profiled = True
+        return watching
 
     def _end_epoch(self, writer, bar):
         """Makes the row of the epoch that is done, or of epoch 0: what a continued training starts with.

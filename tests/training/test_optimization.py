@@ -36,8 +36,9 @@ class SGDTest(tf.test.TestCase):
     def test_clipping_is_by_the_whole_gradients_norm(self):
         variables = [keras.Variable(np.zeros((1,))), keras.Variable(np.zeros((1,)))]
         optimizer = make_optimizer(Recipe(learning_rate=1.0, momentum=0.0, clip=1.0), 10)
-        optimizer._learning_rate = lambda step=0: 1.0
+        optimizer._learning_rate, optimizer.norm = lambda step=0: 1.0, tf.Variable(0.0)
         optimizer.apply([tf.constant([3.0]), tf.constant([4.0])], variables)
+        self.assertAllClose(optimizer.norm, 5.0)
         self.assertAllClose([v.numpy()[0] for v in variables], [-0.6, -0.8])
         optimizer.apply([tf.constant([0.3]), tf.constant([0.4])], variables)  # short enough
         self.assertAllClose([v.numpy()[0] for v in variables], [-0.9, -1.2])

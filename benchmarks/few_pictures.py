@@ -1,0 +1,129 @@
+"""Claim: with few pictures, a network that has learned from others' beats one from scratch, at the same budget.
+
+    python -m benchmarks.few_pictures PHOTOS/ [--init=cifar10-jpeg-resnet20] [--counts=10,30,100] [--seeds=0,1,2]
+
+Of PHOTOS/train so many pictures of each class are drawn to learn from, as many others to choose the epoch with;
+PHOTOS/validation is the test split, asked for once by each network. Three ways: `finetune`, `probe` (the last layer
+alone), and the same network from scratch, with as many steps on pictures changed in the same way. All runs are
+resumable, in runs/few/; the table and the picture are made of those that are there.
+"""
+
+import argparse
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+
+import numpy as np
+
+from keras_resnet import drawing, files, runs
+
+WAYS = {
+    "finetune": ["--recipe=finetune"],
+    "probe": ["--recipe=probe"],
+    "scratch": ["--augmentation=resized_crop,flip", "--schedule=one_cycle", "--warmup=0.15", "--weight_decay=5e-4"],
+}
+NAMES = {"finetune": "fine-tuned", "probe": "last layer alone", "scratch": "from scratch"}
+
+
+def draw(photos, count, seed, folder):
+    """Links `count` pictures a class to learn from and as many to validate with; all that PHOTOS validates with tests.
+
+    Args:
+        photos: folder with `train` and `validation`, of a folder a class.
+        count: pictures of each class.
+        seed: of the drawing.
+        folder: where the links go; it is made anew.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    random = np.random.default_rng(seed)
+    for class_folder in sorted((photos / "train").iterdir()):
+        drawn = random.permutation(sorted(class_folder.iterdir()))[: 2 * count]
+        for split, part in (("train", drawn[:count]), ("validation", drawn[count:])):
+            place = folder / split / class_folder.name
+            place.mkdir(parents=True)
+            for path in part:
+                (place / path.name).symlink_to(path.resolve())
+    (folder / "test").symlink_to((photos / "validation").resolve())
+
+
+def run(way, count, seed, arguments):
+    """Trains one network, where it has not been trained yet, and returns its accuracy on the test split."""
+    photos = arguments.out / f"photos-{count}-{seed}"
+    result, finetuned = (runs.Run(arguments.out / f"{of}-{count}-{seed}") for of in (way, "finetune"))
+    if not (result.report.exists() and "test" in files.read_json(result.report)):
+        draw(arguments.photos, count, seed, photos)
+        flags = [f"--dataset={photos}", f"--image_size={arguments.image_size}", f"--seed={seed}"]
+        flags += [f"--run_dir={result.path}", f"--precision={arguments.precision}", *WAYS[way]]
+        if way == "scratch":
+            flags += ["--depth=20", "--batch_size=32", f"--epochs={runs.chosen(finetuned)['epochs']}"]
+        else:
+            flags += [f"--init={arguments.init}"]
+        for command in (["train.py", *flags], ["-m", "keras_resnet.evaluation", str(result.path), "--split=test"]):
+            subprocess.run([sys.executable, *command], check=True, capture_output=True, text=True)
+    return files.read_json(result.report)["test"]["top1_accuracy"]
+
+
+def table(results):
+    """Rows of Markdown: mean and standard deviation over the seeds, in percent."""
+    counts = sorted({count for _, count in results})
+    yield "| pictures a class | " + " | ".join(NAMES.values()) + " |"
+    yield "|---" * (1 + len(NAMES)) + "|"
+    for count in counts:
+        cells = [mean_and_deviation(results.get((way, count), ())) for way in NAMES]
+        yield f"| {count} | " + " | ".join(cells) + " |"
+
+
+def mean_and_deviation(accuracies):
+    if len(accuracies) < 2:
+        return ""
+    return f"{100 * statistics.mean(accuracies):.1f} ± {100 * statistics.stdev(accuracies):.1f}"
+
+
+def picture(results, path):
+    """Mean accuracies, and each seed's, over the number of pictures."""
+    counts = sorted({count for _, count in results})
+    figure, axes = drawing.pyplot.subplots(figsize=(6.4, 4), layout="constrained")
+    for (way, name), colour, marker in zip(NAMES.items(), drawing.PALETTE, "os^", strict=False):
+        accuracies = [results.get((way, count), []) for count in counts]
+        axes.plot(counts, [100 * statistics.mean(a) for a in accuracies], marker=marker, color=colour, label=name)
+        axes.scatter(
+            [count for count, of in zip(counts, accuracies, strict=True) for _ in of],
+            [100 * accuracy for of in accuracies for accuracy in of],
+            s=12,
+            color=colour,
+            alpha=0.5,
+        )
+    axes.set(xscale="log", xlabel="pictures of each class", ylabel="top-1 accuracy on test pictures, %", ylim=(0, None))
+    axes.set_xticks(counts, counts)
+    axes.minorticks_off()
+    axes.set_title("ResNet-20 on few pictures (Imagenette); small dots: single seeds")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    drawing.save(figure, path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=pathlib.Path, help="folder with train/ and validation/, of a folder a class")
+    parser.add_argument("--init", default="cifar10-jpeg-resnet20", help="what to fine-tune; a ResNet-20")
+    parser.add_argument("--counts", default="10,30,100", help="pictures of each class")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--image_size", type=int, default=64)
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/few"))
+    arguments = parser.parse_args()
+    results = {}
+    for seed in map(int, arguments.seeds.split(",")):
+        for count in map(int, arguments.counts.split(",")):
+            for way in WAYS:
+                accuracy = run(way, count, seed, arguments)
+                results.setdefault((way, count), []).append(accuracy)
+                print(f"{count} a class, seed {seed}, {NAMES[way]}: {100 * accuracy:.1f} %", flush=True)
+    print("\n".join(table(results)))
+    picture(results, arguments.out / "few_pictures.png")
+
+
+if __name__ == "__main__":
+    main()
