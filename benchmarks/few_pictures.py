@@ -12,12 +12,11 @@ import argparse
 import pathlib
 import shutil
 import statistics
-import subprocess
-import sys
 
 import numpy as np
 
-from keras_resnet import drawing, files, runs
+from benchmarks.trainings import markdown, mean_and_deviation, trained
+from keras_resnet import drawing, runs
 
 WAYS = {
     "finetune": ["--recipe=finetune"],
@@ -48,37 +47,20 @@ def draw(photos, count, seed, folder):
     (folder / "test").symlink_to((photos / "validation").resolve())
 
 
-def run(way, count, seed, arguments):
-    """Trains one network, where it has not been trained yet, and returns its accuracy on the test split."""
+def accuracy(way, count, seed, arguments):
+    """Accuracy on the test split, in percent, of a network that is trained where it has not been yet."""
     photos = arguments.out / f"photos-{count}-{seed}"
-    result, finetuned = (runs.Run(arguments.out / f"{of}-{count}-{seed}") for of in (way, "finetune"))
-    if not (result.report.exists() and "test" in files.read_json(result.report)):
+    if not photos.exists():
         draw(arguments.photos, count, seed, photos)
-        flags = [f"--dataset={photos}", f"--image_size={arguments.image_size}", f"--seed={seed}"]
-        flags += [f"--run_dir={result.path}", f"--precision={arguments.precision}", *WAYS[way]]
-        if way == "scratch":
-            flags += ["--depth=20", "--batch_size=32", f"--epochs={runs.chosen(finetuned)['epochs']}"]
-        else:
-            flags += [f"--init={arguments.init}"]
-        for command in (["train.py", *flags], ["-m", "keras_resnet.evaluation", str(result.path), "--split=test"]):
-            subprocess.run([sys.executable, *command], check=True, capture_output=True, text=True)
-    return files.read_json(result.report)["test"]["top1_accuracy"]
-
-
-def table(results):
-    """Rows of Markdown: mean and standard deviation over the seeds, in percent."""
-    counts = sorted({count for _, count in results})
-    yield "| pictures a class | " + " | ".join(NAMES.values()) + " |"
-    yield "|---" * (1 + len(NAMES)) + "|"
-    for count in counts:
-        cells = [mean_and_deviation(results.get((way, count), ())) for way in NAMES]
-        yield f"| {count} | " + " | ".join(cells) + " |"
-
-
-def mean_and_deviation(accuracies):
-    if len(accuracies) < 2:
-        return ""
-    return f"{100 * statistics.mean(accuracies):.1f} ± {100 * statistics.stdev(accuracies):.1f}"
+    flags = [f"--dataset={photos}", f"--image_size={arguments.image_size}", f"--seed={seed}", *WAYS[way]]
+    flags += [f"--precision={arguments.precision}"]
+    if way == "scratch":
+        finetuned = runs.Run(arguments.out / f"finetune-{count}-{seed}")
+        flags += ["--depth=20", "--batch_size=32", f"--epochs={runs.chosen(finetuned)['epochs']}"]
+    else:
+        flags += [f"--init={arguments.init}"]
+    report, _ = trained(arguments.out / f"{way}-{count}-{seed}", flags, "test")
+    return 100 * report["top1_accuracy"]
 
 
 def picture(results, path):
@@ -87,10 +69,10 @@ def picture(results, path):
     figure, axes = drawing.pyplot.subplots(figsize=(6.4, 4), layout="constrained")
     for (way, name), colour, marker in zip(NAMES.items(), drawing.PALETTE, "os^", strict=False):
         accuracies = [results.get((way, count), []) for count in counts]
-        axes.plot(counts, [100 * statistics.mean(a) for a in accuracies], marker=marker, color=colour, label=name)
+        axes.plot(counts, [statistics.mean(a) for a in accuracies], marker=marker, color=colour, label=name)
         axes.scatter(
             [count for count, of in zip(counts, accuracies, strict=True) for _ in of],
-            [100 * accuracy for of in accuracies for accuracy in of],
+            [one for of in accuracies for one in of],
             s=12,
             color=colour,
             alpha=0.5,
@@ -115,13 +97,14 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/few"))
     arguments = parser.parse_args()
     results = {}
+    counts = [int(count) for count in arguments.counts.split(",")]
     for seed in map(int, arguments.seeds.split(",")):
-        for count in map(int, arguments.counts.split(",")):
+        for count in counts:
             for way in WAYS:
-                accuracy = run(way, count, seed, arguments)
-                results.setdefault((way, count), []).append(accuracy)
-                print(f"{count} a class, seed {seed}, {NAMES[way]}: {100 * accuracy:.1f} %", flush=True)
-    print("\n".join(table(results)))
+                results.setdefault((way, count), []).append(accuracy(way, count, seed, arguments))
+                print(f"{count} a class, seed {seed}, {NAMES[way]}: {results[way, count][-1]:.1f} %", flush=True)
+    rows = [(str(count), *(mean_and_deviation(results[way, count]) for way in WAYS)) for count in counts]
+    print("\n".join(markdown(("pictures a class", *NAMES.values()), rows)))
     picture(results, arguments.out / "few_pictures.png")
 
 

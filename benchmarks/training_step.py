@@ -5,7 +5,8 @@
 
 Each peer trains the same network (CIFAR shape, batch 128, float32, SGD with Nesterov momentum and weight decay) in a
 process of its own, because oneDNN is chosen when TensorFlow is loaded. They take turns in one run, some steps at a
-time, so that the machine's moods hit all alike; what counts is the median step. Ratios are ours over theirs.
+time, so that the machine's moods hit all alike; what counts is the median step. Ratios are ours over theirs. A plain
+matrix product takes its turn, too: what the machine can do at most.
 """
 
 import argparse
@@ -26,7 +27,7 @@ PEERS = {
     "stock Keras, oneDNN off": {"TF_ENABLE_ONEDNN_OPTS": "0"},
 }
 # oneDNN, and PyTorch's own kernels, with no newer instructions than these.
-AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "OPENBLAS_CORETYPE": "Haswell"}
 
 
 def fit_steps(model, dataset):
@@ -81,8 +82,8 @@ def keras_peer(stock):
     return fit_steps(model, tf.data.Dataset.from_tensors((images, labels)).repeat())
 
 
-def torch_peer():
-    """The same network and step in PyTorch, written as its users write it."""
+def torch_network():
+    """The same network in PyTorch, written as its users write it."""
     import torch
     from torch import nn
 
@@ -104,11 +105,17 @@ def torch_peer():
             blocks.append(Block(i, o, 2 if o > 16 and b == 0 else 1))
             i = o
     net = nn.Sequential(conv(3, 16, 3, 1), nn.ReLU(), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
-    net = net.to(memory_format=torch.channels_last)
+    return net.to(memory_format=torch.channels_last)
+
+
+def torch_peer():
+    import torch
+
+    net = torch_network()
     optimizer = torch.optim.SGD(net.parameters(), 0.1, 0.9, nesterov=True, weight_decay=1e-4)
     images, labels = one_batch()
     images = torch.tensor(images.transpose(0, 3, 1, 2)).to(memory_format=torch.channels_last)
-    labels, loss = torch.tensor(labels), nn.CrossEntropyLoss()
+    labels, loss = torch.tensor(labels), torch.nn.CrossEntropyLoss()
 
     def steps(n):
         seconds = []
@@ -166,6 +173,29 @@ class Peer:
         self.process.wait()
 
 
+def matrix_product(side=2048):
+    """Returns a function that multiplies two float32 matrices in NumPy and returns the operations a second."""
+    import numpy as np
+
+    a, b = np.random.default_rng(0).normal(size=(2, side, side)).astype("float32")
+
+    def rate():
+        began = time.perf_counter()
+        np.matmul(a, b)
+        return 2 * side**3 / (time.perf_counter() - began)
+
+    rate()
+    return rate
+
+
+def operations_a_picture():
+    """Of a training step: the forward pass's multiplications and additions, and twice as many backward."""
+    from keras_resnet import ResNet
+    from keras_resnet.networks.counting import multiplications
+
+    return 3 * 2 * multiplications(ResNet(20, (32, 32, 3), 10))
+
+
 def start(names):
     """Peers that can be started here, and a reason for each that can't."""
     import importlib.util
@@ -192,12 +222,13 @@ def main():
         os.environ.update(AVX2)
         PEERS["stock Keras"] = PEERS["stock Keras, oneDNN off"]  # what TensorFlow decides on such a CPU
     peers, missing = start(PEERS)
-    medians = {name: [] for name in peers}
+    medians, product, peak = {name: [] for name in peers}, matrix_product(), []
     for _ in range(arguments.rounds):
         for name, peer in peers.items():
             peer.seconds.clear()
             peer.steps(arguments.steps)
             medians[name] += peer.seconds[1:]
+        peak += [product() for _ in range(4)]
     for peer in peers.values():
         peer.close()
     ours = statistics.median(medians["keras_resnet"])
@@ -212,6 +243,11 @@ def main():
         median = statistics.median(medians[name])
         ratio = "" if name == "keras_resnet" else f"  … {median / ours:.2f}x"
         print(f"{name:24} {1000 * median:6.0f} ms a step, {BATCH / median:5.0f} images/s{ratio}")
+    rate, most = operations_a_picture() * BATCH / ours, statistics.median(peak)
+    print(
+        f"keras_resnet's convolutions: {rate / 1e9:.0f} billion operations a second, {rate / most:.0%} of the "
+        f"{most / 1e9:.0f} of a plain matrix product (NumPy, float32)"
+    )
 
 
 if __name__ == "__main__":

@@ -238,6 +238,8 @@ def main(arguments, program):
     given = parser.parse_args(arguments)
     Image.MAX_IMAGE_PIXELS = None
     try:
+        if not given.folder.is_dir():
+            raise ValueError(f"{given.folder}: no such folder; give the one that holds a folder per class")
         names, entries, strays = read(given.folder)
         looked = look_at_all(entries)
         sheets = given.sheets or pathlib.Path("runs") / f"{given.folder.resolve().name}-check"

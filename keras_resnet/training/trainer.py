@@ -260,18 +260,16 @@ class Trainer:
         Returns:
             The task's warning, or None.
         """
-        began = time.monotonic()
-        figures = self._validate()
-        self.progress.seconds += time.monotonic() - began
-        row = self._row(figures.scores())
-        worn = contextlib.nullcontext()
-        if self.average and row["epoch"]:
+        figures, worn = self._validate(), contextlib.nullcontext()
+        if self.average and self.progress.step:
             with self.average.worn():
                 averaged = self._validate()
-            rows = [{**row, "averaged": 0.0}, {**self._row(averaged.scores()), "averaged": 1.0}]
+            rows = [{**self._row(of.scores()), "averaged": float(of is averaged)} for of in (figures, averaged)]
             row = best_row(rows, self.best)
             if row["averaged"]:
                 figures, worn = averaged, self.average.worn()
+        else:
+            row = self._row(figures.scores())
         self.progress.history.append(row)
         self.progress.partial = {}
         with worn:
@@ -285,10 +283,11 @@ class Trainer:
 
     def _validate(self):
         """The figures of the validation pictures. A signal ends it at once: it is made anew at the next start."""
-        figures = self.task.accumulator()
+        began, figures = time.monotonic(), self.task.accumulator()
         for images, labels in self.validation:
             figures.add(self.predict(images), labels.numpy())
             self._stop_if_asked()
+        self.progress.seconds += time.monotonic() - began
         return figures
 
     def batches(self, epoch, first_step, pixels=True):

@@ -90,7 +90,10 @@ def test_labels_csv(tmp_path):
 
 
 def test_no_folder_of_classes_is_a_sentence(tmp_path):
-    for folder, says in ((tmp_path / "no", "no such folder"), (tmp_path, "found 0 class folder(s)")):
+    for folder, says in (
+        (tmp_path / "no", f"check: {tmp_path / 'no'}: no such folder"),
+        (tmp_path, "found 0 class folder(s)"),
+    ):
         result = run(folder, cwd=tmp_path)
         assert result.returncode == 2 and says in result.stderr and result.stderr.count("\n") == 1
     assert run("--help", cwd=tmp_path).returncode == 0
