@@ -474,7 +474,7 @@ RECIPES = {
         learning_rate=0.01,
         warmup=0.1,
         label_smoothing=0.1,
-        patience=10,
+        patience=20,
     ),
     # The last layer alone, fitted to features that are computed once.
     "probe": Recipe(head="probe", freeze="all", epochs=0, batch_size=32, augmentation="none"),
@@ -531,8 +531,9 @@ def sides(recipe, full, epoch):
     return tuple(min(side, max(step, step * round(side * part / step))) for side in full)
 
 
-# Of a training whose epochs are not said: steps, and the fewest and the most epochs.
-STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1000, 10, 100
+# Of a training whose epochs are not said: steps, and the fewest and the most epochs. With 100 of them on 300 pictures,
+# learning was over long before the rate fell.
+STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1000, 10, 50
 
 
 def epochs_for(recipe, steps):
