@@ -20,6 +20,7 @@ class Writer:
     """
 
     def __init__(self, folder):
+        self.folder = folder
         self.there = {name: set(_written(folder / name)) for name in ("train", "validation")}
         self.writers = {name: tf.summary.create_file_writer(str(folder / name)) for name in self.there}
 
@@ -32,8 +33,10 @@ class Writer:
             tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
         )
         fields = {name: value for name, value in dataclasses.asdict(recipe).items() if name not in PLACES}
-        with self.writers["train"].as_default(step=0):
+        # In the folder of both runs: so TensorBoard's table has the figures of both.
+        with tf.summary.create_file_writer(str(self.folder)).as_default():
             hparams.hparams(fields)
+        with self.writers["train"].as_default(step=0):
             tf.summary.graph(graph.graph)
             tf.summary.image("augmented batch", grid(images)[None])
         self.writers["train"].flush()

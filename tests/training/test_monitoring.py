@@ -69,7 +69,7 @@ def test_two_replicas_tell_of_the_whole_batch(plain, tmp_path):
 
 
 def test_the_recipe_is_in_tensorboard(plain):
-    for path in (plain / "tensorboard" / "train").glob("events*"):
+    for path in (plain / "tensorboard").glob("events*"):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
                 if value.tag == "_hparams_/session_start_info":
