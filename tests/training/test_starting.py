@@ -112,12 +112,12 @@ def test_epochs_follow_the_pictures(photos, tmp_path):
     flags = ("--init=cifar10-jpeg-resnet20", f"--dataset={photos}/", "--batch_size=16", "--patience=1", "--head=random")
     flags += ("--learning_rate=1e-30", "--batch_norm=frozen")  # nothing moves
     output = finish(tmp_path / "run", *flags, recipe=())
-    assert "epoch   1/100" in output and "ends here: no better accuracy in 1 epochs" in output
+    assert "epoch   1/50" in output and "ends here: no better accuracy in 1 epochs" in output
     assert len(read_history(tmp_path / "run" / "history.csv")) == 2
     made = files.read_json(tmp_path / "run" / "recipe.json")
-    assert made["recipe"]["epochs"] == made["chosen"]["epochs"] == 100
+    assert made["recipe"]["epochs"] == made["chosen"]["epochs"] == 50
     assert "this run is finished" in finish(tmp_path / "run", *flags, recipe=())
-    assert "another run is there: --epochs=7 (it has 100)" in finish(
+    assert "another run is there: --epochs=7 (it has 50)" in finish(
         tmp_path / "run", *flags, "--epochs=7", status=2, recipe=()
     )
 
