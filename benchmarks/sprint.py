@@ -9,18 +9,20 @@ cut to that time. Time is training and validation, without start and report. Run
 
 import argparse
 import dataclasses
+import json
 import math
 import pathlib
 import statistics
-import time
+import subprocess
+import sys
 
 import numpy as np
 
 from benchmarks.trainings import mean_and_deviation, trained
+from keras_resnet import environment, runs
 from keras_resnet.recipes import RECIPES
 
 TARGET = 0.848
-CLASSIC = RECIPES["cifar10"]
 
 
 def reached(rows):
@@ -28,44 +30,18 @@ def reached(rows):
     return next((row["seconds"] / 60 for row in rows if row["val_accuracy"] >= TARGET), math.nan)
 
 
-def torch_accuracy(minutes, data_dir):
-    """ResNet-20 in PyTorch by He et al.'s recipe: validation accuracy after so many minutes, and its epochs.
-
-    The rate falls at a half and three quarters of the time instead of the epochs.
-    """
-    import torch
-
-    from benchmarks.training_step import torch_network
+def torch_accuracy(minutes, folder, data_dir):
+    """Validation accuracy and epochs of `benchmarks.torch_training` in so many minutes."""
+    environment.load_tensorflow()
     from keras_resnet.data.loading import load_data
 
-    data = load_data(dataclasses.replace(CLASSIC, data_dir=data_dir))
-    images, validation = (torch.tensor(split.images).permute(0, 3, 1, 2) for split in (data.train, data.validation))
-    labels, expected = (torch.tensor(split.labels.astype("int64")) for split in (data.train, data.validation))
-    torch.manual_seed(0)
-    net = torch_network()
-    optimizer = torch.optim.SGD(net.parameters(), 0.1, 0.9, nesterov=True, weight_decay=1e-4)
-    loss, spent, done = torch.nn.CrossEntropyLoss(), 0.0, 0
-    random, began = np.random.default_rng(0), time.monotonic()
-    order = []
-    while (spent := time.monotonic() - began) < 60 * minutes:
-        if len(order) < CLASSIC.batch_size:
-            order = random.permutation(len(images))
-        batch, order = order[: CLASSIC.batch_size], order[CLASSIC.batch_size :]
-        for group in optimizer.param_groups:
-            group["lr"] = 0.1 * 0.1 ** sum(spent >= part * 60 * minutes for part in (0.5, 0.75))
-        x = torch.nn.functional.pad(images[batch].float() / 128 - 1, (4, 4, 4, 4))
-        crops = zip(x, random.integers(0, 9, (len(x), 2)), random.random(len(x)) < 0.5, strict=True)
-        x = torch.stack(
-            [c[:, i : i + 32, j : j + 32].flip(2) if f else c[:, i : i + 32, j : j + 32] for c, (i, j), f in crops]
-        )
-        optimizer.zero_grad()
-        loss(net(x.contiguous(memory_format=torch.channels_last)), labels[batch]).backward()
-        optimizer.step()
-        done += len(batch)
-    net.eval()
-    with torch.no_grad():
-        answers = torch.cat([net(part.float() / 128 - 1).argmax(1) for part in validation.split(500)])
-    return (answers == expected).float().mean().item(), done / len(images)
+    data = load_data(dataclasses.replace(RECIPES["cifar10"], data_dir=data_dir), runs.Run(folder / "none"))
+    splits = {"train": data.train, "validation": data.validation}
+    arrays = {f"{name}_{part}": getattr(split, part) for name, split in splits.items() for part in ("images", "labels")}
+    np.savez(folder / "cifar10.npz", **arrays)
+    command = [sys.executable, "-m", "benchmarks.torch_training", str(folder / "cifar10.npz"), str(minutes)]
+    result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return result["accuracy"], result["epochs"]
 
 
 def main():
@@ -94,7 +70,7 @@ def main():
     _, rows = trained(arguments.out / f"classic-{epochs}", [*flags, f"--epochs={epochs}"])
     print(f"classic recipe, {epochs} epochs, {rows[-1]['seconds'] / 60:.2f} minutes: {rows[-1]['val_accuracy']:.2%}")
     if arguments.torch:
-        accuracy, epochs = torch_accuracy(long, arguments.data_dir)
+        accuracy, epochs = torch_accuracy(long, arguments.out, arguments.data_dir)
         print(f"the same in PyTorch, {epochs:.1f} epochs, {long:.2f} minutes: {accuracy:.2%}")
 
 

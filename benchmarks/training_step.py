@@ -190,6 +190,9 @@ def matrix_product(side=2048):
 
 def operations_a_picture():
     """Of a training step: the forward pass's multiplications and additions, and twice as many backward."""
+    from keras_resnet import environment
+
+    environment.load_tensorflow()
     from keras_resnet import ResNet
     from keras_resnet.networks.counting import multiplications
 
