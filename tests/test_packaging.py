@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import sysconfig
@@ -58,8 +59,13 @@ def test_wheel_trains_without_a_clone(tmp_path):
 @pytest.mark.slow
 def test_benchmark_of_the_step_prints_a_line_a_peer():
     command = [sys.executable, str(ROOT / "benchmarks" / "training_step.py"), "--rounds=1", "--steps=2", "--avx2"]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    *lines, last = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert "AVX2 only" in lines[0]
+    # He et al. 2015: 41 million multiplications forward, so 6 times as many operations in all.
+    images_a_second = float(re.search(r"(\d+) images/s", lines[1])[1])
+    rate, part, most = map(float, re.search(r"(\d+) billion .* (\d+)% of the (\d+) of", last).groups())
+    assert rate == pytest.approx(6 * 0.041 * images_a_second, rel=0.05)
+    assert part / 100 == pytest.approx(rate / most, abs=0.02)
     assert [line[:24].strip() for line in lines[1:]] == [
         "keras_resnet",
         "PyTorch channels-last",
