@@ -4,8 +4,8 @@
 
 Of PHOTOS/train so many pictures of each class are drawn to learn from, as many others to choose the epoch with;
 PHOTOS/validation is the test split, asked for once by each network. Three ways: `finetune`, `probe` (the last layer
-alone), and the same network from scratch, with as many steps on pictures changed in the same way. All runs are
-resumable, in runs/few/; the table and the picture are made of those that are there.
+alone), and the same network from scratch, with as many steps on pictures changed in the same way. Runs are resumable,
+in runs/few/; the table and the picture are made at the end.
 """
 
 import argparse
@@ -33,8 +33,9 @@ def draw(photos, count, seed, folder):
         photos: folder with `train` and `validation`, of a folder a class.
         count: pictures of each class.
         seed: of the drawing.
-        folder: where the links go; it is made anew.
+        folder: where the links go, once all are made.
     """
+    final, folder = folder, folder.with_suffix(".partial")
     shutil.rmtree(folder, ignore_errors=True)
     random = np.random.default_rng(seed)
     for class_folder in sorted((photos / "train").iterdir()):
@@ -45,6 +46,7 @@ def draw(photos, count, seed, folder):
             for path in part:
                 (place / path.name).symlink_to(path.resolve())
     (folder / "test").symlink_to((photos / "validation").resolve())
+    folder.rename(final)
 
 
 def accuracy(way, count, seed, arguments):

@@ -8,7 +8,6 @@ cut to that time. Time is training and validation, without start and report. Run
 """
 
 import argparse
-import dataclasses
 import json
 import math
 import pathlib
@@ -19,8 +18,7 @@ import sys
 import numpy as np
 
 from benchmarks.trainings import mean_and_deviation, trained
-from keras_resnet import environment, runs
-from keras_resnet.recipes import RECIPES
+from keras_resnet import environment
 
 TARGET = 0.848
 
@@ -33,9 +31,9 @@ def reached(rows):
 def torch_accuracy(minutes, folder, data_dir):
     """Validation accuracy and epochs of `benchmarks.torch_training` in so many minutes."""
     environment.load_tensorflow()
-    from keras_resnet.data.loading import load_data
+    from keras_resnet.data.loading import load_dataset
 
-    data = load_data(dataclasses.replace(RECIPES["cifar10"], data_dir=data_dir), runs.Run(folder / "none"))
+    data = load_dataset("cifar10", data_dir or None)
     splits = {"train": data.train, "validation": data.validation}
     arrays = {f"{name}_{part}": getattr(split, part) for name, split in splits.items() for part in ("images", "labels")}
     np.savez(folder / "cifar10.npz", **arrays)

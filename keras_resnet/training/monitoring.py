@@ -112,19 +112,22 @@ class Profile(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.say, self.done, self.running = folder, say, 0, False
 
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.done == self.FIRST:
+            tf.profiler.experimental.start(str(self.folder))
+            self.running = True
+
     def on_train_batch_end(self, batch, logs):
         self.done += 1
         if self.done == self.FIRST:
-            float(logs["loss"])  # all steps before have ended
-            tf.profiler.experimental.start(str(self.folder))
-            self.running = True
+            float(logs["loss"])  # all steps so far have ended
         elif self.done == self.FIRST + self.STEPS:
             self._stop(logs)
 
     def on_train_end(self, logs=None):
         if self.running:
             self._stop(logs)
-        elif self.done < self.FIRST:
+        elif self.done <= self.FIRST:
             self.say(f"--profile: it begins after {self.FIRST} steps, and there were {self.done}; nothing is profiled")
 
     def _stop(self, logs):

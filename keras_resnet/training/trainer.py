@@ -140,11 +140,12 @@ class Trainer:
                 self.model.output_names[0],
             )
             self.optimizer.build(self.twin.trainable_variables)
-            inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-            regularization.wind(twins[0], recipe.seed, lambda: inner._iterations.value)
+            # Without float16's scaling of the loss: it counts the steps and knows their rate.
+            self.inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+            regularization.wind(twins[0], recipe.seed, lambda: self.inner._iterations.value)
             if monitor.log_steps:
                 only = tf.VariableAggregation.ONLY_FIRST_REPLICA
-                inner.norm = tf.Variable(0.0, trainable=False, aggregation=only)
+                self.inner.norm = tf.Variable(0.0, trainable=False, aggregation=only)
             self.twin.compile(
                 self.optimizer,
                 self.task.loss(learned, getattr(self.data.train, "labels", None)),
@@ -245,8 +246,8 @@ class Trainer:
         """Callbacks of what `monitor` asks for."""
         watching, step = [], self.progress.step
         if self.monitor.log_steps:
-            norm = getattr(self.optimizer, "inner_optimizer", self.optimizer).norm
-            watching.append(monitoring.StepLog(self.monitor.log_steps, step, self._learning_rate, norm, writer.steps))
+            every, norm = self.monitor.log_steps, self.inner.norm
+            watching.append(monitoring.StepLog(every, step, self._learning_rate, norm, writer.steps))
         if self.monitor.profile and not self.profiled:
             watching.append(monitoring.Profile(self.run.tensorboard, bar.say))
             self.profiled = True
@@ -332,8 +333,7 @@ class Trainer:
         return callbacks.Diverged(step, self._learning_rate(step - 1), saved if saved.exists() else None)
 
     def _learning_rate(self, step):
-        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        return float(optimizer._learning_rate(step))
+        return float(self.inner._learning_rate(step))
 
 
 def _line(row, epochs):

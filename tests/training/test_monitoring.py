@@ -92,9 +92,10 @@ def test_a_profile_names_the_convolutions(watched):
     assert "ms a step  Conv2DBackpropFilter" in output
 
 
-def test_a_profile_of_too_few_steps_says_so(tmp_path):
-    output = finish(tmp_path / "run", "--epochs=1", "--batch_size=300", "--profile")
-    assert "--profile: it begins after 5 steps, and there were 3; nothing is profiled" in output
+@pytest.mark.parametrize(("batch_size", "steps"), [(300, 3), (230, 5)])
+def test_a_profile_of_too_few_steps_says_so(tmp_path, batch_size, steps):
+    output = finish(tmp_path / "run", "--epochs=1", f"--batch_size={batch_size}", "--profile")
+    assert f"--profile: it begins after 5 steps, and there were {steps}; nothing is profiled" in output
 
 
 def wandb_records(data):
