@@ -32,18 +32,18 @@ def finished_epochs(rows):
     return int(rows[-1]["epoch"]) if rows else 0
 
 
-def is_over(rows, epochs, patience, best):
-    """Whether a training of so many epochs has done them, or no epoch since the best one, for `patience` epochs.
+def is_over(rows, recipe, best):
+    """Whether a training has done its epochs, or no better one for as many as its patience.
 
     Args:
         rows: dicts, of all epochs so far.
-        epochs: planned.
-        patience: epochs without a better one that end it; 0 for none.
+        recipe: `Recipe`.
         best: as in `best_row`.
     """
-    if not rows or finished_epochs(rows) >= epochs:
+    if not rows or finished_epochs(rows) >= recipe.epochs:
         return bool(rows)
-    return 0 < patience <= finished_epochs(rows) - best_row(rows, best)["epoch"]
+    began = recipe.ends[-2] if len(recipe.ends) > 1 else 0  # where it is extended, its schedule begins anew
+    return 0 < recipe.patience <= finished_epochs(rows) - max(began, best_row(rows, best)["epoch"])
 
 
 def best_row(rows, best):

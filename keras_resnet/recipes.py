@@ -258,8 +258,13 @@ class Recipe:
             raise ValueError(f"--precision={self.precision}: --quantize computes in float32; drop --precision")
         if self.init:
             origins.check(self.init)
-        for name, off in (("freeze", "none"), ("head", "random")):
-            if getattr(self, name) != off and (not self.init or self.quantize != "none"):
+        for name, off, scratch in (
+            ("freeze", "none", False),
+            ("head", "random", False),
+            ("head_learning_rate", 0, True),
+            ("layer_decay", 1, True),
+        ):
+            if getattr(self, name) != off and (self.quantize != "none" or not (self.init or scratch)):
                 raise ValueError(
                     f"--{name}={getattr(self, name)}: this is for a float training from weights; give --init"
                 )
@@ -267,10 +272,19 @@ class Recipe:
             raise ValueError(f"--progressive={self.progressive}: --train_size says the size already; drop one")
         if self.sampling != "all" and self.repeats > 1:
             raise ValueError(f"--repeats={self.repeats}: each picture's part is said already by --sampling; drop one")
+        if self.sampling == "balanced" and self.class_weights == "balanced":
+            raise ValueError(
+                "--class_weights=balanced: --sampling=balanced shows each class as often already; drop one"
+            )
         if self.batch_norm == "frozen" and not self.init:
             raise ValueError("--batch_norm=frozen: new norms have no statistics yet; give --init with it")
         if self.unfreeze and self.freeze == "none":
             raise ValueError(f"--unfreeze={self.unfreeze}: nothing is frozen; give --freeze=all with it")
+        if self.unfreeze and self.optimizer in ("adamw", "lamb", "muon"):
+            raise ValueError(
+                f"--unfreeze={self.unfreeze}: Adam's moments of a stage that joins late would be taken for warm ones, "
+                "its first steps several times too long; give --optimizer=sgd or lion"
+            )
         if "" in self.teachers:
             raise ValueError(f"--teacher={self.teacher}: expected runs' folders and commas, as runs/A,runs/B")
         for path in self.teachers:
@@ -428,7 +442,7 @@ RECIPES = {
     # ImageNet's validation pictures with a ResNet-50. Their RandAugment draws its magnitude about 7 (6) of 10.
     "imagenet_a1": STRIKES_BACK,
     "imagenet_a2": dataclasses.replace(
-        STRIKES_BACK, epochs=300, warmup=5 / 300, weight_decay=0.02, label_smoothing=0.0
+        STRIKES_BACK, epochs=300, warmup=5 / 300, weight_decay=0.02, label_smoothing=0.0, mixup=0.1
     ),
     "imagenet_a3": dataclasses.replace(
         STRIKES_BACK,
@@ -515,7 +529,7 @@ GROWN = 0.75  # part of a training after which progressive pictures have their f
 def sides(recipe, full, epoch):
     """Height and width of an epoch's training pictures, where they are not the full ones'; else None.
 
-    They are multiples of 8, or of 32 from 128 pixels on: each other size takes seconds to trace.
+    Their shorter side is a multiple of 8, or of 32 from 128 pixels on: each other size takes seconds to trace.
 
     Args:
         recipe: `Recipe`, its epochs known.
@@ -523,12 +537,17 @@ def sides(recipe, full, epoch):
         epoch: number, from 0.
     """
     if recipe.train_size:
-        return (recipe.train_size,) * 2
+        return _at_shorter(full, recipe.train_size)
     part = recipe.progressive + (1 - recipe.progressive) * epoch / max(1.0, GROWN * recipe.ends[0])
     if not recipe.progressive or part >= 1:
         return None
     step = 8 if min(full) < 128 else 32
-    return tuple(min(side, max(step, step * round(side * part / step))) for side in full)
+    return _at_shorter(full, min(min(full), max(step, step * round(min(full) * part / step))))
+
+
+def _at_shorter(full, pixels):
+    """A size of the same shape, whose shorter side has so many pixels."""
+    return tuple(round(side * pixels / min(full)) for side in full)
 
 
 # Of a training whose epochs are not said: steps, and the fewest and the most epochs. With 100 of them on 300 pictures,
@@ -572,6 +591,8 @@ def continued(recipe, init, quantize):
         head="random",
         freeze="none",
         unfreeze=0.0,
+        head_learning_rate=0.0,
+        layer_decay=1.0,
         patience=0,
         ema=0.0,
         stochastic_depth=0.0,

@@ -244,7 +244,7 @@ def is_finished(run):
     if not (run.recipe.exists() and run.model.exists() and run.history.exists()):
         return False
     recipe, rows = load_recipe(run), read_history(run.history)
-    return is_over(rows, recipe.epochs, recipe.patience, chosen(run).get("best", recipe.best))
+    return is_over(rows, recipe, chosen(run).get("best", recipe.best))
 
 
 def check_model(run):

@@ -30,7 +30,7 @@ def test_resnet_strikes_back():
         (2048, "lamb", "bce", 1.0, 0.95)
     }
     assert [(r.learning_rate, r.weight_decay, r.mixup) for r in (a1, a2, a3)] == [
-        *((5e-3, 0.01, 0.2), (5e-3, 0.02, 0.2), (8e-3, 0.02, 0.1))
+        *((5e-3, 0.01, 0.2), (5e-3, 0.02, 0.1), (8e-3, 0.02, 0.1))
     ]
     assert [(r.label_smoothing, r.stochastic_depth, r.repeats) for r in (a1, a2, a3)] == [
         *((0.1, 0.05, 3), (0.0, 0.05, 3), (0.0, 0.0, 1))
@@ -81,7 +81,8 @@ def test_progressive_pictures_grow_over_three_quarters():
     recipe = Recipe(progressive=0.5, epochs=8)
     found = [recipes.sides(recipe, (32, 32), epoch) for epoch in range(8)]
     assert found == [(16, 16), (16, 16), (24, 24), (24, 24), (24, 24), (32, 32), None, None]
-    assert recipes.sides(recipe, (224, 288), 0) == (128, 128)  # 3.5 and 4.5 times 32, rounded to even
+    assert recipes.sides(recipe, (224, 288), 0) == (128, 165)  # 3.5 times 32, rounded to even, in the same shape
+    assert recipes.sides(Recipe(train_size=160), (320, 240), 0) == (213, 160)
     assert recipes.sides(Recipe(), (32, 32), 0) is None
 
 
@@ -100,6 +101,33 @@ def test_what_a_continued_recipe_learns():
     short = recipes.continued(origin, "d", "int8")
     assert (short.init, short.quantize, short.teachers, short.epochs, short.seed) == ("d", "int8", [], 6, origin.seed)
     assert recipes.continued(origin, "d", "none").teachers == ["b", "c"]
+
+
+def test_a_continued_recipe_forgets_what_was_for_the_start_and_the_noise():
+    noisy = {"ema": 0.9, "stochastic_depth": 0.1, "dropout": 0.1, "head_learning_rate": 0.1, "layer_decay": 0.7}
+    tuned = dataclasses.replace(RECIPES["finetune"], freeze="all", unfreeze=0.5, epochs=20, **noisy)
+    for quantize in ("int8", "none"):
+        short = recipes.continued(tuned, "runs/x", quantize)
+        assert (short.head, short.freeze, short.unfreeze, short.patience) == ("random", "none", 0.0, 0)
+        assert [getattr(short, name) for name in noisy] == [0.0, 0.0, 0.0, 0.0, 1.0]
+
+
+def test_what_does_not_go_together_is_refused():
+    for fields, says in (
+        ({"unfreeze": 0.5, "freeze": "all", "optimizer": "adamw"}, "--unfreeze=0.5: Adam's moments"),
+        ({"sampling": "balanced", "class_weights": "balanced"}, "--class_weights=balanced: --sampling=balanced"),
+        ({"quantize": "int8", "layer_decay": 0.7}, "--layer_decay=0.7: this is for a float training"),
+        ({"quantize": "int8", "head_learning_rate": 0.1}, "--head_learning_rate=0.1: this is for a float training"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(says)):
+            Recipe(init="keras:resnet50", **fields).check()
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [(1, 50), (25, 40), (80, 12), (500, 10)])
+def test_epochs_follow_the_number_of_pictures(steps, epochs):
+    assert recipes.epochs_for(RECIPES["finetune"], steps) == epochs
+    assert recipes.epochs_for(RECIPES["digits"], steps) == 40
+    assert recipes.epochs_for(RECIPES["probe"], steps) == 0
 
 
 def test_default_recipe_follows_the_data_set(tmp_path, monkeypatch):

@@ -116,8 +116,8 @@ def erase(images, seed):
     return tf.where(hidden, noise, images)
 
 
-def mix(images, targets, seed, mixup, cutmix):
-    """Mixup or CutMix of a batch with itself, each picture with the one before it; where both are asked for, by lot.
+def mix(images, targets, seed, mixup, cutmix, repeats=1):
+    """Mixup or CutMix of a batch with itself, each picture with one before it; where both are asked for, by lot.
 
     Zhang et al. 2017, https://arxiv.org/abs/1710.09412: the mean with one weight, drawn from Beta(alpha, alpha), for
     the whole batch. Yun et al. 2019, https://arxiv.org/abs/1905.04899: a rectangle with that part of the area, its
@@ -128,12 +128,13 @@ def mix(images, targets, seed, mixup, cutmix):
         targets: float tensor (batch, classes).
         seed: int32 tensor (2,).
         mixup, cutmix: alphas; 0 for none, and one of them is more.
+        repeats: views of a picture that come one after the other: no picture is mixed with itself.
 
     Returns:
         (images, targets): targets are mixed as the pixels are.
     """
-    seeds = tf.random.split(seed, 6)
-    others, other_targets = (tf.roll(tensor, 1, 0) for tensor in (images, targets))
+    seeds = tf.random.split(tf.random.fold_in(seed, 5), 5)
+    others, other_targets = (tf.roll(tensor, repeats, 0) for tensor in (images, targets))
 
     def weight(alpha):
         a, b = (tf.random.stateless_gamma((), seeds[i], max(alpha, 1e-3)) for i in (0, 1))

@@ -35,7 +35,7 @@ class Looked:
     Attributes:
         path: str.
         split: `train`, `validation` or `test`.
-        label: number of its class; of the first label, or -1 without any, where pictures have several.
+        labels: numbers of its class, or of its labels.
         size: (width, height) as it is shown; None where it can't be read.
         kind: format and mode, as `JPEG RGB`.
         turned: whether EXIF turns it.
@@ -46,7 +46,7 @@ class Looked:
 
     path: str
     split: str
-    label: int
+    labels: tuple
     size: tuple | None = None
     kind: str = ""
     turned: bool = False
@@ -55,7 +55,7 @@ class Looked:
     reason: str = ""
 
 
-def look(path, split="train", label=0):
+def look(path, split="train", labels=(0,)):
     """Reads one picture file, whole. Returns `Looked`."""
     try:
         content = pathlib.Path(path).read_bytes()
@@ -67,10 +67,10 @@ def look(path, split="train", label=0):
         if turned and image.getexif().get(ORIENTATION, 1) >= 5:
             size = size[::-1]
     except Image.UnidentifiedImageError:
-        return Looked(path, split, label, reason="no picture, whatever its name says" if content else "empty file")
+        return Looked(path, split, labels, reason="no picture, whatever its name says" if content else "empty file")
     except Exception as error:  # of many kinds: the file system's, the decoder's
-        return Looked(path, split, label, reason=f"{type(error).__name__}: {error}".splitlines()[0])
-    return Looked(path, split, label, size, kind, turned, hashlib.sha256(content).digest(), bits)
+        return Looked(path, split, labels, reason=f"{type(error).__name__}: {error}".splitlines()[0])
+    return Looked(path, split, labels, size, kind, turned, hashlib.sha256(content).digest(), bits)
 
 
 def fingerprint(image):
@@ -86,7 +86,7 @@ def fingerprint(image):
 
 
 def look_at_all(entries):
-    """`Looked` of (split, path, label) each, by as many threads as there are cores, with a bar."""
+    """`Looked` of (split, path, labels) each, by as many threads as there are cores, with a bar."""
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(lambda entry: look(entry[1], entry[0], entry[2]), entries)
         bar = tqdm.tqdm(found, "check", len(entries), unit=" pictures", leave=False, disable=not sys.stderr.isatty())
@@ -118,7 +118,7 @@ def near_duplicates(pictures, seed=0):
 
 
 def read(root):
-    """(names, entries, strays) of a data set's folder: labels, (split, path, label) each, paths that are in no class.
+    """(names, entries, strays) of a data set's folder: its labels, (split, path, their numbers) each, strays.
 
     Raises:
         ValueError: it is no folder of classes, and has no `labels.csv`.
@@ -126,13 +126,13 @@ def read(root):
     several = labels_csv.read(root)
     if several:
         names, entries = several
-        return names, [(s, path, int(t.argmax()) if t.any() else -1) for s, path, t in entries], []
+        return names, [(split, path, tuple(np.flatnonzero(there))) for split, path, there in entries], []
     folders = class_folders.splits(root)
     names = class_folders.classes(folders)
     parents = sorted({root, *folders.values()})
     return (
         names,
-        class_folders.entries(folders, names),
+        [(split, path, (label,)) for split, path, label in class_folders.entries(folders, names)],
         [str(parent / name) for parent in parents for name in class_folders.beside(parent)],
     )
 
@@ -160,7 +160,7 @@ def lines(root, names, looked, strays):
 
 def _counts(names, good):
     splits = [s for s in ("train", "validation", "test") if any(p.split == s for p in good)] or ["train"]
-    count = collections.Counter((p.label, p.split) for p in good)
+    count = collections.Counter((label, p.split) for p in good for label in p.labels)
     width = max(map(len, names))
     largest = max([count[i, splits[0]] for i in range(len(names))] or [1]) or 1
     yield f"{len(good):,} pictures, {len(names)} classes"
@@ -206,17 +206,17 @@ def _duplicates(what, groups, names):
     if not groups:
         return
     across_splits = [g for g in groups if len({p.split for p in g}) > 1]
-    across_classes = [g for g in groups if len({p.label for p in g}) > 1]
+    across_classes = [g for g in groups if len({p.labels for p in g}) > 1]
     title = f"{what}: {len(groups):,} times"
     title += f", across splits {len(across_splits):,} (figures would be too good)" * bool(across_splits)
     title += f", across classes {len(across_classes):,} (one label is wrong)" * bool(across_classes)
-    worst = sorted(groups, key=lambda g: (-len({p.split for p in g}), -len({p.label for p in g})))
+    worst = sorted(groups, key=lambda g: (-len({p.split for p in g}), -len({p.labels for p in g})))
     yield from _listed(title, [" = ".join(p.path for p in group) for group in worst])
 
 
 def commands(root, names, good):
     """The commands that suit what was found, as a person would type them."""
-    counts = np.bincount([p.label for p in good if p.split == "train" and p.label >= 0], minlength=len(names))
+    counts = np.bincount([i for p in good if p.split == "train" for i in p.labels], minlength=len(names))
     unbalanced = 0 < counts.min() * UNBALANCED < counts.max()
     small = bool(good) and np.median([min(p.size) for p in good]) < SMALL
     init = "cifar10-jpeg-resnet20" if small else "keras:resnet50"

@@ -21,7 +21,7 @@ def write(folder, names, pictures):
     folder.mkdir(parents=True, exist_ok=True)
     font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 18)
     for label, name in enumerate(names):
-        paths = [p.path for p in pictures if p.label == label]
+        paths = [p.path for p in pictures if label in p.labels]
         file = re.sub(r"[^\w.-]", "_", name)[:80]
         with files.atomic(folder / f"{label:03}-{file}.png") as temporary:
             sheet(f"{name}: {len(paths):,} pictures", paths, font).save(temporary, "PNG")

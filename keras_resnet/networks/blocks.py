@@ -47,8 +47,6 @@ def bottleneck(filters, strides, stride_conv="3x3"):
 
 def conv(x, filters, kernel, strides, name, style, initializer="he_normal", bias=False):
     """A convolution, without bias where a norm follows: its offset would cancel the bias."""
-    if style.blur and strides > 1 and kernel > 1:
-        return blur(conv(x, filters, kernel, 1, name, style, initializer, bias), name, style)
     padding = "same"
     if style.padding == "symmetric" and strides > 1 and kernel > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad", dtype=style.dtype)(x)
@@ -59,7 +57,10 @@ def conv(x, filters, kernel, strides, name, style, initializer="he_normal", bias
 
 
 def blur(x, name, style):
-    """Every other pixel, behind a fixed low-pass filter (Zhang 2019, https://arxiv.org/abs/1904.11486)."""
+    """Every other pixel, behind a fixed low-pass filter (Zhang 2019, https://arxiv.org/abs/1904.11486).
+
+    As there, it stands behind a convolution's activation, and before a shortcut's; the stem's convolution has none.
+    """
     row = np.array([1.0, 2.0, 1.0], "float32") / 4
     kernel = np.tile(np.outer(row, row)[:, :, None, None], (1, 1, x.shape[-1], 1))
     return layers.DepthwiseConv2D(
@@ -102,13 +103,17 @@ def projection(x, filters, strides, name, style):
     if style.shortcut == "pool" and strides > 1:
         x = layers.AveragePooling2D(strides, strides, "same", name=f"{name}_shortcut_pool", dtype=style.dtype)(x)
         strides = 1
+    elif style.blur and strides > 1:
+        x, strides = blur(x, f"{name}_shortcut", style), 1
     return conv(x, filters, 1, strides, f"{name}_shortcut_conv", style)
 
 
 def identity_shortcut(x, filters, strides, name, style):
     """Option A of the paper: every other pixel, missing channels filled with zeros; `x` where nothing changes."""
     channels = x.shape[-1]
-    if strides > 1:
+    if style.blur and strides > 1:
+        x = blur(x, f"{name}_shortcut", style)
+    elif strides > 1:
         x = layers.MaxPooling2D(1, strides, name=f"{name}_shortcut_subsample", dtype=style.dtype)(x)
     if filters > channels:
         before = (filters - channels) // 2
@@ -140,12 +145,14 @@ def post_activation_block(x, convs, name, style):
             shortcut = projection(x, filters, strides, name, style)
             shortcut = norm(shortcut, f"{name}_shortcut_norm", style)
     for i, c in enumerate(convs, 1):
-        last = i == len(convs)
-        x = conv(x, *c, f"{name}_conv{i}", style)
+        last, blurred = i == len(convs), style.blur and c.strides > 1
+        x = conv(x, c.filters, c.kernel, 1 if blurred else c.strides, f"{name}_conv{i}", style)
         # A zero scale makes the block an identity at the start (Goyal et al. 2017, https://arxiv.org/abs/1706.02677).
         x = norm(x, f"{name}_norm{i}", style, "zeros" if last and style.shortcut != "none" else "ones")
         if not last:
             x = relu(x, f"{name}_relu{i}", style)
+        if blurred:
+            x = blur(x, f"{name}_conv{i}", style)
     if style.se:
         x = squeeze_excite(x, style.se, name, style)
     if style.shortcut != "none":
@@ -160,13 +167,18 @@ def pre_activation_block(x, convs, name, style):
     """
     shortcut, strides, filters = x, _strides(convs), convs[-1].filters
     projected = style.shortcut in ("projection", "pool") and x.shape[-1] != filters
+    blurred = False
     for i, c in enumerate(convs, 1):
         last = i == len(convs)
         x = relu(norm(x, f"{name}_norm{i}", style), f"{name}_relu{i}", style)
+        if blurred:
+            x = blur(x, f"{name}_conv{i - 1}", style)
+        blurred = style.blur and c.strides > 1
         if i == 1 and projected:
             shortcut = projection(x, filters, strides, name, style)
         # No norm follows the last convolution: its own kernel starts at zero (a zero scale before a ReLU would stay).
-        x = conv(x, *c, f"{name}_conv{i}", style, "zeros" if last and style.shortcut != "none" else "he_normal")
+        initializer = "zeros" if last and style.shortcut != "none" else "he_normal"
+        x = conv(x, c.filters, c.kernel, 1 if blurred else c.strides, f"{name}_conv{i}", style, initializer)
     if style.se:
         x = squeeze_excite(x, style.se, name, style)
     if style.shortcut == "none":

@@ -64,7 +64,7 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
         stride_block: which block of a stage carries the stride: `"first"`, or `"last"` as in keras.applications' V2
             (version 2 only; the last stage then has none).
         se: squeeze-and-excitation in each block, of this part of its filters, as 0.25; 0 for none.
-        blur: a low-pass filter before every other pixel is left out (Zhang 2019), in stem, pooling and blocks.
+        blur: a low-pass filter before every other pixel is left out (Zhang 2019), in pooling, blocks and shortcuts.
         pixel_mean: a pixel, one value a channel in 0 to 255, that is subtracted from the picture before anything else:
             other projects' weights were trained so, and zero-padding is that pixel to them. `zoo` gives it.
         stem_bias: whether the first convolution has a bias, as in keras.applications' V2, where no norm follows it.

@@ -94,7 +94,8 @@ class Classification:
         from keras_resnet.data import augmentation
 
         def mix(images, targets, seed):
-            return augmentation.mix(images, self.probable(targets, recipe), seed, recipe.mixup, recipe.cutmix)
+            probable = self.probable(targets, recipe)
+            return augmentation.mix(images, probable, seed, recipe.mixup, recipe.cutmix, recipe.repeats)
 
         return mix
 

@@ -28,7 +28,8 @@ def classification(label_smoothing=0.0, kind="auto", weights=None):
         targets, smoothing = labels, 0.0
         if labels.shape[1:] != logits.shape[1:]:
             targets, smoothing = ops.one_hot(ops.reshape(labels, (-1,)), logits.shape[-1]), label_smoothing
-        elif kind == "bce":
+        parts = targets
+        if kind == "bce" and targets is labels:
             targets = ops.cast(labels > THERE, logits.dtype)
         if kind == "focal":
             smooth = targets * (1 - smoothing) + smoothing / logits.shape[-1]
@@ -39,7 +40,7 @@ def classification(label_smoothing=0.0, kind="auto", weights=None):
             values = keras.losses.binary_crossentropy(smooth, logits, True)
         else:
             values = keras.losses.categorical_crossentropy(targets, logits, True, smoothing)
-        return values if weights is None else values * ops.sum(targets * ops.cast(weights, logits.dtype), -1)
+        return values if weights is None else values * ops.sum(parts * ops.cast(weights, logits.dtype), -1)
 
     return loss
 
@@ -54,7 +55,9 @@ def several(label_smoothing=0.0, kind="auto"):
         targets = ops.cast(targets, logits.dtype)
         if kind != "focal":
             return keras.losses.binary_crossentropy(targets, logits, True, label_smoothing)
-        return keras.losses.binary_focal_crossentropy(targets, logits, gamma=FOCUS, from_logits=True)
+        return keras.losses.binary_focal_crossentropy(
+            targets, logits, gamma=FOCUS, from_logits=True, label_smoothing=label_smoothing
+        )
 
     return loss
 

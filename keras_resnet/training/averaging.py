@@ -17,18 +17,19 @@ class Average:
     Args:
         model: built `keras.Model`; in the scope of its strategy.
         decay: of a step, as 0.999. At the beginning it is smaller, so that the first weights are soon forgotten.
+        accumulate: batches that make one step.
     """
 
-    def __init__(self, model, decay):
-        self.decay, self.weights = decay, [v.value for v in model.weights]
+    def __init__(self, model, decay, accumulate=1):
+        self.decay, self.every, self.weights = decay, EVERY * accumulate, [v.value for v in model.weights]
         # Under its weight's path each is found in a checkpoint.
         self.variables = [(v.path, keras.Variable(v, trainable=False, dtype=v.dtype)) for v in model.weights]
         self.averages = [average.value for _, average in self.variables]
 
     def follow(self, step):
-        """Moves towards the weights that are there after a step, counted from 1; only every few steps."""
-        if step % EVERY == 0:
-            updates = step // EVERY
+        """Moves towards the weights that are there after a batch, counted from 1; only every few steps."""
+        if step % self.every == 0:
+            updates = step // self.every
             self._follow(tf.constant(min(self.decay**EVERY, (1 + updates) / (10 + updates)), tf.float32))
 
     @tf.function

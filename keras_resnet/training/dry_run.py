@@ -2,7 +2,6 @@
 
 import math
 import resource
-import statistics
 import time
 
 from keras_resnet.data.dataset import reading
@@ -10,7 +9,7 @@ from keras_resnet.networks.counting import multiplications
 from keras_resnet.reports.evaluation import duration
 from keras_resnet.training.trainer import Trainer
 
-STEPS = 12  # of which the first two trace and warm up
+STEPS, FIRST = 24, 8  # the first ones trace, warm up, and find batches that were prepared meanwhile
 
 
 def dry_run(recipe, run):
@@ -25,16 +24,17 @@ def dry_run(recipe, run):
     print(
         f"{learning:,} parameters learn; {multiplications(trainer.model) / 1e6:,.1f} million multiplications a picture"
     )
-    seconds = []
-    with reading(trainer.data):
-        for images, targets in trainer.batches(0, 0).repeat().take(STEPS):
-            began = time.monotonic()
+    recipe, ended = trainer.recipe, []
+    with reading(trainer.data):  # the last epoch's pictures have their full size
+        for images, targets in trainer.batches(recipe.epochs - 1, 0).repeat().take(STEPS):
             trainer.twin.train_on_batch(images, targets)
-            seconds.append(time.monotonic() - began)
-    step, recipe = statistics.median(seconds[2:]), trainer.recipe
+            ended.append(time.monotonic())
+    step = (ended[-1] - ended[FIRST - 1]) / (STEPS - FIRST)
+    steps = recipe.epochs * trainer.steps - trainer.progress.step
     print(
-        f"{recipe.epochs} epochs of {trainer.steps:,} steps of {recipe.batch_size} pictures: about "
-        f"{duration(recipe.epochs * trainer.steps * step)} here, at {recipe.batch_size / step:,.0f} images/s (median "
-        f"of {STEPS - 2} steps; validation comes on top)"
+        f"{recipe.epochs} epochs of {trainer.steps:,} steps of {recipe.batch_size} pictures"
+        + f", {trainer.progress.step:,} of them done" * bool(trainer.progress.step)
+        + f": about {duration(steps * step)} here, at {recipe.batch_size / step:,.0f} images/s (mean of "
+        f"{STEPS - FIRST} steps with their pictures; validation comes on top)"
     )
     print(f"memory so far: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB; nothing was written")

@@ -114,6 +114,14 @@ class Muon(Grouped, keras.optimizers.Muon):
         self.assign_sub(variable, ops.reshape(matrix, variable.shape))
 
 
+class LossScaled(keras.optimizers.LossScaleOptimizer):
+    """Skips a step when any replica's gradient is not finite: Keras asks each of its own, before they are added."""
+
+    def check_finite(self, grads):
+        broken = 1.0 - ops.cast(super().check_finite(grads), "float32")
+        return tf.equal(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, broken), 0.0)
+
+
 def decays(variable):
     """Whether weight decay holds for a variable: for kernels, not for norms' scales and offsets and biases."""
     return len(variable.shape) > 1
@@ -189,4 +197,4 @@ def make_optimizer(recipe, steps, mixed_float16=False, factors=None, head="logit
         how |= {"head": head}
     optimizer = OPTIMIZERS[recipe.optimizer](schedule, **how)
     optimizer.decay, optimizer.clip, optimizer.factors = recipe.weight_decay, recipe.clip, factors or {}
-    return keras.optimizers.LossScaleOptimizer(optimizer) if mixed_float16 else optimizer
+    return LossScaled(optimizer) if mixed_float16 else optimizer

@@ -3,6 +3,8 @@
 Keras' own layers remember a state instead, which files of weights don't keep.
 """
 
+import re
+
 import tensorflow as tf
 from keras import layers
 
@@ -63,7 +65,8 @@ def noisy_layers(model, recipe):
     """
     found = {}
     if recipe.stochastic_depth:
-        adds = [layer.name for layer in model.layers if type(layer) is layers.Add and layer.name.endswith("_add")]
+        # Others' additions may have the branch first.
+        adds = [layer.name for layer in model.layers if re.fullmatch(r"stage\d+_block\d+_add", layer.name)]
         if not adds:
             raise runs.RunError(
                 f"--stochastic_depth={recipe.stochastic_depth}: {model.name} has no additions of ResNet's; drop it"

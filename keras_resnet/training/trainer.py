@@ -115,6 +115,10 @@ class Trainer:
             recipe = dataclasses.replace(recipe, epochs=recipes.epochs_for(recipe, self.steps))
             self.chosen["epochs"] = recipe.epochs
         self.recipe = recipe
+        if self.steps * recipe.epochs < recipe.accumulate:
+            raise DataError(
+                f"--accumulate={recipe.accumulate}: the training has {self.steps * recipe.epochs} batches; give fewer"
+            )
         self.validation = self.data.evaluation("validation", prediction.batch_size(recipe), pixels=True)
         self.model, teachers = build_model(recipe, self.data, self.task, run, model)
         with hardware.strategy.scope():
@@ -137,7 +141,7 @@ class Trainer:
                 recipe.epochs * self.steps,
                 hardware.precision == "mixed_float16",
                 freezing.factors(twins[0], recipe),
-                self.model.output_names[0],
+                next((layer.name for layer in reversed(self.model.layers) if hasattr(layer, "kernel")), ""),
             )
             self.optimizer.build(self.twin.trainable_variables)
             # Without float16's scaling of the loss: it counts the steps and knows their rate.
@@ -153,7 +157,7 @@ class Trainer:
                 jit_compile=hardware.xla,
             )
             self.predict = prediction.predictor(self.twin, hardware.xla)
-            self.average = averaging.Average(self.twin, recipe.ema) if recipe.ema else None
+            self.average = averaging.Average(self.twin, recipe.ema, recipe.accumulate) if recipe.ema else None
             self.progress = checkpoints.restore(run.checkpoint, self.twin, self.optimizer, self.average)
         if self.progress.history and not run.model.exists():  # the best epoch's; the checkpoint has the last one's
             raise runs.model_removed(run)
@@ -207,7 +211,7 @@ class Trainer:
             if recipe.init and not progress.step and not progress.history:
                 self._end_epoch(writer, bar)  # what it starts with may be the best there will be
             for epoch in range(finished_epochs(progress.history), recipe.epochs):
-                if is_over(progress.history, recipe.epochs, recipe.patience, self.best):
+                if is_over(progress.history, recipe, self.best):
                     bar.say(f"ends here: no better {self.best} in {recipe.patience} epochs")
                     break
                 self._epoch(epoch, writer, bar)

@@ -9,9 +9,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_resnet.data import augmentation, decoding
+from keras_resnet.data import augmentation, decoding, order
+from keras_resnet.device.classes import Classes
+from keras_resnet.device.contract import Contract
 from keras_resnet.device.picture import ORIENTATION, Picture, upright
 from keras_resnet.recipes import Recipe
+from keras_resnet.tasks.classification import Classification
 
 PICTURE = Picture(16, 16, 3)
 
@@ -220,6 +223,18 @@ class MixTest(tf.test.TestCase):
         # A part that is even in [0, 1], less what lies outside of the picture.
         self.assertBetween(np.mean(parts), 0.25, 0.45)
         self.assertGreater(max(parts), 0.6)
+
+    def test_views_of_one_picture_are_not_mixed_with_each_other(self):
+        views = order.Order(repeats=3).indices(np.arange(40), 0, 0)[4:36]  # a batch that begins within three views
+        images = np.zeros((32, 8, 8, 3), np.uint8) + np.uint8(views)[:, None, None, None]
+        for alphas in ((0.2, 0.0), (0.0, 1.0)):
+            _, targets = augmentation.mix(tf.constant(images), tf.one_hot(views, 40), seed(0, 1), *alphas, repeats=3)
+            mixed = np.sort(targets, -1)[:, -2:]
+            self.assertAllClose(mixed.sum(-1), np.ones(32))
+            self.assertAllGreater(mixed[:, 0], 0)
+        task = Classification(Contract(Picture(8, 8, 3), Classes(tuple(map(str, range(40))))))
+        _, targets = task.mix(Recipe(mixup=0.2, repeats=3))(tf.constant(images), tf.constant(views), seed(0, 1))
+        self.assertAllGreater(np.sort(targets, -1)[:, -2], 0)
 
     def test_by_lot_where_both_are_asked_for(self):
         kinds = [len(np.unique(self.mixed(0.2, 1.0, number)[0].numpy()[3])) for number in range(100)]

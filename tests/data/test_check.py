@@ -87,6 +87,9 @@ def test_labels_csv(tmp_path):
     (tmp_path / "a" / "labels.csv").write_text("\n".join(["picture,labels", *rows]))
     result = run(tmp_path / "a", cwd=tmp_path)
     assert result.returncode == 0 and "4 pictures, 2 classes" in result.stdout, result.stderr
+    assert re.search(r"blue +2 .*\n +red +2 ", result.stdout) and "refuses" not in result.stdout, result.stdout
+    with Image.open(tmp_path / "runs" / "a-check" / "000-blue.png") as sheet:
+        assert np.asarray(sheet)[50:, 130:230].min() < 255  # of its two pictures, the second
 
 
 def test_no_folder_of_classes_is_a_sentence(tmp_path):
@@ -106,6 +109,6 @@ def test_near_duplicates_are_pairs_of_a_distance():
         row = np.unpackbits(bits[:1].view(np.uint8))
         row[:differing] ^= 1
         bits[at] = np.packbits(row).view(np.uint64)
-    pictures = [check.Looked(str(i), "train", 0, digest=bytes([i]), bits=b) for i, b in enumerate(bits)]
+    pictures = [check.Looked(str(i), "train", (0,), digest=bytes([i]), bits=b) for i, b in enumerate(bits)]
     pairs = {(a.path, b.path) for a, b in check.near_duplicates(pictures)}
     assert pairs == {("0", "1"), ("1", "2")}  # the third is one bit farther, and one from the second

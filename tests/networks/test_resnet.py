@@ -71,6 +71,27 @@ class ParametersTest(tf.test.TestCase):
         stripes = np.tile(np.array([1.0, -1.0], "float32")[:, None], (1, 4, 4, 32)).reshape(1, 8, 4, 32)
         self.assertAllClose(layer(stripes)[0, :3, :1], np.zeros((3, 1, 32)), atol=1e-6)
 
+    def test_a_blur_stands_behind_an_activation_and_before_a_shortcut(self):
+        def order(prefix, **how):
+            model = ResNet(8, (64, 64, 3), 10, blur=True, **how)
+            names = [layer.name for layer in model.layers]
+            assert all(
+                max(layer.strides) == 1
+                for layer in model.layers
+                if type(layer) is keras.layers.Conv2D and layer.name != "stem_conv"
+            )
+            return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+
+        first = order("stage3_block1_", stem="small")
+        self.assertEqual([n for n in first if "shortcut" not in n][:4], ["conv1", "norm1", "relu1", "conv1_blur"])
+        self.assertLess(first.index("shortcut_blur"), first.index("shortcut_conv"))
+        second = order("stage3_block1_", stem="small", version=2)
+        self.assertEqual(
+            [n for n in second if "2" in n or "conv1" in n], ["conv1", "norm2", "relu2", "conv1_blur", "conv2"]
+        )
+        self.assertIn("shortcut_blur", order("stage3_block1_", stem="small", shortcut="A"))
+        self.assertEqual(order("stem_", stem="imagenet"), ["conv", "norm", "relu", "pool", "pool_blur"])
+
     def test_squeeze_and_excitation_by_hand(self):
         model = ResNet(8, (32, 32, 3), 10, se=0.25)
         randomize(model)

@@ -48,6 +48,19 @@ def test_focal():
     np.testing.assert_allclose(losses.several(kind="focal")(targets, LOGITS), expected, rtol=1e-4)
 
 
+def test_focal_smoothed():
+    smooth = np.eye(3)[LABELS] * 0.9 + 0.1 / 3
+    expected = -(smooth * (1 - SOFTMAX) ** 2 * np.log(SOFTMAX)).sum(-1)
+    np.testing.assert_allclose(losses.classification(0.1, "focal")(LABELS, LOGITS), expected, rtol=1e-5)
+    plain, smoothed = (losses.several(s, "focal")(np.eye(3)[LABELS], LOGITS) for s in (0.0, 0.2))
+    t = np.eye(3)[LABELS] * 0.8 + 0.1
+    # Keras weighs by how far the smoothed target is from the answer.
+    distance = 1 - (t * SIGMOID + (1 - t) * (1 - SIGMOID))
+    expected = (distance**2 * -(t * np.log(SIGMOID) + (1 - t) * np.log(1 - SIGMOID))).mean(-1)
+    np.testing.assert_allclose(smoothed, expected, rtol=1e-4)
+    assert np.abs(plain - smoothed).min() > 0.005
+
+
 def test_a_rare_class_counts_as_much_as_a_large_one():
     weights = losses.balanced_weights(np.array([0] * 8 + [1] * 2 + [2] * 2), 3)
     np.testing.assert_allclose(weights, [0.5, 2, 2])
@@ -56,6 +69,11 @@ def test_a_rare_class_counts_as_much_as_a_large_one():
     mixed = np.array([[0.6, 0.4, 0.0], [0.0, 1.0, 0.0]], "float32")
     plain = losses.classification()(mixed, LOGITS)
     np.testing.assert_allclose(losses.classification(weights=weights)(mixed, LOGITS), plain * [1.1, 2], rtol=1e-6)
+    for kind in ("auto", "bce", "focal"):  # of a mixed example the weights' mean, and equal weights change nothing
+        for targets in (LABELS, mixed):
+            plain = losses.classification(0.1, kind)(targets, LOGITS)
+            same = losses.classification(0.1, kind, np.ones(3, "float32"))(targets, LOGITS)
+            np.testing.assert_allclose(same, plain, rtol=1e-6)
 
 
 def test_class_weights_want_labels_that_are_known():
@@ -64,6 +82,12 @@ def test_class_weights_want_labels_that_are_known():
     assert task.loss(recipe, np.array([0, 0, 1])) is not None
     with pytest.raises(ValueError, match="--class_weights=balanced: a data set that is streamed"):
         task.loss(recipe, None)
+
+
+def test_labels_become_smoothed_probabilities():
+    task = Classification(Contract(Picture(8, 8, 3), Classes(("a", "b", "c", "d"))))
+    found = task.probable(np.array([1, 3]), Recipe(label_smoothing=0.2))
+    np.testing.assert_allclose(found, np.eye(4)[[1, 3]] * 0.8 + 0.05, rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["auto", "bce", "focal"])

@@ -39,6 +39,20 @@ def test_it_forgets_the_first_weights_soon_and_follows_every_few_steps():
     assert model.layers[0].kernel.numpy()[0, 0] == pytest.approx(kernel)
 
 
+def test_it_averages_norms_statistics_and_counts_updates():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.BatchNormalization()])
+    average = averaging.Average(model, 0.5, accumulate=2)
+    variables = {name.split("/")[-1]: value for name, value in average.variables}
+    assert set(variables) == {"gamma", "beta", "moving_mean", "moving_variance"}
+    model.layers[0].moving_mean.assign([1.0, 3.0])
+    for batch in range(1, 10):
+        average.follow(batch)
+    np.testing.assert_array_equal(variables["moving_mean"], [0, 0])
+    average.follow(10)  # the fifth update
+    keep = min(0.5**5, 2 / 11)
+    np.testing.assert_allclose(variables["moving_mean"], [1 - keep, 3 * (1 - keep)], rtol=1e-6)
+
+
 def test_the_better_one_is_kept_and_named(tmp_path):
     recipe = dataclasses.replace(
         recipes.RECIPES["digits"], epochs=4, batch_size=128, ema=0.9, learning_rate=0.3, schedule="steps", warmup=0.0

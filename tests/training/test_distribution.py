@@ -76,6 +76,15 @@ def test_every_optimizer_does_the_same_on_two_replicas():
         assert of["difference"] < 1e-5 and of["spread"] == 0 and of["average_behind"] > 1e-4, (name, of)
 
 
+def test_an_infinite_gradient_on_any_replica_is_a_step_that_none_takes():
+    script = SCRIPT.with_name("infinite_gradients.py")
+    output = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True, timeout=100).stdout
+    first, second, finite = json.loads(output.splitlines()[-1])
+    assert (first, second) == ([1 / 2, 0, 1.0, 1.0], [1 / 4, 0, 1.0, 1.0])
+    # Two gradients of the first scale, at a rate of 0.1, divided by today's scale.
+    assert finite == pytest.approx([1 / 4, 1, 0.2, 0.2])
+
+
 def test_int8_aware_replicas_follow_one_device(steps):
     one, two = steps["one_device", "int8"], steps["mirrored", "int8"]
     np.testing.assert_allclose(one["losses"][0], two["losses"][0], rtol=1e-5)

@@ -59,6 +59,8 @@ def test_factors_fall_block_by_block():
     assert found["stage4_block3_conv2/kernel"] == 0.5 and found["stage4_block1_norm1/gamma"] == 0.125
     assert found["stem_conv/kernel"] == 0.5**10  # nine blocks and the stem
     assert freezing.factors(model, SHORT) == {}
+    second = freezing.factors(ResNet(20, (32, 32, 3), 4, version=2), dataclasses.replace(SHORT, layer_decay=0.5))
+    assert second["head_norm/gamma"] == 0.5 and second["stage4_block3_conv2/kernel"] == 0.25
 
 
 def trained(tmp_path, name, **fields):
@@ -86,7 +88,7 @@ def test_frozen_norms_keep_their_statistics_and_learn_their_scales(tmp_path):
 
 
 def test_stages_join_one_after_another(tmp_path):
-    """Of three epochs: the head alone, then two stages with it, then all; a killed run goes the same way."""
+    """Of three epochs: the head alone, then two stages with it, then all."""
     before, after, one = trained(tmp_path, "joined", freeze="all", unfreeze=1.0)
     assert freezing.frozen(one.model, one.recipe, 0) > freezing.frozen(one.model, one.recipe, 1)
     assert all(not np.array_equal(before[p], after[p]) for p in before if p.startswith("stage4") and "kernel" in p)

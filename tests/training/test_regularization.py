@@ -65,6 +65,7 @@ def test_without_blocks_it_says_so():
     import keras
 
     image = keras.Input((8, 8, 3))
-    plain = keras.Model(image, layers.Dense(2)(layers.Flatten()(image)), name="plain")
+    y = layers.Add(name="block2_add")([layers.Conv2D(3, 1)(image), image])  # the branch first, as in others' networks
+    plain = keras.Model(image, layers.Dense(2)(layers.Flatten()(y)), name="plain")
     with pytest.raises(runs.RunError, match=r"--stochastic_depth=0\.4: plain has no additions of ResNet's"):
         regularization.noisy_layers(plain, RECIPE)

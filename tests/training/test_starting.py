@@ -1,6 +1,5 @@
 """What `--init` brings: every kind of origin, with the same labels or others, as people start it."""
 
-import dataclasses
 import pathlib
 import re
 
@@ -12,7 +11,7 @@ from safetensors.numpy import save_file
 from small_sets import make_folder
 from torch_states import state_dict
 
-from keras_resnet import files, origins, recipes, runs
+from keras_resnet import files, origins, runs
 from keras_resnet.history import read_history
 from keras_resnet.networks.resnet import ResNet
 from keras_resnet.networks.transfer import split, transfer
@@ -166,9 +165,3 @@ def test_files_that_hold_no_weights(tmp_path):
         init = f"{tmp_path}/{name}" if name == "a.keras" else f"torch:{tmp_path}/{name}"
         with pytest.raises(ValueError, match=f"--init={init}: .*{says}"):
             origins.described(init)
-
-
-def test_a_continued_run_forgets_what_was_for_its_start():
-    tuned = dataclasses.replace(recipes.RECIPES["finetune"], freeze="all", unfreeze=0.5, epochs=20)
-    recipe = recipes.continued(tuned, "runs/x", "int8")
-    assert (recipe.head, recipe.freeze, recipe.unfreeze, recipe.patience) == ("random", "none", 0.0, 0)

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import keras
 import numpy as np
@@ -24,13 +25,14 @@ from tensorflow.core.util import event_pb2
 from tensorflow.python.lib.io import tf_record
 
 from keras_resnet import files, recipes, runs
+from keras_resnet.data import dataset
 from keras_resnet.data.decoding import normalize
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.device.contract import Contract
-from keras_resnet.history import read_history
+from keras_resnet.history import is_over, read_history
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.tasks import metrics
-from keras_resnet.training import checkpoints, distribution, starting, trainer
+from keras_resnet.training import checkpoints, distribution, dry_run, starting, trainer
 
 
 def saved_steps(run_dir):
@@ -325,6 +327,35 @@ def test_a_larger_epochs_extends_a_finished_run(tmp_path):
     assert "--epochs=3 (it has 5)" in finish(tmp_path / "whole", status=2)
     recipe = runs.load_recipe(runs.Run(tmp_path / "whole"))
     assert (recipe.epochs, recipe.extends) == (5, "3")
+
+
+def test_patience_counts_from_where_a_run_was_extended():
+    """Best at epoch 2 of 5, extended by 3: the old epochs without a better one do not end the new ones."""
+    rows = [{"epoch": i, "val_accuracy": 0.9 if i == 2 else 0.5, "val_loss": 1.0} for i in range(1, 9)]
+    recipe = dataclasses.replace(recipes.RECIPES["digits"], epochs=8, patience=3)
+    assert is_over(rows[:5], recipe, "accuracy") and not is_over(rows[:4], recipe, "accuracy")
+    extended = dataclasses.replace(recipe, extends="5")
+    assert [is_over(rows[:n], extended, "accuracy") for n in (5, 6, 7, 8)] == [False, False, False, True]
+
+
+def test_a_dry_run_counts_the_time_of_the_pictures(tmp_path, monkeypatch, capsys):
+    recipe = dataclasses.replace(recipes.RECIPES["digits"], width=0.25, epochs=2)
+    made = dataset.Data.training
+
+    def slow(*given, **how):
+        return made(*given, **how).map(lambda x, y: (tf.py_function(lambda x: time.sleep(0.2) or x, [x], x.dtype), y))
+
+    monkeypatch.setattr(dataset.Data, "training", slow)
+    dry_run.dry_run(recipe, runs.Run(tmp_path / "run"))
+    said = capsys.readouterr().out
+    assert float(re.search(r"at ([\d,]+) images/s", said)[1]) < 32 / 0.2, said
+
+
+def test_muon_leaves_the_last_layer_to_adamw_behind_int8_too(tmp_path):
+    recipe = recipes.continued(recipes.RECIPES["digits"], "keras_resnet/models/digits-resnet8", "int8")
+    one = trainer.Trainer(dataclasses.replace(recipe, optimizer="muon"), runs.Run(tmp_path / "run"), 300)
+    orthogonal = {v.path for v in one.twin.trainable_variables if not one.inner._should_use_adamw(v)}
+    assert "stage4_block1_conv2/kernel" in orthogonal and not any("logits" in path for path in orthogonal)
 
 
 def test_a_dry_run_writes_nothing(tmp_path):
