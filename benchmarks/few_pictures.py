@@ -16,12 +16,21 @@ import statistics
 import numpy as np
 
 from benchmarks.trainings import markdown, mean_and_deviation, trained
-from keras_resnet import drawing, runs
+from keras_resnet import drawing, environment, runs
+
+environment.load_tensorflow()
+
+import keras  # noqa: E402
+
+from keras_resnet.networks.counting import multiplications  # noqa: E402
 
 WAYS = {
     "finetune": ["--recipe=finetune"],
     "probe": ["--recipe=probe"],
-    "scratch": ["--augmentation=resized_crop,flip", "--schedule=one_cycle", "--warmup=0.15", "--weight_decay=5e-4"],
+    "scratch": [
+        *("--depth=20", "--stem=small", "--crop_fraction=1", "--augmentation=resized_crop,flip", "--batch_size=32"),
+        *("--schedule=one_cycle", "--warmup=0.15", "--weight_decay=5e-4"),
+    ],
 }
 NAMES = {"finetune": "fine-tuned", "probe": "last layer alone", "scratch": "from scratch"}
 
@@ -58,11 +67,23 @@ def accuracy(way, count, seed, arguments):
     flags += [f"--precision={arguments.precision}"]
     if way == "scratch":
         finetuned = runs.Run(arguments.out / f"finetune-{count}-{seed}")
-        flags += ["--depth=20", "--batch_size=32", f"--epochs={runs.chosen(finetuned)['epochs']}"]
+        flags += [f"--epochs={runs.chosen(finetuned)['epochs']}"]
     else:
         flags += [f"--init={arguments.init}"]
-    report, _ = trained(arguments.out / f"{way}-{count}-{seed}", flags, "test")
+    folder = arguments.out / f"{way}-{count}-{seed}"
+    report, _ = trained(folder, flags, "test")
+    if way == "scratch" and network(folder) != network(finetuned.path):
+        raise SystemExit(
+            f"{folder}: another network than {finetuned.path} has; --init is no ResNet-20 of small pictures"
+        )
     return 100 * report["top1_accuracy"]
+
+
+def network(folder):
+    """What two runs have in common whose networks do the same with pictures of the same part."""
+    run = runs.Run(folder)
+    model = keras.models.load_model(run.model)
+    return model.count_params(), multiplications(model), runs.load_contract(run).input
 
 
 def picture(results, path):
