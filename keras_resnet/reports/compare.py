@@ -21,7 +21,7 @@ class Read:
         recipe: dict of its fields.
         history: rows.
         best: the figure that chooses its model.
-        report: dict; empty where there is none.
+        report: dict; without what is of another model than today's.
     """
 
     name: str
@@ -48,6 +48,8 @@ def read(path, name):
         raise runs.RunError(f"{path}: no epoch of this run is done yet")
     best = runs.chosen(run).get("best", "accuracy" if "val_accuracy" in rows[0] else recipe.best)
     report = files.read_json(run.report) if run.report.exists() else {}
+    weights = files.sha256(run.model) if run.model.exists() else None
+    report = {split: part for split, part in report.items() if part.get("model_sha256", weights) == weights}
     return Read(name, dataclasses.asdict(recipe), rows, best, report)
 
 

@@ -68,6 +68,36 @@ def test_affine_is_pillows(matrix, offset):
     assert np.mean(ro.affine(tf.constant(image), matrix, offset).numpy() == np.asarray(expected)) > 0.99
 
 
+@pytest.mark.parametrize("kind", ["trivial", "rand"])
+def test_each_operation_has_torchvisions_strength(kind, monkeypatch):
+    """At half of the strength, both ways; the widths of TrivialAugmentWide and of RandAugment."""
+    shear, rotate, enhance, bits = {"trivial": (0.99, 135, 0.99, 6), "rand": (0.3, 30, 0.9, 4)}[kind]
+    across, down = {"trivial": (32, 32), "rand": (150 / 331 * 24, 150 / 331 * 17)}[kind]
+    image, signs = tf.constant(picture()), set()
+    for seed in range(8):
+        s = -0.5 if tf.random.stateless_uniform((), [seed, 0]) < 0.5 else 0.5
+        signs.add(s)
+        expected = [
+            image,
+            ro.affine(image, [[1.0, shear * s], [0.0, 1.0]]),
+            ro.affine(image, [[1.0, 0.0], [shear * s, 1.0]]),
+            ro.affine(image, [[1.0, 0.0], [0.0, 1.0]], [float(np.round(across * s)), 0.0]),
+            ro.affine(image, [[1.0, 0.0], [0.0, 1.0]], [0.0, float(np.round(down * s))]),
+            ro.rotate(image, rotate * s),
+            *(of(image, 1 + enhance * s) for of in (ro.brightness, ro.color, ro.contrast, ro.sharpness)),
+            ro.posterize(image, 8 - bits // 2),
+            ro.solarize(image, 127.5),
+            ro.autocontrast(image),
+            ro.equalize(image),
+        ]
+        for i, one in enumerate(expected):
+            monkeypatch.setattr(ro.tf, "switch_case", lambda index, operations, i=i: operations[i]())
+            found = ro._operation(image, [0, 0], [seed, 0], tf.constant(0.5), kind)
+            differing = np.abs(found.numpy().astype(int) - one.numpy())
+            assert np.mean(differing > 1) < 0.01, (i, s)
+    assert signs == {-0.5, 0.5} and i == 13
+
+
 def test_constant_pictures_stay():
     for value in (0, 77, 255):
         image = tf.fill((8, 8, 3), tf.constant(value, tf.uint8))

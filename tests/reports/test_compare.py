@@ -46,6 +46,15 @@ def test_a_run_that_goes_on_says_so_and_a_figure_that_it_lacks_is_left_empty(tmp
     assert "of 40, 100 planned" in line and line.count("%") == 1
 
 
+def test_a_report_of_another_model_is_not_shown(tmp_path):
+    shutil.copytree(MODELS / "digits-resnet8", tmp_path / "a")
+    report = files.read_json(tmp_path / "a" / "report.json")
+    for weights, shown in ((files.sha256(tmp_path / "a" / "model.keras"), 2), ("0" * 64, 1)):
+        report["test"] = {**report["validation"], "model_sha256": weights}
+        files.write_json(tmp_path / "a" / "report.json", report)
+        assert compare.table([compare.read(tmp_path / "a", "a")])[1].count("%") == shown
+
+
 @pytest.mark.parametrize(("given", "says"), [("nowhere", "no run is there"), ("empty", "no epoch of this run is done")])
 def test_what_is_no_run(tmp_path, given, says):
     (tmp_path / "empty").mkdir()
