@@ -87,23 +87,25 @@ def network(folder):
 
 
 def picture(results, path):
-    """Mean accuracies, and each seed's, over the number of pictures."""
+    """Mean accuracies and their standard deviations over the number of pictures."""
     counts = sorted({count for _, count in results})
     figure, axes = drawing.pyplot.subplots(figsize=(6.4, 4), layout="constrained")
     for (way, name), colour, marker in zip(NAMES.items(), drawing.PALETTE, "os^", strict=False):
         accuracies = [results.get((way, count), []) for count in counts]
-        axes.plot(counts, [statistics.mean(a) for a in accuracies], marker=marker, color=colour, label=name)
-        axes.scatter(
-            [count for count, of in zip(counts, accuracies, strict=True) for _ in of],
-            [one for of in accuracies for one in of],
-            s=12,
+        spreads = [statistics.stdev(of) if len(of) > 1 else 0 for of in accuracies]
+        axes.errorbar(
+            counts,
+            [statistics.mean(of) for of in accuracies],
+            spreads,
+            marker=marker,
             color=colour,
-            alpha=0.5,
+            label=name,
+            capsize=3,
         )
     axes.set(xscale="log", xlabel="pictures of each class", ylabel="top-1 accuracy on test pictures, %", ylim=(0, None))
     axes.set_xticks(counts, counts)
     axes.minorticks_off()
-    axes.set_title("ResNet-20 on few pictures (Imagenette); small dots: single seeds")
+    axes.set_title("ResNet-20 on few pictures (Imagenette), mean and deviation over seeds")
     axes.legend()
     axes.grid(alpha=0.3)
     drawing.save(figure, path)

@@ -83,6 +83,10 @@ def train(recipe, data=None, contract=None, model=None, run_dir=None, split="val
     Raises:
         ValueError: something given can't be; the message says what was expected.
     """
+    if isinstance(recipe, str) and recipe not in RECIPES:
+        raise ValueError(f"recipe={recipe!r}: choose {', '.join(RECIPES)}, or give a Recipe")
+    if split not in ("train", "validation", "test"):
+        raise ValueError(f"split={split!r}: choose train, validation, test")
     recipe = RECIPES[recipe] if isinstance(recipe, str) else recipe
     if run_dir is None or (data is None) != (contract is None):
         raise ValueError("train: expected run_dir, and data with its contract or neither")

@@ -44,6 +44,8 @@ def check(init):
             would_do = (
                 "no finished run is there (no model.keras); give a run's folder, .keras file, keras:NAME, torch:FILE"
             )
+            if init.endswith(TORCH):
+                would_do = f"give torch:{init}"
         raise ValueError(f"--init={init}: {would_do}")
 
 
@@ -62,7 +64,12 @@ def described(init):
             return {"depth": torch_depth(torch_names(path)), "version": 1, "stem": "imagenet", **IMAGENET_PICTURES}
         with zipfile.ZipFile(path) as file:
             config = json.loads(file.read("config.json"))
-        _, height, width, channels = config["config"]["layers"][0]["config"]["batch_shape"]
+        shape = config["config"]["layers"][0]["config"]["batch_shape"]
+        if len(shape) != 4:
+            raise ValueError(
+                f"its input is of shape {tuple(shape)}, expected pictures: (None, height, width, channels)"
+            )
+        _, height, width, channels = shape
         return {"image_size": f"{height}x{width}", "channels": channels} if height and width else {}
     except Exception as error:  # of many kinds: a zip's, JSON's, what another file happens to hold
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__

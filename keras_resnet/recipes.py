@@ -212,7 +212,11 @@ class Recipe:
             ("dropout", 0 <= self.dropout < 1, "at least 0 and less than 1, as 0.2"),
             ("se", 0 <= self.se <= 1, "0 to 1, as 0.25"),
             ("magnitude", 0 <= self.magnitude <= 30, "0 to 30"),
-            ("train_size", 0 <= self.train_size <= LONGEST_SIDE, "a number of pixels, as 160, or 0: as in evaluation"),
+            (
+                "train_size",
+                0 <= self.train_size <= LONGEST_SIDE,
+                f"a number of pixels, as 160, up to {LONGEST_SIDE}, or 0: as in evaluation",
+            ),
             ("progressive", 0 <= self.progressive < 1, "more than 0 and less than 1, as 0.5, or 0: none"),
             ("repeats", self.repeats >= 1, "at least 1"),
             ("mixup", self.mixup >= 0, "a positive alpha, as 0.2, or 0: none"),

@@ -77,8 +77,8 @@ def extended(run, recipe):
         return recipe
     saved = load_recipe(run)
     ends, rows = saved.extends, read_history(run.history) if run.history.exists() else []
-    if rows and saved.epochs < recipe.epochs and finished_epochs(rows) == saved.epochs:
-        ends = ",".join(map(str, saved.ends))
+    if rows and saved.epochs < recipe.epochs and is_over(rows, saved, chosen(run).get("best", saved.best)):
+        ends = ",".join(map(str, [*saved.ends[:-1], finished_epochs(rows)]))  # patience may have ended it earlier
     return dataclasses.replace(recipe, extends=recipe.extends or ends)
 
 
@@ -91,9 +91,9 @@ def check(run, recipe):
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"--run_dir={run.path}: this is a file; give a folder, an empty or a new one")
     if run.recipe.exists():
-        recipe, saved = extended(run, recipe), load_recipe(run)
+        given, recipe, saved = recipe, extended(run, recipe), load_recipe(run)
         theirs = _as_given(run, recipe)
-        if recipe.ends[: len(saved.ends)] == saved.ends:  # it is extended
+        if not given.extends and recipe.extends != saved.extends:  # it is extended
             theirs |= {"epochs": recipe.epochs, "extends": recipe.extends}
         differences = recipe.differences(theirs)
         if differences:

@@ -24,6 +24,7 @@ from keras_resnet.device.picture import ORIENTATION
 NEAR = 20
 MOST_COMPARED = 30_000  # pictures; their pairs take half a minute
 UNBALANCED = 5  # times as many pictures as the smallest class has
+LEAST = 3  # pictures of a class that splits are drawn from
 SMALL = 64  # pixels of the shorter side
 MOST_LINES = 10
 
@@ -140,7 +141,8 @@ def read(root):
 def lines(root, names, looked, strays):
     """What a person reads: of counts, sizes, kinds, what can't be read, duplicates, and what suits."""
     good = [p for p in looked if not p.reason]
-    yield from _counts(names, good)
+    counts = list(_counts(names, good))
+    yield from counts
     if good:
         yield from _sizes(good)
     bad = [f"{p.path}: {p.reason}" for p in looked if p.reason]
@@ -154,8 +156,11 @@ def lines(root, names, looked, strays):
     yield from _duplicates("the same file", groups, names)
     yield from _duplicates("nearly the same picture", pairs, names)
     yield "" if groups or pairs else "no duplicates"
-    yield "what suits:"
-    yield from (f"  {command}" for command in commands(root, names, good))
+    if any("training refuses" in line for line in counts):
+        yield "what suits: first more pictures of the classes above, or their folders taken away"
+    else:
+        yield "what suits:"
+        yield from (f"  {command}" for command in commands(root, names, good))
 
 
 def _counts(names, good):
@@ -172,6 +177,9 @@ def _counts(names, good):
         empty = [name for i, name in enumerate(names) if not count[i, split]]
         if empty:
             yield f"no readable picture of {', '.join(empty)} in {split}: training refuses"
+    few = [name for i, name in enumerate(names) if 0 < count[i, "train"] < LEAST]
+    if few and splits == ["train"] and all(len(p.labels) == 1 for p in good):
+        yield f"too few of {', '.join(few)} to validate and test with, too: training refuses less than {LEAST}"
 
 
 def _sizes(good):

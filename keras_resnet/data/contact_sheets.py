@@ -19,6 +19,8 @@ def write(folder, names, pictures):
         pictures: `check.Looked`, readable ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("[0-9][0-9][0-9]*-*.png"):  # of another folder of that name, or of classes that are gone
+        old.unlink()
     font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 18)
     for label, name in enumerate(names):
         paths = [p.path for p in pictures if label in p.labels]

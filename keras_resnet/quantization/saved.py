@@ -1,5 +1,7 @@
 """Saved models, quantized or not."""
 
+import pathlib
+
 import keras
 
 from keras_resnet import files, runs
@@ -16,4 +18,6 @@ def load_model(path):
         return keras.models.load_model(path)
     except Exception as error:  # of many kinds; the last line says what is wrong
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1][:200]
-        raise runs.RunError(f"{path}: no model of a run ({reason}); {files.RESTORE}") from error
+        if (pathlib.Path(path).parent / "recipe.json").exists():
+            raise runs.RunError(f"{path}: no model of a run ({reason}); {files.RESTORE}") from error
+        raise runs.RunError(f"{path}: no Keras model of stock layers ({reason})") from error

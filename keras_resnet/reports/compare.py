@@ -9,8 +9,6 @@ from keras_resnet.device import command_line
 from keras_resnet.history import best_row, finished_epochs, read_history
 from keras_resnet.recipes import PLACES, Recipe
 
-MOST_LETTERS = 60  # of what a run differs in
-
 
 @dataclasses.dataclass(frozen=True)
 class Read:
@@ -54,14 +52,36 @@ def read(path, name):
 
 
 def find(paths):
-    """Folders of runs: those that are given, and those inside of given folders that are none. Sorted, each once."""
-    found = {}
+    """Folders of runs: those that are given, and those inside of given folders that are none. Sorted, each once.
+
+    Returns:
+        (list of paths, a sentence for each given folder that has none).
+    """
+    found, left = {}, []
     for path in map(pathlib.Path, paths):
         inside = [path] if (path / "recipe.json").exists() else [p.parent for p in sorted(path.rglob("recipe.json"))]
         if not inside:
-            raise runs.RunError(f"{path}: no run is there (no recipe.json, here or below)")
+            left.append(f"{path}: no run is there (no recipe.json, here or below)")
         found |= dict.fromkeys(inside)
-    return list(found)
+    return list(found), left
+
+
+def read_all(paths):
+    """`Read` of each folder that can be, and a sentence for each that can't.
+
+    Raises:
+        RunError: there is none that can be; why the first can't.
+    """
+    paths, left = find(paths)
+    common, found = pathlib.Path(*_common(paths)) if len(paths) > 1 else pathlib.Path(), []
+    for path in paths:
+        try:
+            found.append(read(path, str(path.relative_to(common)) if len(paths) > 1 else path.name))
+        except (ValueError, OSError) as error:
+            left.append(str(error))
+    if not found:
+        raise runs.RunError(left[0])
+    return found, left
 
 
 def differences(read_runs):
@@ -88,7 +108,7 @@ def table(read_runs):
                 _figure(test, first),
                 f"{of.history[-1]['seconds'] / 3600:.2f}",
                 f"{speed[len(speed) // 2]:,.0f}",
-                differs if len(differs) <= MOST_LETTERS else f"{differs[: MOST_LETTERS - 1]}…",
+                differs,
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
@@ -139,15 +159,16 @@ def main(arguments, program):
     parser.add_argument("--picture", type=pathlib.Path, default=pathlib.Path("runs/compare.png"), metavar="FILE.png")
     given = parser.parse_args(arguments)
     try:
-        paths = find(given.runs)
-        common = pathlib.Path(*_common(paths)) if len(paths) > 1 else paths[0].parent
-        names = [str(path.relative_to(common)) for path in paths]
-        read_runs = [read(path, name) for path, name in zip(paths, names, strict=True)]
+        read_runs, left = read_all(given.runs)
         given.picture.parent.mkdir(parents=True, exist_ok=True)
         draw(read_runs, given.picture)
     except (ValueError, OSError) as error:
         command_line.fail(parser, error)
     print("\n".join(table(read_runs)))
+    if len({(of.recipe["dataset"], of.best) for of in read_runs}) > 1:
+        print("these runs are of different data or tasks: their figures are not of the same pictures")
+    for sentence in left:
+        print(f"left out: {sentence}")
     print(f"picture: {given.picture}")
 
 

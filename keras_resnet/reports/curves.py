@@ -40,7 +40,7 @@ def curves(history, title, task, best):
         (chosen["epoch"], value),
         (0, -28 if scale == 100 else 28),
         textcoords="offset points",
-        ha="right",
+        ha="right" if chosen["epoch"] > 0.5 * history[-1]["epoch"] else "left",
         arrowprops={"arrowstyle": "->"},
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
     )

@@ -119,6 +119,10 @@ def table(made, split, task):
     lines = [
         ("network", f"{training['model']}, {training['parameters']:,} trainable parameters"),
         ("training", f"{training['epochs']} epochs, {duration(training['seconds'])}"),
+        (
+            "kept",
+            f"epoch {training['best_epoch']}" if training["best_epoch"] else "what it began with: no epoch was better",
+        ),
         ("speed", f"{training['images_per_second']:,.0f} images/s (median step)"),
         ("peak memory", f"{training['peak_memory_mb']:,.0f} MB"),
         (f"{split} pictures", f"{result['images']:,}"),

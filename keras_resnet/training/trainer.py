@@ -140,7 +140,7 @@ class Trainer:
                 recipe,
                 recipe.epochs * self.steps,
                 hardware.precision == "mixed_float16",
-                freezing.factors(twins[0], recipe),
+                freezing.factors(self.model, recipe),  # whose variables have the twin's paths
                 next((layer.name for layer in reversed(self.model.layers) if hasattr(layer, "kernel")), ""),
             )
             self.optimizer.build(self.twin.trainable_variables)

@@ -1,5 +1,6 @@
 """`keras-resnet check`: a folder with every kind of fault, and what is said of it."""
 
+import os
 import pathlib
 import re
 import shutil
@@ -100,6 +101,19 @@ def test_no_folder_of_classes_is_a_sentence(tmp_path):
         result = run(folder, cwd=tmp_path)
         assert result.returncode == 2 and says in result.stderr and result.stderr.count("\n") == 1
     assert run("--help", cwd=tmp_path).returncode == 0
+
+
+def test_too_few_to_split_old_sheets_and_pipes(tmp_path):
+    make_folder(tmp_path / "a", ("cat", "dog"), 2)
+    os.mkfifo(tmp_path / "a" / "cat" / "pipe.jpg")  # who reads it waits
+    sheets = tmp_path / "sheets"
+    sheets.mkdir()
+    (sheets / "007-gone.png").touch()
+    (sheets / "mine.png").touch()
+    result = run(tmp_path / "a", f"--sheets={sheets}", cwd=tmp_path)
+    assert "4 pictures, 2 classes" in result.stdout and "too few of cat, dog to validate and test" in result.stdout
+    assert "keras-resnet train" not in result.stdout
+    assert {p.name for p in sheets.iterdir()} == {"000-cat.png", "001-dog.png", "mine.png"}
 
 
 def test_near_duplicates_are_pairs_of_a_distance():

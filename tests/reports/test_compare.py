@@ -41,9 +41,27 @@ def test_a_run_that_goes_on_says_so_and_a_figure_that_it_lacks_is_left_empty(tmp
     made["recipe"]["epochs"] = 100
     files.write_json(tmp_path / "digits-resnet8" / "recipe.json", made)
     (tmp_path / "digits-resnet8" / "report.json").unlink()
-    found = [compare.read(path, path.name) for path in compare.find([tmp_path])]
+    found, left = compare.read_all([tmp_path])
+    assert not left
     line = compare.table(found)[2]
     assert "of 40, 100 planned" in line and line.count("%") == 1
+
+
+def test_what_is_no_run_among_others_is_left_out_with_a_line(tmp_path):
+    for name in ("a", "b", "begun", "broken"):
+        shutil.copytree(MODELS / "digits-resnet8", tmp_path / name)
+    (tmp_path / "begun" / "history.csv").unlink()
+    (tmp_path / "broken" / "recipe.json").write_text("{")
+    (tmp_path / "photos-check").mkdir()
+    made = files.read_json(tmp_path / "b" / "recipe.json")
+    made["recipe"] |= {"dataset": "photos/", "learning_rate": 100.0, "crop_fraction": 0.875, "weight_decay": 0.5}
+    files.write_json(tmp_path / "b" / "recipe.json", made)
+    result = run(*sorted(tmp_path.iterdir()), cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["a", "b"] and "--learning_rate=100.0" in lines[2]
+    assert "different data" in lines[3]
+    assert ["photos-check: no run" in lines[4], "begun: no epoch" in lines[5], "recipe.json" in lines[6]] == [True] * 3
 
 
 def test_a_report_of_another_model_is_not_shown(tmp_path):

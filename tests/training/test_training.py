@@ -29,7 +29,7 @@ from keras_resnet.data import dataset
 from keras_resnet.data.decoding import normalize
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.device.contract import Contract
-from keras_resnet.history import is_over, read_history
+from keras_resnet.history import is_over, read_history, write_history
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.tasks import metrics
 from keras_resnet.training import checkpoints, distribution, dry_run, starting, trainer
@@ -336,6 +336,23 @@ def test_patience_counts_from_where_a_run_was_extended():
     assert is_over(rows[:5], recipe, "accuracy") and not is_over(rows[:4], recipe, "accuracy")
     extended = dataclasses.replace(recipe, extends="5")
     assert [is_over(rows[:n], extended, "accuracy") for n in (5, 6, 7, 8)] == [False, False, False, True]
+
+
+def test_what_patience_ended_is_extended_from_there(tmp_path):
+    rows = [{"epoch": i, "val_accuracy": 0.9 if i == 2 else 0.5, "val_loss": 1.0} for i in range(1, 6)]
+    run, recipe = runs.Run(tmp_path / "run"), dataclasses.replace(recipes.RECIPES["digits"], epochs=8, patience=3)
+    run.path.mkdir()
+    files.write_json(run.recipe, {"recipe": dataclasses.asdict(recipe), "chosen": {"best": "accuracy"}})
+    run.checkpoint.parent.mkdir(exist_ok=True)
+    run.checkpoint.touch()
+    more = dataclasses.replace(recipe, epochs=12)
+    for done, says in ((4, "--epochs=12 (it has 8)"), (5, None)):
+        write_history(run.history, rows[:done])
+        with pytest.raises(runs.RunError, match=re.escape(says)) if says else contextlib.nullcontext():
+            runs.check(run, more)
+    grown = runs.extended(run, more)
+    assert (grown.extends, grown.epochs, grown.ends) == ("5", 12, [5, 12])
+    assert not is_over(rows, grown, "accuracy")
 
 
 def test_a_dry_run_counts_the_time_of_the_pictures(tmp_path, monkeypatch, capsys):
