@@ -12,11 +12,11 @@ import sys
 
 import numpy as np
 import tqdm
-from PIL import Image, ImageOps
+from PIL import Image
 
 from keras_resnet.data import class_folders, contact_sheets, labels_csv
 from keras_resnet.device import command_line
-from keras_resnet.device.picture import ORIENTATION
+from keras_resnet.device.picture import ORIENTATION, upright
 
 # Of the 256 bits of `fingerprint`, those that near duplicates may differ in. Among 8 million pairs of different
 # Imagenette pictures the nearest differ in 21. Copies at half the size differ in 18 or fewer (99 of 100), those at
@@ -64,7 +64,7 @@ def look(path, split="train", labels=(0,)):
             kind, turned = f"{image.format} {image.mode}", image.getexif().get(ORIENTATION, 1) in range(2, 9)
             size = image.size
             image.draft("RGB", (128, 128))
-            bits = fingerprint(ImageOps.exif_transpose(image))
+            bits = fingerprint(upright(image, 1))
         if turned and image.getexif().get(ORIENTATION, 1) >= 5:
             size = size[::-1]
     except Image.UnidentifiedImageError:
@@ -78,9 +78,9 @@ def fingerprint(image):
     """Whether each of 16x16 parts of a picture is brighter than its right neighbour: four uint64.
 
     Copies in another size, brightness or quality have nearly the same (dHash, N. Krawetz 2013). None for a picture
-    of nearly one colour, whose noise would decide.
+    of nearly one colour, whose noise would decide. `image` is gray.
     """
-    gray = np.asarray(image.convert("L").resize((17, 16), Image.Resampling.BOX), np.int16)
+    gray = np.asarray(image.resize((17, 16), Image.Resampling.BOX), np.int16)
     if gray.std() < 4:
         return None
     return np.packbits(gray[:, 1:] > gray[:, :-1]).view(np.uint64)
@@ -204,7 +204,7 @@ def _size(sides):
 
 def _listed(title, paths):
     yield f"{title}"
-    yield from (f"  {path}" for path in paths[:MOST_LINES])
+    yield from (f"  {path if path.isprintable() else repr(path)[1:-1]}" for path in paths[:MOST_LINES])
     if len(paths) > MOST_LINES:
         yield f"  … and {len(paths) - MOST_LINES:,} more"
 

@@ -3,9 +3,10 @@
 import re
 
 from matplotlib import font_manager
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 from keras_resnet import files
+from keras_resnet.device.picture import upright
 
 COLUMNS, ROWS, SIDE, GAP, TITLE = 8, 6, 112, 4, 34
 
@@ -39,8 +40,8 @@ def sheet(title, paths, font):
     for i, path in enumerate(shown):
         with Image.open(path) as image:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))
-            small = ImageOps.exif_transpose(image).convert("RGB")
-        small.thumbnail((SIDE, SIDE))
-        x, y = GAP + i % COLUMNS * (SIDE + GAP), TITLE + i // COLUMNS * (SIDE + GAP)
-        page.paste(small, (x + (SIDE - small.width) // 2, y + (SIDE - small.height) // 2))
+            small = upright(image)
+            small.thumbnail((SIDE, SIDE))
+            x, y = GAP + i % COLUMNS * (SIDE + GAP), TITLE + i // COLUMNS * (SIDE + GAP)
+            page.paste(small, (x + (SIDE - small.width) // 2, y + (SIDE - small.height) // 2))
     return page

@@ -106,6 +106,9 @@ def test_no_folder_of_classes_is_a_sentence(tmp_path):
 def test_too_few_to_split_old_sheets_and_pipes(tmp_path):
     make_folder(tmp_path / "a", ("cat", "dog"), 2)
     os.mkfifo(tmp_path / "a" / "cat" / "pipe.jpg")  # who reads it waits
+    (tmp_path / "a" / "cat" / "line\nbreak\x1b.jpg").write_bytes(b"no picture")
+    deep = np.tile(np.linspace(3000, 20000, 64).astype(np.uint16), (64, 1))  # 16 bits
+    Image.fromarray(deep).save(tmp_path / "a" / "cat" / "000.png")
     sheets = tmp_path / "sheets"
     sheets.mkdir()
     (sheets / "007-gone.png").touch()
@@ -113,6 +116,9 @@ def test_too_few_to_split_old_sheets_and_pipes(tmp_path):
     result = run(tmp_path / "a", f"--sheets={sheets}", cwd=tmp_path)
     assert "4 pictures, 2 classes" in result.stdout and "too few of cat, dog to validate and test" in result.stdout
     assert "keras-resnet train" not in result.stdout
+    assert "cat/line\\nbreak\\x1b.jpg: no picture" in result.stdout
+    with Image.open(sheets / "000-cat.png") as sheet:
+        assert 5 < np.asarray(sheet)[70:110, 30:50].mean() < 60  # 3,000 to 20,000 of 65,535: its left third
     assert {p.name for p in sheets.iterdir()} == {"000-cat.png", "001-dog.png", "mine.png"}
 
 
