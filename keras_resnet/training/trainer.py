@@ -115,7 +115,7 @@ class Trainer:
             recipe = dataclasses.replace(recipe, epochs=recipes.epochs_for(recipe, self.steps))
             self.chosen["epochs"] = recipe.epochs
         self.recipe = recipe
-        if self.steps * recipe.epochs < recipe.accumulate:
+        if 0 < self.steps * recipe.epochs < recipe.accumulate:  # a probe alone has no epoch
             raise DataError(
                 f"--accumulate={recipe.accumulate}: the training has {self.steps * recipe.epochs} batches; give fewer"
             )
