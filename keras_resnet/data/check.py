@@ -58,6 +58,8 @@ class Looked:
 
 def look(path, split="train", labels=(0,)):
     """Reads one picture file, whole. Returns `Looked`."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+        return Looked(path, split, labels, reason="no regular file, but a pipe or a device")
     try:
         content = pathlib.Path(path).read_bytes()
         with Image.open(io.BytesIO(content)) as image:

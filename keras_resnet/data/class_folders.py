@@ -76,7 +76,7 @@ def pictures(folder):
     found = []
     for parent, inside, names in os.walk(folder, onerror=_raise):
         inside[:] = [name for name in inside if not _hidden(name)]
-        names = [name for name in names if _is_picture(name) and not _is_pipe(os.path.join(parent, name))]
+        names = [name for name in names if _is_picture(name)]
         _check_names(parent, inside + names)
         found += [os.path.join(parent, name) for name in names]
     return sorted(found, key=lambda path: path.split(os.sep))
@@ -173,11 +173,6 @@ def _hidden(name):
 
 def _is_picture(name):
     return not _hidden(name) and os.path.splitext(name)[1].lower() in SUFFIXES + OTHER_SUFFIXES
-
-
-def _is_pipe(path):
-    """Whether reading it would wait for somebody who writes."""
-    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def _names(folders, most=4):

@@ -116,6 +116,7 @@ def test_too_few_to_split_old_sheets_and_pipes(tmp_path):
     result = run(tmp_path / "a", f"--sheets={sheets}", cwd=tmp_path)
     assert "4 pictures, 2 classes" in result.stdout and "too few of cat, dog to validate and test" in result.stdout
     assert "keras-resnet train" not in result.stdout
+    assert "cat/pipe.jpg: no regular file, but a pipe or a device" in result.stdout
     assert "cat/line\\nbreak\\x1b.jpg: no picture" in result.stdout
     with Image.open(sheets / "000-cat.png") as sheet:
         assert 5 < np.asarray(sheet)[70:110, 30:50].mean() < 60  # 3,000 to 20,000 of 65,535: its left third
