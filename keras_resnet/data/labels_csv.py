@@ -33,7 +33,7 @@ def _rows(path):
     header, *rows = [row for row in rows if any(row)] or [[]]
     ragged = next((row for row in rows if len(row) != len(header)), None)
     if ragged or len(header) < 2 or not rows or header[0].lower().endswith(SUFFIXES):
-        at = f"{ragged} has another number of cells than" if ragged else "got"
+        at = f"{ragged} has another number of cells than" if ragged else "got" if rows else "there is nothing below"
         raise DataError(
             f"{path}: {at} the header {header}; expected a header, as picture,labels, and in each line a picture's "
             "path and its labels"
@@ -87,7 +87,11 @@ def _flag(path, cell):
 
 def _check_names(path, labels, pictures):
     """A label is a name, once; a picture is in one line, which has all its labels, and so in one split."""
-    for what, names in (("label", labels), ("picture", [os.path.normpath(picture) for picture in pictures])):
+    paths = [os.path.normpath(picture) for picture in pictures]
+    outside = next((p for p in paths if os.path.isabs(p) or p.split(os.sep)[0] == os.pardir), None)
+    if outside is not None:
+        raise DataError(f"{path}: {outside!r} lies outside of this folder; expected paths of pictures below it")
+    for what, names in (("label", labels), ("picture", paths)):
         twice = next((name for name, count in collections.Counter(names).items() if count > 1), None)
         if twice is not None:
             raise DataError(f"{path}: {what} {twice!r} is there twice; expected one line with all labels of a picture")
