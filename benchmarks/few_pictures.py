@@ -18,12 +18,6 @@ import numpy as np
 from benchmarks.trainings import markdown, mean_and_deviation, trained
 from keras_resnet import drawing, environment, runs
 
-environment.load_tensorflow()
-
-import keras  # noqa: E402
-
-from keras_resnet.networks.counting import multiplications  # noqa: E402
-
 WAYS = {
     "finetune": ["--recipe=finetune"],
     "probe": ["--recipe=probe"],
@@ -81,6 +75,11 @@ def accuracy(way, count, seed, arguments):
 
 def network(folder):
     """What two runs have in common whose networks do the same with pictures of the same part."""
+    environment.load_tensorflow()
+    import keras
+
+    from keras_resnet.networks.counting import multiplications
+
     run = runs.Run(folder)
     model = keras.models.load_model(run.model)
     return model.count_params(), multiplications(model), runs.load_contract(run).input

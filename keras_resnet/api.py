@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_resnet import environment, models, runs
+from keras_resnet.data import SPLITS
 from keras_resnet.device.contract import Contract
 from keras_resnet.recipes import RECIPES
 
@@ -85,8 +86,8 @@ def train(recipe, data=None, contract=None, model=None, run_dir=None, split="val
     """
     if isinstance(recipe, str) and recipe not in RECIPES:
         raise ValueError(f"recipe={recipe!r}: choose {', '.join(RECIPES)}, or give a Recipe")
-    if split not in ("train", "validation", "test"):
-        raise ValueError(f"split={split!r}: choose train, validation, test")
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r}: choose {', '.join(SPLITS)}")
     recipe = RECIPES[recipe] if isinstance(recipe, str) else recipe
     if run_dir is None or (data is None) != (contract is None):
         raise ValueError("train: expected run_dir, and data with its contract or neither")

@@ -26,7 +26,7 @@ def dry_run(recipe, run):
     )
     recipe, ended = trainer.recipe, []
     with reading(trainer.data):  # the last epoch's pictures have their full size
-        for images, targets in trainer.batches(recipe.epochs - 1, 0).repeat().take(STEPS):
+        for images, targets in trainer.batches(max(0, recipe.epochs - 1), 0).repeat().take(STEPS):
             trainer.twin.train_on_batch(images, targets)
             ended.append(time.monotonic())
     step = (ended[-1] - ended[FIRST - 1]) / (STEPS - FIRST)

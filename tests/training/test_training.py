@@ -375,6 +375,12 @@ def test_muon_leaves_the_last_layer_to_adamw_behind_int8_too(tmp_path):
     assert "stage4_block1_conv2/kernel" in orthogonal and not any("logits" in path for path in orthogonal)
 
 
+def test_a_dry_run_of_a_probe_has_no_epochs(tmp_path, capsys):
+    recipe = dataclasses.replace(recipes.RECIPES["probe"], dataset="digits", init="keras_resnet/models/digits-resnet8")
+    dry_run.dry_run(recipe, runs.Run(tmp_path / "run"))
+    assert "0 epochs of 35 steps" in capsys.readouterr().out
+
+
 def test_a_dry_run_writes_nothing(tmp_path):
     output = finish(tmp_path / "run", "--dry_run", "--precision=float32")
     assert "digits: 1,151 / 287 / 359 pictures" in output and "epochs of 35 steps of 32 pictures: about 0 min" in output
