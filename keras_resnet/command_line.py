@@ -67,7 +67,7 @@ def recipe_from_flags():
     if given.get("dataset"):
         given["dataset"] = recipes.one_spelling(given["dataset"])
     if FLAGS.init:
-        origins.check(given["init"])
+        origins.check(given["init"], models.names())
         name, recipe = _recipe_from_origin(given)
     else:
         name = FLAGS.recipe or recipes.default_recipe(FLAGS.dataset or "")

@@ -31,8 +31,8 @@ def place(init):
     return pathlib.Path(paths[kind(init)]) if kind(init) in paths else None
 
 
-def check(init):
-    """Raises ValueError, with what to type, where nothing to start from is there."""
+def check(init, shipped=()):
+    """Raises ValueError, with what to type, where nothing to start from is there; `shipped` are names that it offers."""
     of, path = kind(init), place(init)
     if of == "keras" and init[6:] not in KERAS:
         raise ValueError(f"--init={init}: no such network; choose {', '.join(f'keras:{name}' for name in KERAS)}")
@@ -43,7 +43,7 @@ def check(init):
         if of == "run":
             would_do = (
                 "no finished run is there (no model.keras); give a run's folder, .keras file, keras:NAME, torch:FILE"
-            )
+            ) + "".join(f", {name}" for name in shipped)
             if init.endswith(TORCH):
                 would_do = f"give torch:{init}"
         raise ValueError(f"--init={init}: {would_do}")

@@ -51,8 +51,10 @@ def classes(folders):
     names = {split: [f.name for f in subfolders(folder)] for split, folder in folders.items()}
     first = names["train"]
     if len(first) < 2:
+        loose = beside(folders["train"])
+        found = f"{len(first)} class folder(s) {first}" + f", and {len(loose):,} pictures in no folder" * bool(loose)
         raise ValueError(
-            f"{folders['train']}: found {len(first)} class folder(s) {first}; expected at least two, a folder per class"
+            f"{folders['train']}: found {found}; expected at least two, a folder per class (or a labels.csv)"
         )
     for split, found in names.items():
         if found != first:

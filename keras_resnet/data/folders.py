@@ -34,7 +34,7 @@ class Found:
         splits: split -> (paths, labels, layouts), arrays of bytes, int64 (uint8 with a column for each label, where a
             picture has several) and int64 (`decoding.layout`).
         unreadable: (path, reason) of the pictures that are left out.
-        note: a sentence on pictures that lie in no class's folder, or nothing.
+        note: a sentence on pictures that lie in no class's folder, or have one label each in `labels.csv`, or nothing.
     """
 
     classes: tuple[str, ...]
@@ -77,7 +77,8 @@ def scan(root, max_bad_fraction=0.01, picture=None):
                 f"{folder}: no readable picture of class {', '.join(empty)}; "
                 f"put {', '.join(class_folders.SUFFIXES)} files there, or take the class's folder away"
             )
-    return Found(classes, splits, unreadable, _note_of_strays({root, *folders.values()}) if folders else "")
+    note = _note_of_strays({root, *folders.values()}) if folders else _note_of_single_labels(entries)
+    return Found(classes, splits, unreadable, note)
 
 
 def _note_of_strays(parents):
@@ -85,6 +86,12 @@ def _note_of_strays(parents):
     if not strays:
         return ""
     return f"pictures that lie in no class's folder are left out: {len(strays):,}, as {strays[0]}"
+
+
+def _note_of_single_labels(entries):
+    if any(target.sum() != 1 for _, _, target in entries):
+        return ""
+    return f"{labels_csv.NAME}: each picture has one label; where none can have more, a folder per class says so"
 
 
 def _states(paths, picture):

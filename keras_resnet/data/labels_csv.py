@@ -67,7 +67,7 @@ def read(root):
         labels = tuple(sorted(set().union(*sets)))
         targets = [[label in found for label in labels] for found in sets]
     else:
-        labels, targets = tuple(header[i] for i in columns), [[_flag(path, row[i]) for i in columns] for row in rows]
+        labels, targets = tuple(header[i] for i in columns), [[_flag(path, row, i) for i in columns] for row in rows]
     splits = [(split_named(row[split]) or row[split]) if split else "train" for row in rows]
     _check_names(path, labels, [row[0] for row in rows])
     if len(labels) < 1 or set(splits) - set(SPLITS) or "train" not in splits:
@@ -79,10 +79,10 @@ def read(root):
     return labels, [(s, str(root / row[0]), target) for s, row, target in zip(splits, rows, targets, strict=True)]
 
 
-def _flag(path, cell):
-    if cell.lower() not in FLAGS:
-        raise DataError(f"{path}: {cell!r} in a label's column; expected 0 or 1")
-    return FLAGS[cell.lower()]
+def _flag(path, row, column):
+    if row[column].lower() not in FLAGS:
+        raise DataError(f"{path}: {row[column]!r} in a label's column, at {row[0]}; expected 0 or 1")
+    return FLAGS[row[column].lower()]
 
 
 def _check_names(path, labels, pictures):

@@ -6,7 +6,7 @@ from keras_resnet import origins, runs
 from keras_resnet.networks.transfer import split, transfer
 from keras_resnet.networks.weights import fitting
 from keras_resnet.quantization.saved import load_model
-from keras_resnet.training import probe
+from keras_resnet.training import freezing, probe
 
 CALIBRATION_PICTURES = 512
 
@@ -94,6 +94,7 @@ def started(recipe, data, task):
         came = f"{total - len(head.weights)} of {total} arrays come over; new: {head.name}, {head.units} answers"
         came += f" where it had {before.units}" if labels is None else f" for its {before.units} of other labels"
         if recipe.head == "probe":
+            freezing.frozen(model, recipe, 0)  # names an unknown stage before the features are computed
             probe.fit_head(model, data, task, recipe)
             came += ", fitted to the training pictures' features"
     print(f"--init={recipe.init}: {came}", flush=True)

@@ -74,7 +74,7 @@ def test_trees(tmp_path, paths, found):
         (classes_in("photos"), "deeper; give --dataset={root}/photos/"),
         ([*classes_in("data/train", "data/test"), "docs/screen.png"], "deeper; give --dataset={root}/data/"),
         (["cat/train/1.jpg", "cat/test/1.jpg", "dog/train/1.jpg", "dog/test/1.jpg"], "cat/, dog/ hold folders of"),
-        (["1.jpg", "2.jpg"], "found 0 class folder(s)"),
+        (["1.jpg", "2.jpg"], "found 0 class folder(s) [], and 2 pictures in no folder; expected at least two"),
     ],
 )
 def test_unclear_trees(tmp_path, paths, says):

@@ -50,7 +50,7 @@ def test_spellings(tmp_path, text):
         ("picture,labels\na.png,dog\n/etc/passwd,cat\n", "'/etc/passwd' lies outside of this folder"),
         ("picture\na.png\n", "path and its labels"),
         ("picture,labels\na.png,dog\nb.png\n", "['b.png'] has another number of cells"),
-        ("picture,dog,cat\na.png,1,2\n", "'2' in a label's column; expected 0 or 1"),
+        ("picture,dog,cat\na.png,1,2\n", "'2' in a label's column, at a.png; expected 0 or 1"),
         ("picture,labels\na.png,\n", "0 labels"),
         ("picture,labels,split\na.png,dog,later\n", "splits ['later']"),
         ("picture,labels\na.png,dog\n./a.png,cat\n", "picture 'a.png' is there twice"),
@@ -73,12 +73,14 @@ def test_splits_of_its_own_and_pictures_that_are_not_there(tmp_path):
     root = write(tmp_path / "set", "\n".join(["picture,labels,split", *rows]), names)
     data = load_dataset(f"{root}/", image_size=8)
     assert [len(data.split(s)) for s in ("train", "validation", "test")] == [3, 2, 1]
-    assert data.note == "" and data.contract.output.KIND == "labels"
+    assert data.note == "labels.csv: each picture has one label; where none can have more, a folder per class says so"
+    assert data.contract.output.KIND == "labels"
     images, targets = next(data.training(2, 0, 0).as_numpy_iterator())
     assert images.shape == (2, 8, 8, 3) and targets.tolist() == [[1], [1]]
     before = data.fingerprint
     (root / "labels.csv").write_text((root / "labels.csv").read_text().replace("0.png,dog", "0.png,"))
-    assert load_dataset(f"{root}/", image_size=8).fingerprint["train"] != before["train"]
+    changed = load_dataset(f"{root}/", image_size=8)
+    assert changed.note == "" and changed.fingerprint["train"] != before["train"]
     (root / "1.png").unlink()
     with pytest.raises(ValueError, match="1 of 6 pictures can't be read"):
         load_dataset(f"{root}/", image_size=8)

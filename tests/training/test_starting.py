@@ -127,6 +127,8 @@ def test_from_files_of_other_projects(photos, tmp_path):
     common = (f"--dataset={photos}/", "--recipe=probe", "--image_size=32")
     output = finish(tmp_path / "mobile", f"--init={tmp_path / 'mobile.keras'}", *common, recipe=())
     assert "260 of 262 arrays come over; new: predictions, 3 answers where it had 7, fitted" in output
+    output = finish(tmp_path / "no", *common, f"--init={tmp_path / 'mobile.keras'}", "--freeze=stem", status=2, recipe=())
+    assert "no such stage" in output and "features" not in output
     output = finish(tmp_path / "torch", f"--init=torch:{tmp_path / 'weights.safetensors'}", *common, recipe=())
     assert "100 of 102 arrays come over; new: logits, 3 answers where it had 7" in output
     model = load_model(tmp_path / "torch" / "model.keras")
@@ -141,6 +143,7 @@ def test_from_files_of_other_projects(photos, tmp_path):
         (("--init=torch:weights.onnx",), "expected torch: and a file that ends in .safetensors, .pth, .pt"),
         (("--init=torch:no.pth",), "--init=torch:no.pth: no such file"),
         (("--init=resnet",), "no finished run is there (no model.keras); give a run's folder, .keras file, keras:NAME"),
+        (("--init=digits-resnet9",), "keras:NAME, torch:FILE, cifar10-jpeg-resnet20, cifar10-jpeg-resnet8,"),
         (("--init=README.keras",), "no such file"),
         (("--init=keras:resnet50", "--depth=18"), "--depth=18: the network is that of --init (50); drop --depth"),
         (
