@@ -42,7 +42,7 @@ CHANGES = {
 
 
 def picture(accuracies, title, path):
-    """Each change's difference from the base: mean, standard error and single seeds, the best on top."""
+    """Each change's difference from the base: mean and single seeds, the best on top."""
     base = statistics.mean(accuracies["base"])
     names = sorted((name for name in accuracies if name != "base"), key=lambda n: statistics.mean(accuracies[n]))
     figure, axes = drawing.pyplot.subplots(figsize=(7, 0.6 + 0.32 * len(names)), layout="constrained")

@@ -35,7 +35,7 @@ def main():
     pipeline, network = [], []
     for epoch in range(arguments.rounds):
         began = time.perf_counter()
-        batches = sum(1 for _ in data.training(BATCH, 0, epoch, augment="crop_flip"))
+        batches = sum(1 for _ in data.training(BATCH, 0, epoch, augment=("crop", "flip"), pixels=True))
         pipeline.append(batches * BATCH / (time.perf_counter() - began))
         network += [BATCH / seconds for seconds in steps(12)[1:]]
     delivered, consumed = statistics.median(pipeline), statistics.median(network)

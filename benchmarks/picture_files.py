@@ -36,7 +36,7 @@ def main():
         training, evaluation = ({kind: [] for kind in KINDS} for _ in range(2))
         for epoch in range(arguments.rounds):
             for kind, data in sources.items():
-                batches = data.training(8, 0, epoch, augment="resized_crop_flip")
+                batches = data.training(8, 0, epoch, augment=("resized_crop", "flip"), pixels=True)
                 training[kind].append(speed(batches, arguments.pictures))
                 evaluation[kind].append(speed(data.evaluation("test"), arguments.pictures))
     print(f"{'images/s':36} training  evaluation")

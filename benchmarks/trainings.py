@@ -9,7 +9,7 @@ from keras_resnet.history import read_history
 
 
 def trained(path, flags, split="validation"):
-    """Trains a run where it is not finished yet, and asks for its report on a split.
+    """Trains a run where it is not finished yet, and asks for its report on a split; of a finished one, seconds.
 
     Args:
         path: `pathlib.Path` of the run's folder.
@@ -20,17 +20,14 @@ def trained(path, flags, split="validation"):
         (report of the split, rows of the history): dicts.
 
     Raises:
-        SystemExit: the training failed; its last words.
+        SystemExit: the training failed, or the folder is another recipe's; its last words.
     """
     run = runs.Run(path)
-    report = files.read_json(run.report) if run.report.exists() else {}
-    if split not in report:
-        command = [sys.executable, "train.py", *flags, f"--run_dir={path}", f"--split={split}"]
-        result = subprocess.run(command, capture_output=True, text=True)
-        if result.returncode:
-            sys.exit(f"{' '.join(command)}: {result.stderr.strip().splitlines()[-1]}")
-        report = files.read_json(run.report)
-    return report[split], read_history(run.history)
+    command = [sys.executable, "train.py", *flags, f"--run_dir={path}", f"--split={split}"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        sys.exit(f"{' '.join(command)}: {result.stderr.strip().splitlines()[-1]}")
+    return files.read_json(run.report)[split], read_history(run.history)
 
 
 def mean_and_deviation(values, form="{:.1f}"):

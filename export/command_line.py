@@ -11,12 +11,15 @@ from keras_resnet import programs
 from . import android
 
 FORMATS = ("float32", "float16", "dynamic", "int8-ptq", "int8-qat", "int16x8", "int8-tfmot")
-DEFAULT = tuple(name for name in FORMATS if name != "int8-tfmot")
 FLAGS = flags.FLAGS
 
 
 def define_flags():
-    flags.DEFINE_list("formats", list(DEFAULT), f"What to make, of {', '.join(FORMATS)}.")
+    flags.DEFINE_list(
+        "formats",
+        None,
+        f"What to make, of {', '.join(FORMATS)}; by default all but int8-tfmot, and int8-qat where its run is there.",
+    )
     flags.DEFINE_integer("qat_epochs", 0, "Train int8-aware for so many epochs first, in the run's qat/ folder.", 0)
     flags.DEFINE_enum(
         "io", "uint8", ["uint8", "int8", "float32"], "Input and output of int8 files; int8 for microcontrollers."
@@ -44,14 +47,15 @@ def main(argv):
 
     if len(argv) != 2:
         raise ValueError(f"expected one run's folder, got {argv[1:]}; type python -m export runs/NAME")
-    unknown = sorted(set(FLAGS.formats) - set(FORMATS))
+    asked = FORMATS if FLAGS.formats is None else FLAGS.formats
+    unknown = sorted(set(asked) - set(FORMATS))
     if unknown:
         raise ValueError(f"--formats={','.join(unknown)}: no such format; choose {', '.join(FORMATS)}")
-    if not FLAGS.formats:
+    if not asked:
         raise ValueError(f"--formats=: expected at least one of {', '.join(FORMATS)}")
-    if FLAGS.qat_epochs and not {"int8-qat", "int8-tfmot"} & set(FLAGS.formats):
+    if FLAGS.qat_epochs and not {"int8-qat", "int8-tfmot"} & set(asked):
         raise ValueError(f"--qat_epochs={FLAGS.qat_epochs}: none of --formats learns; add int8-qat to them")
-    if FLAGS.c_array and not any(name.startswith("int8") for name in FLAGS.formats):
+    if FLAGS.c_array and not any(name.startswith("int8") for name in asked):
         raise ValueError("--c_array: it is made of int8 files; add int8-ptq or int8-qat to --formats")
     if FLAGS.android and not android.ASSETS.parents[4].is_dir():
         raise ValueError(f"--android: {android.ASSETS.parents[4]} is not there; export from a clone of the repository")
@@ -67,7 +71,7 @@ def main(argv):
 class Options:
     """The flags of one export."""
 
-    formats: tuple
+    formats: list | None
     qat_epochs: int
     io: str
     output: str

@@ -130,39 +130,50 @@ class Comparison:
         latencies = measure_latency(paths, images)
         return [self._row(name, path, latencies[name]) for name, path in paths.items()]
 
+    def interval(self, sums):
+        """Half of the paired 95 % interval of a format's difference from the float model."""
+        n = self.pictures
+        # These two sums give the variance of single pictures' differences, rounded: it may be a little below 0.
+        variance = max(0.0, sums.other_hits - (sums.hits - self.hits) ** 2 / n) / max(n - 1, 1)
+        return float(1.96 * np.sqrt(variance / n))
+
     def _row(self, name, path, latency):
-        n, sums, interpreter = self.pictures, self.sums[name], self.readers[name].interpreter
-        difference = (sums.hits - self.hits) / n
-        # These two sums give the variance of single pictures' differences.
-        variance = (sums.other_hits - n * difference**2) / max(n - 1, 1)
+        n, sums = self.pictures, self.sums[name]
         return Row(
             name,
             path.stat().st_size,
             sums.hits / n,
-            difference,
-            float(1.96 * np.sqrt(variance / n)),
+            (sums.hits - self.hits) / n,
+            self.interval(sums),
             sums.agreed / n,
             sums.same / n,
             sums.largest_error,
             latency,
             peak_memory(path),
-            dict(collections.Counter(op["op_name"] for op in interpreter._get_ops_details())),
-            sum(t["dtype"] in (np.float16, np.float32) for t in interpreter.get_tensor_details()),
+            operators(self.readers[name].interpreter),
+            sum(t["dtype"] in (np.float16, np.float32) for t in self.readers[name].interpreter.get_tensor_details()),
         )
 
 
+def operators(interpreter):
+    """Kind of operator -> how many of them a file has; LiteRT counts what it hands to XNNPACK as one more."""
+    names = (operator["op_name"] for operator in interpreter._get_ops_details())
+    return dict(collections.Counter(name for name in names if name != "DELEGATE"))
+
+
 def measure_latency(paths, images, runs=LATENCY_RUNS):
-    """Milliseconds of one picture, median and 90th percentile, for one and two threads; all formats take turns.
+    """Milliseconds of the network for one picture, median and 90th percentile, for one and two threads, taking turns.
 
     The first tenth of the runs warms up and is not counted.
     """
     readers = {(name, n): Reader(path, n) for name, path in paths.items() for n in (1, 2)}
+    inputs = {key: [reader.quantize(image) for image in images] for key, reader in readers.items()}
     times = {key: [] for key in readers}
     for turn in range(runs):
-        image = images[turn % len(images)]
         for key, reader in readers.items():
+            tensor = inputs[key][turn % len(images)]
             began = time.perf_counter()
-            reader.run(image)
+            reader.invoke(tensor)
             times[key].append(1000 * (time.perf_counter() - began))
     result = collections.defaultdict(dict)
     for (name, n), taken in times.items():

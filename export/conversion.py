@@ -20,12 +20,18 @@ from keras_resnet.networks import convolution
 from keras_resnet.quantization.fake_quantization import FakeQuantize
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.quantization.translation import FIXED_RANGES
+from keras_resnet.recipes import Recipe
 
 from . import averages
 
 # What the converter says of each quantization, whatever its log level.
 NOISE = "fully_quantize: "
 IO_TYPES = {"uint8": tf.uint8, "int8": tf.int8, "float32": tf.float32}
+
+
+# What tensorflow-model-optimization's training here does not do as ours does.
+NOT_BY_TFMOT = ("optimizer", "clip", "accumulate", "mixup", "cutmix", "sampling", "repeats")
+NOT_BY_TFMOT += ("progressive", "train_size")
 
 
 class ConversionError(ValueError):
@@ -137,10 +143,15 @@ def by_tfmot(recipe, io, output="logits"):
         The file's bytes.
 
     Raises:
-        ConversionError: it is not installed, or refused the network.
+        ConversionError: it is not installed, its training lacks a setting of the recipe's, or it refused the network.
     """
     if importlib.util.find_spec("tensorflow_model_optimization") is None:
         raise ConversionError('tensorflow-model-optimization is not installed; type pip install -e ".[tfmot]"')
+    plain = Recipe()
+    others = [name for name in NOT_BY_TFMOT if getattr(recipe, name) != getattr(plain, name)]
+    if others:
+        given = ", ".join(f"--{name}={getattr(recipe, name)}" for name in others)
+        raise ConversionError(f"its training knows no {given}; it would be no cross-check: leave it out of --formats")
     with tempfile.TemporaryDirectory() as folder:
         files.write_json(pathlib.Path(folder, "recipe.json"), {"recipe": dataclasses.asdict(recipe)})
         command = [sys.executable, "-m", f"{__package__}.tfmot", folder, io, output]

@@ -51,7 +51,7 @@ class Export:
     def run(self):
         """Makes and compares all files. Returns the exit status: 0; 1, int8-qat lost too much; 3, a format failed."""
         paths, failed = {}, {}
-        for name in self.options.formats:
+        for name in self._formats():
             try:
                 paths[name] = self._write(name)
                 print(f"{name:10} {paths[name].stat().st_size:12,} bytes  {paths[name]}", flush=True)
@@ -62,12 +62,27 @@ class Export:
         if self.options.layers:
             self._report_layers()
         if failed:
+            if self.options.android:
+                print("android: nothing was copied, since a format failed", file=sys.stderr)
             return 3
         if self.options.android:
             print(f"android: {android.bundle(paths, self.run_.path.resolve().name)}")
         if lost > self.options.tolerance:
             print(f"int8-qat lost {lost:.2f} points, more than --tolerance={self.options.tolerance}", file=sys.stderr)
         return int(lost > self.options.tolerance)
+
+    def _formats(self):
+        """What is asked for, or all that can be made without a further training."""
+        if self.options.formats is not None:
+            return self.options.formats
+        usual = ["float32", "float16", "dynamic", "int8-ptq", "int8-qat", "int16x8"]
+        if not self.options.qat_epochs and not runs.is_finished(self.qat):
+            usual.remove("int8-qat")
+            print(f"int8-qat   left out: {self._no_qat()}", flush=True)
+        return usual
+
+    def _no_qat(self):
+        return f"no finished int8-aware run in {self.qat.path}; add --qat_epochs={self._continued().epochs}"
 
     def _load(self, run):
         model = load_model(run.model)
@@ -82,7 +97,7 @@ class Export:
         if self.options.qat_epochs:
             trainer.train(dataclasses.replace(recipe, epochs=self.options.qat_epochs), self.qat.path)
         if not runs.is_finished(self.qat):
-            raise ExportError(f"no finished int8-aware run in {self.qat.path}; add --qat_epochs={recipe.epochs}")
+            raise ExportError(self._no_qat())
         return self._load(self.qat)
 
     def _continued(self):

@@ -102,7 +102,8 @@ def model_metadata(contract, card):
             5: _table(b, 2, {0: _floats(b, [127 / 128]), 1: _floats(b, [-1.0])}),
         },
     )
-    about = "one for each class" + ("; softmax gives probabilities" if scores == "logits" else "")
+    activation = "sigmoid" if contract.output.KIND == "labels" else "softmax"
+    about = "one for each class" + (f"; {activation} gives probabilities" if scores == "logits" else "")
     answer = _table(b, 7, {0: text(scores), 1: text(about), 6: _offsets(b, [labels])})
     graph = _table(b, 10, {2: _offsets(b, [image]), 3: _offsets(b, [answer])})
     names = {0: card.name, 1: card.description, 2: card.version, 4: card.author, 5: card.license, 7: "1.0.0"}

@@ -149,7 +149,8 @@ def train(model, teachers, recipe, data, task):
     rows, weights = [], None
     for epoch in range(recipe.epochs + 1):
         if epoch:  # what it starts with may be the best there will be
-            batches = data.training(recipe.batch_size, recipe.seed, epoch - 1, 0, recipe.augmentations, move=task.move)
+            how = {"augment": recipe.augmentations, "magnitude": recipe.magnitude, "move": task.move}
+            batches = data.training(recipe.batch_size, recipe.seed, epoch - 1, **how)
             model.fit(batches.map(taught).prefetch(2), verbose=int(sys.stdout.isatty()))
         figures = task.accumulator()
         for images, labels in validation.as_numpy_iterator():

@@ -32,7 +32,9 @@ def define_flags():
             _DEFINE[field.type](field.name, None, text)
     flags.DEFINE_bool("control", False, "With --init: train on in float for as long, to compare --quantize with.")
     flags.DEFINE_string(
-        "run_dir", None, "The run's own folder; by default runs/ and a name made of data, network and recipe."
+        "run_dir",
+        None,
+        "The run's own folder; by default runs/DATA-NETWORK/RECIPE, and qat, control or taught in that of --init.",
     )
     flags.DEFINE_enum(
         "split", "validation", ["validation", "test"], "What the report at the end is about; ask for test once."

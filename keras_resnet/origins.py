@@ -32,7 +32,7 @@ def place(init):
 
 
 def check(init, shipped=()):
-    """Raises ValueError, with what to type, where nothing to start from is there; `shipped` are names that it offers."""
+    """Raises ValueError, with what to type, where nothing to start from is there; the names `shipped` are offered."""
     of, path = kind(init), place(init)
     if of == "keras" and init[6:] not in KERAS:
         raise ValueError(f"--init={init}: no such network; choose {', '.join(f'keras:{name}' for name in KERAS)}")

@@ -1,4 +1,4 @@
-"""`Recipe`: everything that makes a training run what it is. One named recipe is one row of the README's table.
+"""`Recipe`: everything that makes a training run what it is. One named recipe is one row in docs/training.md.
 
 It loads nothing, so that flags are checked at once: `train.py` makes one flag of each field.
 """
@@ -33,9 +33,9 @@ class Recipe:
     )
     data_dir: str = option("", "Where TFDS keeps or puts its data; by default TFDS's own folder (TFDS_DATA_DIR).")
     image_size: int | str = option(
-        0, "The network's input in pixels, a side (224) or height x width (240x320); 0: the data set's own, else 224."
+        0, "The network's input, a side in pixels (224) or height x width (240x320); 0: --init's, the data's, else 224."
     )
-    channels: int = option(0, "3: colour, 1: gray, 0: the data set's own; a folder's are 3.", (0, 1, 3))
+    channels: int = option(0, "3: colour, 1: gray, 0: --init's or the data's; digits' and a folder's are 3.", (0, 1, 3))
     crop_fraction: float = option(1.0, "Part of the resized picture's side that the evaluation crop keeps.")
     augmentation: str = option(
         "crop,flip",
@@ -141,7 +141,7 @@ class Recipe:
     class_weights: str = option("none", "balanced: a rare class's examples count more.", ("none", "balanced"))
     sampling: str = option("all", "balanced: each class is shown equally often.", ("all", "balanced"))
     train_size: int = option(
-        0, "Sides of the training pictures in pixels, where they are not those of evaluation; 0: the same."
+        0, "Shorter side of the training pictures in pixels, where it is not evaluation's; 0: the same."
     )
     progressive: float = option(
         0.0, "Part of the sides with which training pictures begin; they grow over three quarters of it; 0: none."
@@ -155,7 +155,8 @@ class Recipe:
     best: str = option(
         "auto",
         "Figure on the validation pictures by which the epoch is chosen whose model is kept: accuracy (auto), loss, or "
-        "balanced_accuracy (macro recall) and macro_f1, which count every class alike, however few its pictures.",
+        "balanced_accuracy (macro recall) and macro_f1, which count every class alike, however few its pictures; of "
+        "several labels a picture mean_average_precision (auto), macro_f1, label_accuracy, loss.",
     )
     seed: int = option(0, "Of the initial weights, the order of examples and the augmentation.")
 
@@ -543,7 +544,7 @@ def sides(recipe, full, epoch):
     if recipe.train_size:
         return _at_shorter(full, recipe.train_size)
     part = recipe.progressive + (1 - recipe.progressive) * epoch / max(1.0, GROWN * recipe.ends[0])
-    if not recipe.progressive or part >= 1:
+    if not recipe.progressive or part >= 1 or epoch >= recipe.ends[0] - 1:  # the last is full, of however few
         return None
     step = 8 if min(full) < 128 else 32
     return _at_shorter(full, min(min(full), max(step, step * round(min(full) * part / step))))

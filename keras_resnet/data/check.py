@@ -189,7 +189,7 @@ def _sizes(good):
     shorter = np.sort(sides.min(1))
     yield (
         f"sizes: {_size(sides[sides.prod(1).argmin()])} to {_size(sides[sides.prod(1).argmax()])}; the shorter side is "
-        f"{shorter[len(shorter) // 2]} pixels in the median"
+        f"{np.median(shorter):.0f} pixels in the median"
     )
     if shorter[0] < SMALL <= shorter[-1]:
         yield f"smaller than {SMALL} pixels: {np.sum(shorter < SMALL):,}; enlarged, they show little"
@@ -235,7 +235,7 @@ def commands(root, names, good):
     tuned = f"keras-resnet train --init={init} {data}{best}"
     yield f"{tuned} --recipe=probe    # minutes: what the features know already"
     yield f"{tuned}    # all of it learns"
-    if counts.sum() >= 20_000:
+    if sum(p.split == "train" for p in good) >= 20_000:
         yield f"keras-resnet train {data} --depth=18{best}    # so many pictures can do without other weights"
 
 

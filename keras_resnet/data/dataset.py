@@ -93,7 +93,10 @@ class Data:
 
         Raises:
             DataError: `augment` crops out of pictures in their own size, and they were loaded in the network's.
+            ValueError: `augment` is a string, which holds letters and no names.
         """
+        if isinstance(augment, str):
+            raise ValueError(f"augment={augment!r}: expected names, as {tuple(augment.split('_'))}")
         resized_crop = "resized_crop" in augment
         picture = self.contract.input
         if sides and resized_crop:  # at once, of the originals

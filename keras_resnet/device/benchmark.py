@@ -1,6 +1,6 @@
 """Measures a model on this machine: `python -m device benchmark MODEL.tflite`.
 
-People read the lines on standard error; the one JSON line on standard output is for the README's table.
+People read the lines on standard error; the one JSON line on standard output is for the table in docs/raspberry_pi.md.
 """
 
 import argparse

@@ -8,6 +8,7 @@ The graph is translated into TFLite's steps (`translation`), steps that TFLite r
 import math
 
 import keras
+import numpy as np
 from keras import layers
 
 from keras_resnet.networks.weights import broken_weight
@@ -72,8 +73,8 @@ def quantize_aware(model, calibration, *, weight_bits=8, activation_bits=8, sear
         their moving statistics. It trains, saves, loads and converts (`tf.lite.TFLiteConverter`) like any other.
 
     Raises:
-        ValueError: a layer can't be quantized (it is named, with what would do), there are no calibration pictures, or
-            the weights are not finite.
+        ValueError: a layer can't be quantized (it is named, with what would do), there are no calibration pictures,
+            they reach beyond `input_range`, or the weights are not finite.
     """
     if search not in ranges.SEARCHES:
         raise ValueError(f"search={search!r}: choose {', '.join(ranges.SEARCHES)}")
@@ -84,7 +85,7 @@ def quantize_aware(model, calibration, *, weight_bits=8, activation_bits=8, sear
     graph = Graph(model, weight_bits)
     _fuse(graph)
     quantized, input_ranges, averages = _build(graph, model, activation_bits, input_range)
-    ranges.calibrate(quantized, _batches(calibration), search)
+    ranges.calibrate(quantized, _within(input_range, _batches(calibration)), search)
     for count, given, made in averages:
         growth = ranges.untied(given.step / count, made.step) / made.step
         made.set_range(made.low * growth, made.high * growth)
@@ -149,6 +150,20 @@ def _build(graph, model, bits, input_range):
     structure = keras.tree.pack_sequence_as(model._outputs_struct, outputs)
     quantized = keras.Model(inputs if len(inputs) > 1 else inputs[0], structure, name=f"{model.name}_int8")
     return quantized, input_ranges, averages
+
+
+def _within(input_range, batches):
+    """Hands on batches, none of which may be cut off at the input's range."""
+    low, high = input_range
+    step = (high - low) / 255
+    for batch in batches:
+        least, greatest = float(np.min(batch)), float(np.max(batch))
+        if least < low - step or greatest > high + step:
+            raise ValueError(
+                f"calibration: pictures reach from {least:.4g} to {greatest:.4g}, beyond input_range=({low:.4g}, "
+                f"{high:.4g}); give pixel / 128 - 1, or quantize_aware(…, input_range=…) of what this network learned"
+            )
+        yield batch
 
 
 def _batches(calibration):

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import pathlib
+import statistics
 
 from keras_resnet import files, runs
 from keras_resnet.device import command_line
@@ -44,7 +45,7 @@ def read(path, name):
     rows = read_history(run.history) if run.history.exists() else []
     if not rows:
         raise runs.RunError(f"{path}: no epoch of this run is done yet")
-    best = runs.chosen(run).get("best", "accuracy" if "val_accuracy" in rows[0] else recipe.best)
+    best = runs.chosen(run).get("best", "accuracy" if recipe.best == "auto" else recipe.best)
     report = files.read_json(run.report) if run.report.exists() else {}
     weights = files.sha256(run.model) if run.model.exists() else None
     report = {split: part for split, part in report.items() if part.get("model_sha256", weights) == weights}
@@ -99,7 +100,7 @@ def table(read_runs):
     for of, differs in zip(read_runs, differences(read_runs), strict=True):
         score, tested = of.chosen.get(f"val_{first}"), of.report.get("test", {})
         test = tested.get({"accuracy": "top1_accuracy"}.get(first, first))
-        speed = sorted(row["images_per_second"] for row in of.history if row["epoch"]) or [0.0]
+        speed = statistics.median([row["images_per_second"] for row in of.history if row["epoch"]] or [0.0])
         rows.append(
             (
                 of.name,
@@ -107,7 +108,7 @@ def table(read_runs):
                 f"{of.chosen['epoch']:.0f} of {finished_epochs(of.history)}{_planned(of)}",
                 _figure(test, first),
                 f"{of.history[-1]['seconds'] / 3600:.2f}",
-                f"{speed[len(speed) // 2]:,.0f}",
+                f"{speed:,.0f}",
                 differs,
             )
         )

@@ -117,7 +117,7 @@ def table(made, split, task):
     """The report as lines for people."""
     training, result = made["training"], made[split]
     lines = [
-        ("network", f"{training['model']}, {training['parameters']:,} trainable parameters"),
+        ("network", f"{training['model']}, {training['parameters']:,} parameters"),
         ("training", f"{training['epochs']} epochs, {duration(training['seconds'])}"),
         (
             "kept",

@@ -20,15 +20,17 @@ def classification(label_smoothing=0.0, kind="auto", weights=None):
         weights: floats (classes,), how much an example of each class counts.
 
     Returns:
-        A function of labels, integers (batch,), which are smoothed, or probabilities (batch, classes), and logits
-        (batch, classes).
+        A function of labels and logits (batch, classes). Labels are integers (batch,), which are smoothed, or
+        probabilities (batch, classes), which are already; the binary loss takes those for 0 or 1, as timm does.
     """
 
     def loss(labels, logits):
         targets, smoothing = labels, 0.0
         if labels.shape[1:] != logits.shape[1:]:
             targets, smoothing = ops.one_hot(ops.reshape(labels, (-1,)), logits.shape[-1]), label_smoothing
-        parts = targets
+            parts = targets
+        else:  # what is smoothed counts as what it was, or a rare class would lose its weight to the others
+            parts = (labels - label_smoothing / logits.shape[-1]) / (1 - label_smoothing)
         if kind == "bce" and targets is labels:
             targets = ops.cast(labels > THERE, logits.dtype)
         if kind == "focal":
@@ -63,10 +65,10 @@ def several(label_smoothing=0.0, kind="auto"):
 
 
 def balanced_weights(labels, classes):
-    """Float32 (classes,): examples over classes times a class's examples, so that each class weighs the same in all.
+    """Float32 (classes,), so that each class that is there weighs the same in all, and an example 1 in the mean.
 
     Args:
         labels: integers (n,).
     """
     counts = np.bincount(labels, minlength=classes)
-    return (len(labels) / (classes * np.maximum(counts, 1))).astype(np.float32)
+    return (len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))).astype(np.float32)

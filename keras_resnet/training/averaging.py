@@ -35,7 +35,7 @@ class Average:
     @tf.function
     def _follow(self, decay):
         for average, weight in zip(self.averages, self.weights, strict=True):
-            average.assign(average * decay + weight * (1 - decay))
+            average.assign_add((weight - average) * (1 - decay))  # a frozen weight's is it, to the bit
 
     @contextlib.contextmanager
     def worn(self):

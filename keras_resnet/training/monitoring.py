@@ -57,40 +57,45 @@ class StepLog(keras.callbacks.Callback):
 
     Args:
         every: steps.
-        first: steps that were done before this epoch's first one here.
+        progress: `Progress`, whose step counts what was done before.
         learning_rate: function of a step, of that step's.
         gradient_norm: variable of the optimizer.
         write: function of (step, dict of numbers).
     """
 
-    def __init__(self, every, first, learning_rate, gradient_norm, write):
+    def __init__(self, every, progress, learning_rate, gradient_norm, write):
         super().__init__()
-        self.every, self.first, self.learning_rate = every, first, learning_rate
+        self.every, self.progress, self.learning_rate = every, progress, learning_rate
         self.gradient_norm, self.write = gradient_norm, write
-        self.before = (0, 0.0)  # steps here, and Keras' mean loss over them
+        self.rest = (0, 0.0)  # steps of the epoch before that are in no row yet, and the sum of their losses
         self.taken = None
 
+    def on_train_begin(self, logs=None):
+        self.first, self.before = self.progress.step, (0, 0.0)  # steps here, and the sum of Keras' losses over them
+
     def on_train_batch_end(self, batch, logs):
-        done = batch + 1
+        self.done = done = batch + 1
         if (self.first + done) % self.every:
             return
         self._flush()
         weights = tf.linalg.global_norm([tf.convert_to_tensor(v.value) for v in self.model.trainable_variables])
         self.taken = (done, logs["loss"], tf.identity(self.gradient_norm), weights)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs):
         self._flush()
+        done, (steps, total), (more, sum_more) = self.done, self.before, self.rest
+        self.rest = more + done - steps, sum_more + float(logs["loss"]) * done - total
 
     def _flush(self):
         if not self.taken:
             return
         done, mean, gradient, weights = self.taken
-        (steps, earlier), mean, self.taken = self.before, float(mean), None
-        self.before = done, mean
+        (steps, total), (more, sum_more), self.taken, self.rest = self.before, self.rest, None, (0, 0.0)
+        self.before = done, float(mean) * done
         self.write(
             self.first + done,
             {
-                "step_loss": (mean * done - earlier * steps) / (done - steps),
+                "step_loss": (self.before[1] - total + sum_more) / (done - steps + more),
                 "step_learning_rate": self.learning_rate(self.first + done - 1),
                 "gradient_norm": float(gradient),
                 "weight_norm": float(weights),

@@ -121,6 +121,11 @@ class LossScaled(keras.optimizers.LossScaleOptimizer):
         broken = 1.0 - ops.cast(super().check_finite(grads), "float32")
         return tf.equal(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, broken), 0.0)
 
+    def _stateful_handle_non_finite_grads(self):
+        super()._stateful_handle_non_finite_grads()
+        if not self.inner_optimizer.gradient_accumulation_steps:  # whose count says when they are applied
+            self.inner_optimizer._iterations.assign_add(1)  # the schedule goes on
+
 
 def decays(variable):
     """Whether weight decay holds for a variable: for kernels, not for norms' scales and offsets and biases."""

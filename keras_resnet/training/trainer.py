@@ -97,7 +97,7 @@ class Trainer:
 
     def __init__(self, recipe, run, save_seconds, data=None, model=None, monitor=monitoring.NOTHING):
         self.run, self.save_seconds, self.monitor = run, save_seconds, monitor
-        self.profiled = False
+        self.profiled, self.step_log = False, None
         self.received = []  # signals, from `callbacks.signals`
         self.hardware = hardware = choose_hardware(recipe, run)
         print(hardware.description, flush=True)
@@ -248,10 +248,13 @@ class Trainer:
 
     def _watching(self, writer, bar):
         """Callbacks of what `monitor` asks for."""
-        watching, step = [], self.progress.step
+        watching = []
         if self.monitor.log_steps:
-            every, norm = self.monitor.log_steps, self.inner.norm
-            watching.append(monitoring.StepLog(every, step, self._learning_rate, norm, writer.steps))
+            if not self.step_log:
+                self.step_log = monitoring.StepLog(
+                    self.monitor.log_steps, self.progress, self._learning_rate, self.inner.norm, writer.steps
+                )
+            watching.append(self.step_log)
         if self.monitor.profile and not self.profiled:
             watching.append(monitoring.Profile(self.run.tensorboard, bar.say))
             self.profiled = True

@@ -1,5 +1,6 @@
 """`keras-resnet check`: a folder with every kind of fault, and what is said of it."""
 
+import dataclasses
 import os
 import pathlib
 import re
@@ -80,6 +81,17 @@ def test_what_suits_small_and_unbalanced_pictures(tmp_path):
     assert "--init=cifar10-jpeg-resnet20" in first and first.count("--best=balanced_accuracy") == 1 == second.count(
         "--best"
     )
+
+
+def test_a_median_of_two_and_so_many_pictures_whatever_their_labels(tmp_path):
+    make_folder(tmp_path / "a", ("cat",), 1, (32, 32))
+    make_folder(tmp_path / "a", ("dog",), 1, (96, 96))
+    names, entries, _ = check.read(tmp_path / "a")
+    good = check.look_at_all(entries)
+    assert "the shorter side is 64 pixels in the median" in "\n".join(check._sizes(good))
+    for count, labels, many in ((7_000, (0, 1, 1), False), (20_000, (0,), True)):
+        found = [dataclasses.replace(good[0], labels=labels)] * count + [good[1]]
+        assert ("so many pictures" in "\n".join(check.commands(tmp_path / "a", names, found))) == many
 
 
 def test_labels_csv(tmp_path):

@@ -52,6 +52,11 @@ def test_each_augmentation_does_what_its_name_says(tmp_path, steps):
     assert images.dtype == np.uint8
 
 
+def test_augmentations_are_names_not_letters():
+    with pytest.raises(ValueError, match=r"augment='crop_flip': expected names, as \('crop', 'flip'\)"):
+        load_dataset("digits").training(8, 0, 0, augment="crop_flip")
+
+
 def test_maps_are_learned_where_the_pictures_show_them():
     """Maps as targets, as they would come from a data set: moved within the pipeline, in whatever step it begins."""
     digits = load_dataset("digits")

@@ -29,6 +29,7 @@ from keras_resnet.data.loading import load_dataset
 from keras_resnet.device import metadata as inside
 from keras_resnet.device.classes import Classes
 from keras_resnet.device.contract import Contract
+from keras_resnet.device.labels import Labels
 from keras_resnet.device.picture import Picture
 from keras_resnet.device.reader import Reader, ends_in_softmax
 from keras_resnet.networks.weights import save_model
@@ -336,6 +337,7 @@ def test_files_end_with_probabilities_where_asked(run_dir, tmp_path):
         assert reader.run(pixels).tolist() == saved["output"]
         if name.startswith("int8"):
             assert rows[name]["float_tensors"] == 0 and rows[name]["operators"]["QUANTIZE"] == 2
+            assert "DELEGATE" not in rows[name]["operators"]
             assert reader.output["quantization"] == (1 / 256, 0)
     assert rows["float32"]["same_logits"] == 1.0 and rows["float32"]["largest_error"] < 1e-5
     assert rows["int8-qat"]["same_logits"] > 0.7 and rows["int8-qat"]["largest_error"] < 0.05  # its own simulation
@@ -429,10 +431,37 @@ def test_what_cannot_be_exported(run_dir, tmp_path):
         result.returncode == 3 and "no finished int8-aware run" in result.stderr and "--qat_epochs=3" in result.stderr
     )
     assert (unfinished / "export" / "resnet8-float32.tflite").exists()
+    result = export(unfinished, "--pictures=20")
+    assert result.returncode == 0, result.stderr
+    assert "int8-qat   left out: no finished int8-aware run in" in result.stdout
+    assert {p.stem for p in (unfinished / "export").glob("*.tflite")} == {
+        f"resnet8-{name}" for name in ("float32", "float16", "dynamic", "int8-ptq", "int16x8")
+    }
     (unfinished / "history.csv").write_text("epoch\n")
     result = export(unfinished)
     assert result.returncode == 2 and "this run is not finished" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_several_labels_are_told_their_sigmoid():
+    found = {
+        output.KIND: metadata.model_metadata(Contract(Picture(4, 4, 3), output), metadata.Card("m"))
+        for output in (Classes(("a", "b")), Labels(("a", "b")))
+    }
+    assert b"softmax gives" in found["classes"] and b"sigmoid" not in found["classes"]
+    assert b"sigmoid gives" in found["labels"] and b"softmax" not in found["labels"]
+
+
+def test_an_interval_of_differences_that_are_all_the_same_is_none():
+    """Their variance is 0 but for rounding, which may be below it."""
+    for labels, pictures in ((5, 5), (3, 7), (7, 64)):
+        beside = comparison.Comparison({}, {}, None)
+        sums = comparison.Sums()
+        for _ in range(pictures):
+            sums.other_hits += np.square(1 / labels)
+            sums.hits += 1 - 1 / labels
+        beside.pictures, beside.hits = pictures, float(pictures)
+        assert beside.interval(sums) == pytest.approx(0, abs=1e-6)
 
 
 class Doubled(layers.Layer):

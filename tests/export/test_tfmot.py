@@ -22,6 +22,17 @@ needs_tfmot = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow_model_optimization") is None,
     reason='SKIPPED: tensorflow-model-optimization is not installed; pip install -e ".[tfmot]"',
 )
+
+
+def test_what_its_training_does_not_know_is_refused():
+    from export import conversion
+    from keras_resnet.recipes import Recipe
+
+    recipe = Recipe(optimizer="muon", mixup=0.2, repeats=3)
+    with pytest.raises(conversion.ConversionError, match=r"knows no --optimizer=muon, --mixup=0\.2, --repeats=3"):
+        conversion.by_tfmot(recipe, "uint8")
+
+
 # Largest difference of the logits of each network and its twin, relative to the largest logit.
 TWINS = """
 import json, sys

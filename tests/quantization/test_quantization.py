@@ -362,6 +362,17 @@ def test_what_cannot_be_quantized_is_named(make, images, says):
         quantize_aware(make(), scaled(pixels((8, 8, 6), images)))
 
 
+def test_pictures_beyond_the_input_range_are_refused():
+    """keras.applications' own preprocessing would be cut off at -1 and 127/128, and nothing be left of a picture."""
+    model, images = single(layers.Conv2D(4, 3)), pixels((8, 8, 6)).astype("float32") - 120
+    with pytest.raises(
+        ValueError, match=r"calibration: pictures reach from -120 to 1.*, beyond input_range=\(-1, 0.99"
+    ):
+        quantize_aware(model, images)
+    quantized = quantize_aware(model, images, input_range=(-120, 135))
+    np.testing.assert_allclose(quantized(images), model(images), atol=0.05 * np.abs(model(images)).max())
+
+
 def test_broken_weights_are_named():
     model = single(layers.Conv2D(4, 3, name="broken"))
     model.layers[1].bias.assign(np.full(4, np.nan))

@@ -47,6 +47,23 @@ def test_a_run_that_goes_on_says_so_and_a_figure_that_it_lacks_is_left_empty(tmp
     assert "of 40, 100 planned" in line and line.count("%") == 1
 
 
+def test_what_chose_the_epoch_is_shown_and_the_median_of_speeds(tmp_path):
+    shutil.copytree(MODELS / "digits-resnet8", tmp_path / "run")
+    made = files.read_json(tmp_path / "run" / "recipe.json")
+    made["recipe"]["best"], made["recipe"]["epochs"] = "loss", 2
+    made.pop("chosen", None)  # as runs were written at first
+    files.write_json(tmp_path / "run" / "recipe.json", made)
+    head, first, second = (tmp_path / "run" / "history.csv").read_text().splitlines()[:3]
+    names = head.split(",")
+    rows = [dict(zip(names, row.split(","), strict=True)) for row in (first, second)]
+    rows[0] |= {"val_loss": "0.5", "val_accuracy": "0.8", "images_per_second": "100"}
+    rows[1] |= {"val_loss": "0.9", "val_accuracy": "0.81", "images_per_second": "200"}
+    text = "\n".join([head, *(",".join(row[name] for name in names) for row in rows)])
+    (tmp_path / "run" / "history.csv").write_text(text + "\n")
+    line = compare.table(compare.read_all([tmp_path / "run"])[0])[1]
+    assert "0.5000" in line and "1 of 2" in line and " 150 " in line, line
+
+
 def test_what_is_no_run_among_others_is_left_out_with_a_line(tmp_path):
     for name in ("a", "b", "begun", "broken"):
         shutil.copytree(MODELS / "digits-resnet8", tmp_path / name)

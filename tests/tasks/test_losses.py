@@ -76,6 +76,19 @@ def test_a_rare_class_counts_as_much_as_a_large_one():
             np.testing.assert_allclose(same, plain, rtol=1e-6)
 
 
+def test_smoothed_targets_of_mixing_keep_a_rare_class_its_weight():
+    task = Classification(Contract(Picture(8, 8, 3), Classes(("a", "b"))))
+    recipe, labels = Recipe(label_smoothing=0.1, class_weights="balanced", mixup=0.2), np.array([0] * 9 + [1])
+    targets = np.array(task.probable(labels, recipe))
+    values = np.array(task.loss(recipe, labels)(targets, np.zeros((10, 2), "float32")))
+    assert values[:9].sum() == pytest.approx(values[9], rel=1e-5)
+
+
+def test_a_class_that_is_not_there_takes_no_weight_from_the_others():
+    weights = losses.balanced_weights(np.array([0, 0, 0, 2]), 3)
+    np.testing.assert_allclose(weights[[0, 2]], [2 / 3, 2])
+
+
 def test_class_weights_want_labels_that_are_known():
     task = Classification(Contract(Picture(8, 8, 3), Classes(("a", "b"))))
     recipe = Recipe(class_weights="balanced")

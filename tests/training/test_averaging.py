@@ -53,6 +53,16 @@ def test_it_averages_norms_statistics_and_counts_updates():
     np.testing.assert_allclose(variables["moving_mean"], [1 - keep, 3 * (1 - keep)], rtol=1e-6)
 
 
+def test_what_does_not_move_is_its_own_average_to_the_bit():
+    weights = np.random.default_rng(0).normal(size=(100, 100)).astype("float32")
+    model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100, use_bias=False)])
+    model.layers[0].kernel.assign(weights)
+    average = averaging.Average(model, 0.99)
+    for step in range(5, 101, 5):
+        average.follow(step)
+    np.testing.assert_array_equal(average.variables[0][1].numpy(), weights)
+
+
 def test_the_better_one_is_kept_and_named(tmp_path):
     recipe = dataclasses.replace(
         recipes.RECIPES["digits"], epochs=4, batch_size=128, ema=0.9, learning_rate=0.3, schedule="steps", warmup=0.0

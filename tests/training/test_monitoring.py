@@ -1,16 +1,18 @@
 """What may be watched of a training: numbers of steps, Weights & Biases, a profile. None of it changes the training."""
 
 import json
+import types
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import assert_same_state, finish, start, state
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from keras_resnet import runs
 from keras_resnet.history import read_history
 from keras_resnet.training import monitoring
-from tests.processes import assert_same_state, finish, start, state
 
 STEPS = ("step_loss", "step_learning_rate", "gradient_norm", "weight_norm")
 
@@ -56,6 +58,21 @@ def test_numbers_of_steps_are_those_of_the_epochs(watched):
     learned = [array for name, array in state(watched[0]).items() if name.startswith("model/") and "moving" not in name]
     length = np.sqrt(sum(np.square(array, dtype="float64").sum() for array in learned))
     assert found["weight_norm"][70] == pytest.approx(length, rel=1e-5)
+
+
+def test_a_row_tells_of_all_its_steps_across_epochs(tmp_path):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")])
+    model.compile("sgd", lambda y, z: y[:, 0] + 0 * z[:, 0])  # the targets are the losses
+    model.optimizer.learning_rate = 0.0
+    progress, rows = types.SimpleNamespace(step=0), {}
+    log = monitoring.StepLog(
+        5, progress, lambda step: 0.0, tf.constant(0.0), lambda step, row: rows.update({step: row})
+    )
+    losses = np.arange(14, dtype="float32")
+    for part in np.split(losses, 2):
+        model.fit(part[:, None], part[:, None], 1, shuffle=False, verbose=0, callbacks=[log])
+        progress.step += len(part)
+    assert {step: row["step_loss"] for step, row in rows.items()} == {5: 2.0, 10: 7.0}
 
 
 def test_two_replicas_tell_of_the_whole_batch(plain, tmp_path):

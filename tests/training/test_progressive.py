@@ -9,6 +9,12 @@ from keras_resnet.data.loading import load_dataset
 from keras_resnet.training import trainer
 
 
+def test_the_last_epoch_is_full_of_however_few():
+    for epochs in (1, 2, 3, 8, 40):
+        recipe = recipes.Recipe(progressive=0.5, epochs=epochs)
+        assert recipes.sides(recipe, (32, 32), epochs - 1) is None
+
+
 def test_an_epoch_has_its_size_and_validation_the_full_one(tmp_path):
     recipe = dataclasses.replace(recipes.RECIPES["digits"], epochs=4, progressive=0.5)
     one = trainer.Trainer(recipe, runs.Run(tmp_path / "run"), 300, load_dataset("digits"))

@@ -127,7 +127,8 @@ def test_from_files_of_other_projects(photos, tmp_path):
     common = (f"--dataset={photos}/", "--recipe=probe", "--image_size=32")
     output = finish(tmp_path / "mobile", f"--init={tmp_path / 'mobile.keras'}", *common, recipe=())
     assert "260 of 262 arrays come over; new: predictions, 3 answers where it had 7, fitted" in output
-    output = finish(tmp_path / "no", *common, f"--init={tmp_path / 'mobile.keras'}", "--freeze=stem", status=2, recipe=())
+    mobile = f"--init={tmp_path / 'mobile.keras'}"
+    output = finish(tmp_path / "no", *common, mobile, "--freeze=stem", status=2, recipe=())
     assert "no such stage" in output and "features" not in output
     output = finish(tmp_path / "torch", f"--init=torch:{tmp_path / 'weights.safetensors'}", *common, recipe=())
     assert "100 of 102 arrays come over; new: logits, 3 answers where it had 7" in output
