@@ -56,7 +56,7 @@ def main():
     picture.imshow(Image.open(io.BytesIO(content)), interpolation="nearest")
     picture.set_title("1  a picture")
     curve.plot([r["epoch"] for r in history], [100 * r["val_accuracy"] for r in history], color=ORANGE)
-    curve.set(title="2  train.py --teacher=…: ResNet-20", xlabel="epoch", ylabel="validation accuracy [%]")
+    curve.set(title="2  train.py --depth=20", xlabel="epoch", ylabel="validation accuracy [%]")
     curve.grid(alpha=0.3)
     bars(figure.add_subplot(grid[0, 2]), network.predict_picture(io.BytesIO(content)), "3  Keras, float32", BLUE)
     size = f"4  int8 .tflite, {ASSET.stat().st_size / 1000:.0f} kB (PC, Pi)"

@@ -1,6 +1,7 @@
 """What a person sees before TensorFlow is loaded."""
 
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,13 +93,14 @@ def test_broken_files_are_named(tmp_path):
 
 
 def test_a_control_whose_teachers_are_not_here_learns_the_labels(tmp_path):
-    init = "--init=keras_resnet/models/cifar10-jpeg-resnet20"
+    origin = shutil.copytree("keras_resnet/models/cifar10-jpeg-resnet8-taught", tmp_path / "origin")
+    made = files.read_json(origin / "recipe.json")
+    made["recipe"]["teacher"] = "runs/gone"
+    files.write_json(origin / "recipe.json", made)
+    init = f"--init={origin}"
     # Another backend ends it where TensorFlow would be loaded: all flags were good.
     result = run(init, "--control", f"--run_dir={tmp_path / 'run'}", KERAS_BACKEND="jax")
-    assert (
-        "runs/cifar10-resnet20/cutout: teachers that are not here: it learns the labels, or those of --teacher="
-        in result.stdout
-    )
+    assert "runs/gone: teachers that are not here: it learns the labels, or those of --teacher=" in result.stdout
     assert result.stderr.startswith("train: KERAS_BACKEND=jax")
     result = run(init, "--control", "--teacher=nowhere")
     assert "--teacher=nowhere: no finished run is there" in result.stderr

@@ -126,10 +126,12 @@ def test_one_file_a_format_and_one_table(run_dir):
 def test_the_table_says_what_the_files_answer(finished, tmp_path):
     """Every figure again, from all answers at once."""
     data, model = load_dataset("digits"), load_model(finished / "model.keras")
-    pictures = data.calibration(64, 0)
+    pictures, other = data.calibration(64, 0), load_model(finished / "model.keras")
+    other.layers[-1].bias.assign_add(4 * np.eye(10)[3])  # some answers of its file are wrong
     paths = {name: tmp_path / f"{name}.tflite" for name in ("float32", "int8-ptq")}
     for name, path in paths.items():
-        path.write_bytes(metadata.embed(conversion.convert(name, model, pictures), data.contract, metadata.Card("m")))
+        content = conversion.convert(name, other if name == "int8-ptq" else model, pictures)
+        path.write_bytes(metadata.embed(content, data.contract, metadata.Card("m")))
     readers = {name: Reader(path) for name, path in paths.items()}
     beside = comparison.Comparison(readers, {"float": model}, Classification(data.contract))
     for images, labels in comparison.batches(data, "validation"):
