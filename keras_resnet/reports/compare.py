@@ -98,8 +98,10 @@ def table(read_runs):
     head = ("run", f"validation {first.replace('_', ' ')}", "epoch", "test", "hours", "images/s", "differs in")
     rows = [head]
     for of, differs in zip(read_runs, differences(read_runs), strict=True):
-        score, tested = of.chosen.get(f"val_{first}"), of.report.get("test", {})
-        test = tested.get({"accuracy": "top1_accuracy"}.get(first, first))
+        name = {"accuracy": "top1_accuracy"}.get(first, first)
+        # A report is of the model as it is saved; a row of the history may be in bfloat16.
+        score = of.report.get("validation", {}).get(name, of.chosen.get(f"val_{first}"))
+        test = of.report.get("test", {}).get(name)
         speed = statistics.median([row["images_per_second"] for row in of.history if row["epoch"]] or [0.0])
         rows.append(
             (

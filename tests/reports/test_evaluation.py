@@ -85,14 +85,17 @@ def test_a_report_knows_its_weights(run_dir, tmp_path):
 
 
 def test_reports_and_histories_of_older_versions(tmp_path):
-    for name in models.names():
-        folder = models._HERE / name
+    older = pathlib.Path(__file__).parents[1] / "files" / "older"  # a ResNet-8 of the first version
+    for folder in (older, *map(models.folder, models.names())):
         report, history = files.read_json(folder / "report.json"), read_history(folder / "history.csv")
         task = tasks.of(Contract.load(folder / "contract.json"))
         assert "top-1 accuracy" in evaluation.table(report, "validation", task)
         assert best_row(history, "accuracy")["epoch"] == report["training"]["best_epoch"]
-        assert drawing.pixels(curves(history, name, task, "accuracy")).std() > 10
-        assert not evaluation.has_report(folder, "validation")  # it does not say of which weights it is
+        assert drawing.pixels(curves(history, folder.name, task, "accuracy")).std() > 10
+    shutil.copytree(older, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "model.keras").write_bytes(b"any")
+    assert not evaluation.has_report(tmp_path, "validation")  # it does not say of which weights it is
+    history = read_history(older / "history.csv")
     row = {**history[-1], "epoch": 41.0, "val_macro_f1": 0.5}
     write_history(tmp_path / "history.csv", [*history, row])
     again = read_history(tmp_path / "history.csv")
