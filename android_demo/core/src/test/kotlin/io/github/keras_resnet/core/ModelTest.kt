@@ -274,8 +274,13 @@ class ModelTest {
 
     @Test
     fun `a contract that can't be kept is refused`() {
-        for (wrong in listOf("\"crop_fraction\": 0", "\"mean\": [1, 2]", "\"std\": [1, 0, 1]", "\"std\": []")) {
-            val json = texts.getValue("contract.json").replace("\"crop_fraction\": 1.0", wrong)
+        for ((right, wrong) in listOf(
+            "\"crop_fraction\": 1.0" to "\"crop_fraction\": 0",
+            "\"mean\": 128.0" to "\"mean\": [1, 2]",
+            "\"std\": 128.0" to "\"std\": [1, 0, 1]",
+            "\"std\": 128.0" to "\"std\": []",
+        )) {
+            val json = texts.getValue("contract.json").replace(right, wrong)
             assertTrue(json, wrong in json)
             assertThrows(json, ModelError::class.java) { read(network + zip("contract.json" to json)) }
         }
