@@ -69,6 +69,17 @@ def test_commands_and_their_flags_are_known():
     assert {"train.py", "export", "predict", "serve", "verify", "benchmark"} <= named
 
 
+def test_every_flag_is_on_a_page():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES if page.name != "CHANGELOG.md")
+    program = PROGRAMS[r"keras-resnet (\w+)"]
+    named = ("check", "compare", "evaluate", "predict", "serve", "verify", "benchmark")
+    for command in (["train.py"], ["-m", "export"], *([*program, name] for name in named)):
+        flags = re.findall(r"(?m)^ +--(?:\[no\])?(\w+)", help_of(*command))
+        assert flags, command
+        for flag in {*flags} - {"extends", "help"}:  # a larger --epochs sets the first by itself
+            assert re.search(rf"--{flag}\b", text), f"{' '.join(command)} --{flag} is on no page"
+
+
 def test_make_targets_are_there():
     targets = re.findall(r"(?m)^([\w-]+):", (ROOT / "Makefile").read_text())
     for page in PAGES:
