@@ -65,7 +65,7 @@ def recipe_from_flags():
         given["init"] = _one_spelling_of_origin(given["init"])
     if given.get("teacher"):
         paths = [path.strip() for path in given["teacher"].split(",")]
-        given["teacher"] = ",".join(path and os.path.normpath(path) for path in paths)
+        given["teacher"] = ",".join(path and _one_spelling_of_run(path) for path in paths)
     if given.get("dataset"):
         given["dataset"] = recipes.one_spelling(given["dataset"])
     if FLAGS.init:
@@ -84,12 +84,17 @@ def recipe_from_flags():
 
 
 def _one_spelling_of_origin(init):
-    """An --init as recipes have it; a shipped model's name becomes its folder."""
+    """An --init as recipes have it."""
     kind = origins.kind(init)
-    if kind == "run" and not os.path.exists(init) and init in models.names():
-        return str(models.folder(init))
+    if kind == "run":
+        return _one_spelling_of_run(init)
     prefix = "torch:" if kind == "torch" else ""
     return init if kind == "keras" else prefix + os.path.normpath(init.removeprefix(prefix))
+
+
+def _one_spelling_of_run(path):
+    """A run's folder as recipes have it; a shipped model's name becomes its folder."""
+    return str(models.folder(path)) if not os.path.exists(path) and path in models.names() else os.path.normpath(path)
 
 
 def _recipe_from_origin(given):

@@ -100,8 +100,8 @@ class Recipe:
     # How it learns
     teacher: str = option(
         "",
-        "Finished runs' folders, separated by commas, whose mean answers are learned instead of the labels; "
-        "with --quantize and no other, the run of --init.",
+        "Finished runs' folders, or shipped models' names, separated by commas, whose mean answers are learned instead "
+        "of the labels; with --quantize and no other, the run of --init.",
     )
     epochs: int = option(200, "Passes over the training pictures; 0, with --init: so many as their number asks for.")
     extends: str = option(
@@ -295,8 +295,8 @@ class Recipe:
         for path in self.teachers:
             if not os.path.exists(os.path.join(path, "model.keras")):
                 raise ValueError(
-                    f"--teacher={path}: no finished run is there (no model.keras); give a run's folder, "
-                    "or --teacher= to learn the labels"
+                    f"--teacher={path}: no finished run is there (no model.keras); give a run's folder, a "
+                    "shipped model's name, or --teacher= to learn the labels"
                 )
         if os.path.isfile(self.dataset):
             raise ValueError(f"--dataset={self.dataset}: this is a file; give the folder that it lies in")

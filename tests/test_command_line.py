@@ -104,6 +104,8 @@ def test_a_control_whose_teachers_are_not_here_learns_the_labels(tmp_path):
     assert result.stderr.startswith("train: KERAS_BACKEND=jax")
     result = run(init, "--control", "--teacher=nowhere")
     assert "--teacher=nowhere: no finished run is there" in result.stderr
+    result = run("--teacher=cifar10-jpeg-resnet20", f"--run_dir={tmp_path / 'taught'}", KERAS_BACKEND="jax")
+    assert result.stderr.startswith("train: KERAS_BACKEND=jax")  # a shipped model's name
 
 
 def test_a_file_is_no_run(tmp_path):
