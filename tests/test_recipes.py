@@ -99,7 +99,7 @@ def test_what_a_continued_recipe_learns():
     origin = dataclasses.replace(RECIPES["cifar10_fast"], init="a", teacher="b,c")
     assert origin.teachers == ["b", "c"]
     short = recipes.continued(origin, "d", "int8")
-    assert (short.init, short.quantize, short.teachers, short.epochs, short.seed) == ("d", "int8", [], 6, origin.seed)
+    assert (short.init, short.quantize, short.teachers, short.epochs, short.seed) == ("d", "int8", [], 8, origin.seed)
     assert recipes.continued(origin, "d", "none").teachers == ["b", "c"]
 
 
