@@ -20,10 +20,13 @@ import time
 
 import numpy as np
 import pytest
-from edge import INT8, ROOT, answered, run, surroundings
+from edge import INT8, ROOT, answered, bare, run, surroundings
 from PIL import Image
 from tflite_files import overflow_file
 
+from export.metadata import append_files
+from keras_resnet.device.contract import Contract
+from keras_resnet.device.labels import Labels
 from keras_resnet.device.reader import Reader
 
 PATIENCE = 120_000  # milliseconds; the machine may be busy
@@ -144,12 +147,19 @@ def test_dropped_and_chosen_pictures_are_answered_as_by_predict(folder, models, 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_phone_width_and_colours(folder, models, pictures, browser, scheme):
-    labels = folder / "labels.txt"
-    labels.write_text("\n".join(f"a-very-long-class-name-without-a-space-{i}" * 2 for i in range(10)))
-    with served(folder, models / INT8, "--labels=labels.txt") as address:
+    names = [f"a-very-long-label-without-a-space-{i}" * 2 for i in range(10)]
+    odd = Labels(names, "logits", [1e-9 if i % 2 else 1 - 1e-9 for i in range(10)])  # these alone are there
+    several = {"contract.json": json.dumps(Contract(Reader(models / INT8).contract.input, odd).as_json())}
+    (folder / "labels.tflite").write_bytes(append_files(bare(models), several))
+    answer = Reader(folder / "labels.tflite").predict(pictures / "01.png")
+    with served(folder, folder / "labels.tflite") as address:
         page, errors = open_page(browser, address, viewport={"width": 360, "height": 740}, color_scheme=scheme)
         page.set_input_files("#file", pictures / "01.png")
-        wait_for(page, "#answer li:first-child", re.compile("^a-very-long"))
+        wait_for(page, "#answer li:first-child", re.compile("a-very-long"))
+        pairs = [(f"✓ {n}" if n in answer.labels else n, f"{100 * p:.1f} %") for n, p in answer.top]
+        below = ", ".join(n for n in answer.labels if n not in dict(answer.top))
+        texts = page.eval_on_selector_all("#answer span", "spans => spans.map(s => s.textContent)")
+        assert texts == [*sum(pairs, ()), f"✓ {below}"] and below and "✓" in texts[0] + texts[2]
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         style = "id => getComputedStyle(document.querySelector(id))"
         text, card = (page.evaluate(f"({style})('section').{p}") for p in ("color", "backgroundColor"))

@@ -57,6 +57,11 @@ class MainActivityTest {
             (phone.view(R.id.bars) as BarsView).show(answers, isLive = false)
             assertEquals("✓ hat, 90 percent; beard, 60 percent; ✓ tie, 20 percent", phone.described(R.id.bars))
             phone.draw("labels")
+            val bars = phone.view(R.id.bars) as BarsView
+            val five = bars.height
+            bars.show(List(8) { Answer("hat $it", 0.9, true) }, isLive = false)
+            phone.draw("many_labels")
+            assertEquals(8 * five / 5.0, bars.height.toDouble(), 2.0)
         }
     }
 

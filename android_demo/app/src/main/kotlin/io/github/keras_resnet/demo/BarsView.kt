@@ -10,7 +10,7 @@ import android.view.View
 import io.github.keras_resnet.core.Answer
 import kotlin.math.roundToInt
 
-/** The likeliest labels, each a bar as long as its probability. It grows with the user's text size. */
+/** The answers, each a bar as long as its probability. It grows with them and with the user's text size. */
 class BarsView(context: Context, attributes: AttributeSet?) : View(context, attributes) {
     private val text = TextPaint(Paint.ANTI_ALIAS_FLAG).apply {
         textSize = resources.getDimension(R.dimen.bar_text)
@@ -29,6 +29,7 @@ class BarsView(context: Context, attributes: AttributeSet?) : View(context, attr
 
     /** Shows answers. A picture's are read out as they come; the camera's change too often for that. */
     fun show(answers: List<Answer>, isLive: Boolean) {
+        if (answers.size != this.answers.size) requestLayout()
         this.answers = answers
         accessibilityLiveRegion = if (isLive) ACCESSIBILITY_LIVE_REGION_NONE else ACCESSIBILITY_LIVE_REGION_POLITE
         val words = describe(answers)
@@ -48,13 +49,15 @@ class BarsView(context: Context, attributes: AttributeSet?) : View(context, attr
     private fun marked(answer: Answer) =
         if (answer.isThere) resources.getString(R.string.there, answer.label) else answer.label
 
+    private fun bars() = maxOf(COUNT, answers.size)
+
     override fun onMeasure(widthSpec: Int, heightSpec: Int) {
-        val height = (COUNT * (barHeight + gap)).roundToInt()
+        val height = (bars() * (barHeight + gap)).roundToInt()
         setMeasuredDimension(getDefaultSize(suggestedMinimumWidth, widthSpec), resolveSize(height, heightSpec))
     }
 
     override fun onDraw(canvas: Canvas) {
-        for (i in 0 until COUNT) {
+        for (i in 0 until bars()) {
             val top = i * (barHeight + gap)
             canvas.drawRect(0f, top, width.toFloat(), top + barHeight, background)
             answers.getOrNull(i)?.let { draw(canvas, it, top) }
@@ -73,7 +76,7 @@ class BarsView(context: Context, attributes: AttributeSet?) : View(context, attr
     }
 
     companion object {
-        /** How many answers it shows. */
+        /** How many answers it has room for at least. */
         const val COUNT = 5
     }
 }

@@ -21,7 +21,7 @@ class Pipeline(val model: Model) {
     fun probabilities(output: ByteArray): DoubleArray = quantization.toProbabilities(output)
 
     /**
-     * The likeliest `k` labels, the likeliest first.
+     * The likeliest `k` labels and all others that are there, the likeliest first.
      *
      * @throws ModelError a probability is no number.
      */
@@ -32,6 +32,8 @@ class Pipeline(val model: Model) {
         }
         val rules = model.contract.output
         val there = rules.there(probabilities).toSet()
-        return topK(probabilities, k).map { Answer(rules.labels[it], probabilities[it], it in there) }
+        return topK(probabilities, probabilities.size)
+            .filterIndexed { place, label -> place < k || label in there }
+            .map { Answer(rules.labels[it], probabilities[it], it in there) }
     }
 }

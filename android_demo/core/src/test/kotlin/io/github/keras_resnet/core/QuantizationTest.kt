@@ -39,6 +39,8 @@ class QuantizationTest {
             val answers = pipeline.answers(vector.bytes("bytes"), expected.size)
             assertEquals("$vector", vector.list("top"), answers.map { it.label })
             assertEquals("$vector", answers.map { it.label in vector.list("there") }, answers.map { it.isThere })
+            val first = answers.take(1) + answers.drop(1).filter { it.isThere }
+            assertEquals("$vector", first.map { it.label }, pipeline.answers(vector.bytes("bytes"), 1).map { it.label })
         }
     }
 
