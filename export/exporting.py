@@ -96,7 +96,7 @@ class Export:
         """Finds or trains the int8-aware model that `int8-qat` is made of."""
         recipe = self._continued()
         if self.options.qat_epochs:
-            trainer.train(dataclasses.replace(recipe, epochs=self.options.qat_epochs), self.qat.path)
+            trainer.train(dataclasses.replace(recipe, epochs=self.options.qat_epochs), self.qat.path, data=self.data)
         if not runs.is_finished(self.qat):
             raise ExportError(self._no_qat())
         return self._load(self.qat)

@@ -23,7 +23,7 @@ from PIL import Image
 from export import comparison, conversion, golden, metadata
 from export.exporting import Export
 from keras_resnet import files, recipes
-from keras_resnet.data import decoding
+from keras_resnet.data import decoding, loading
 from keras_resnet.data.decoding import normalize
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.device import metadata as inside
@@ -515,6 +515,16 @@ def test_an_unsupported_layer_fails_its_format_alone(finished):
     assert "int8-qat   failed: layer learned of type PReLU can't be quantized; replace it by" in result.stderr
     assert [path.name for path in finished.rglob("*.tflite")] == ["small-float32.tflite"]
     assert not (finished / "qat").exists()
+
+
+def test_an_int8_aware_training_learns_from_the_data_that_is_loaded(finished, monkeypatch):
+    classifier_of(layers.Conv2D(4, 3), layers.PReLU(name="learned")).save(finished / "model.keras")
+    loads, load = [], loading.load_dataset
+    monkeypatch.setattr(loading, "load_dataset", lambda *args, **kwargs: loads.append(1) or load(*args, **kwargs))
+    options = types.SimpleNamespace(dataset=None, data_dir=None, output="logits", calibration=8, qat_epochs=1)
+    with pytest.raises(ValueError, match="PReLU can't be quantized"):  # what comes after the data
+        Export(finished, options)._quantized()
+    assert loads == [1]
 
 
 def test_no_calibration_pictures(finished):
