@@ -80,9 +80,10 @@ def test_wide_gray_pictures_end_to_end(tmp_path):
     run_dir = tmp_path / "run"
     train(recipe, run_dir)
     evaluation.report(run_dir, "validation")
-    result = export(run_dir, "--formats=float32,int8-ptq", "--calibration=8")
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    result = export(run_dir, "--formats=float32,int8-ptq", "--calibration=8", f"--dataset={tmp_path}/moved/")
     assert result.returncode == 0, result.stderr
-    data = load_dataset(recipe.dataset, image_size="48x64", channels=1, crop_fraction=0.875)
+    data = load_dataset(f"{tmp_path}/moved/", image_size="48x64", channels=1, crop_fraction=0.875)
     pixels = np.concatenate([batch for batch, _ in data.test.batches(data.contract.input, 8)])
     logits = load_model(run_dir / "model.keras").predict(normalize(pixels), verbose=0)
     for name, error in (("float32", 1e-4), ("int8-ptq", 0.2 * np.abs(logits).max())):
@@ -91,7 +92,7 @@ def test_wide_gray_pictures_end_to_end(tmp_path):
         made = np.array([reader.dequantize(reader.run(picture)) for picture in pixels])
         np.testing.assert_allclose(made, logits, atol=error)
         # A wide picture as it lies on a disk, in colour, through all of the reader and through all of training.
-        path = sorted((tmp_path / "photos" / "cat").iterdir())[0]
+        path = sorted((tmp_path / "moved" / "cat").iterdir())[0]
         prepared, _ = reader.prepare(path)
         encoded = path.read_bytes()
         decoded = decoding.decode(data.contract.input, encoded, decoding.layout(encoded)).numpy()
