@@ -14,7 +14,6 @@ from keras_resnet.quantization.saved import load_model
 from keras_resnet.training import callbacks, trainer
 
 from . import android, comparison, conversion, golden, layers, metadata
-from .command_line import FORMATS
 
 
 class ExportError(ValueError):
@@ -76,7 +75,7 @@ class Export:
         """What is asked for, or all that can be made without a further training."""
         if self.options.formats is not None:
             return self.options.formats
-        usual = [name for name in FORMATS if name != "int8-tfmot"]
+        usual = list(conversion.FORMATS)
         if not self.options.qat_epochs and not runs.is_finished(self.qat):
             usual.remove("int8-qat")
             print(f"int8-qat   left out: {self._no_qat()}", flush=True)

@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-from keras_resnet.device import command_line
+from keras_resnet.device import commands
 
 COMMANDS = {
     "check": "what a folder of pictures holds, before any training: PHOTOS/",
@@ -11,7 +11,7 @@ COMMANDS = {
     "evaluate": "a finished run's report, table and figures: runs/NAME",
     "compare": "several runs in one table and one picture: runs/A runs/B",
     "export": "a finished run's .tflite files, and the proof that they answer alike: runs/NAME",
-    **command_line.COMMANDS,
+    **commands.COMMANDS,
     "models": "the trained models that come with this package",
 }
 # Those with absl's flags, and what runs them.
@@ -26,7 +26,7 @@ def run():
     given = sys.argv[1:]
     name = given[0] if given else "--help"
     if name in ("--help", "-h", "help"):
-        print(f"usage: keras-resnet COMMAND …; keras-resnet COMMAND --help tells more\n{command_line.listed(COMMANDS)}")
+        print(f"usage: keras-resnet COMMAND …; keras-resnet COMMAND --help tells more\n{commands.listed(COMMANDS)}")
     elif name in FLAGGED:
         from absl import flags
 
@@ -36,14 +36,14 @@ def run():
     elif name == "models":
         from keras_resnet import models
 
-        print(command_line.listed(models.described()))
+        print(commands.listed(models.described()))
     elif name in PLAIN:
         module = importlib.import_module(f"keras_resnet.{PLAIN[name]}")
-        command_line.start(lambda: module.main(given[1:], f"keras-resnet {name}"))
+        commands.start(lambda: module.main(given[1:], f"keras-resnet {name}"))
     elif name in COMMANDS:
-        command_line.main(given, "keras-resnet")
+        commands.main(given, "keras-resnet")
     else:
-        print(f"keras-resnet: {name!r} is no command; choose\n{command_line.listed(COMMANDS)}", file=sys.stderr)
+        print(f"keras-resnet: {name!r} is no command; choose\n{commands.listed(COMMANDS)}", file=sys.stderr)
         sys.exit(2)
 
 

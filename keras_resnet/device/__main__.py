@@ -2,7 +2,7 @@
 
 import sys
 
-from . import command_line
+from . import commands
 
 if __name__ == "__main__":
-    command_line.main(sys.argv[1:], "python -m device")
+    commands.main(sys.argv[1:], "python -m device")

@@ -8,7 +8,7 @@ import sys
 import pytest
 from edge import DEVICE, INT8, ROOT, python, run
 
-from keras_resnet.device import command_line
+from keras_resnet.device import commands
 from keras_resnet.device.reader import Reader
 
 MODULES = sorted(path.stem for path in DEVICE.glob("*.py"))
@@ -30,12 +30,12 @@ def test_its_commands_are_listed(folder):
         said, silent = (result.stderr, result.stdout) if status else (result.stdout, result.stderr)
         assert result.returncode == status and not silent
         assert "usage: python -m device COMMAND" in said and "Traceback" not in said
-        for command in command_line.COMMANDS:
+        for command in commands.COMMANDS:
             assert f"\n  {command} " in said
     assert "'' is no command" in result.stderr
 
 
-@pytest.mark.parametrize("command", command_line.COMMANDS)
+@pytest.mark.parametrize("command", commands.COMMANDS)
 def test_each_command_tells_of_its_flags(folder, command):
     result = run(folder, command, "--help")
     assert result.returncode == 0 and not result.stderr

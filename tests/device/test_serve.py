@@ -39,8 +39,8 @@ SWITCHES += ["--disable-background-networking", "--disable-component-update"]
 @contextlib.contextmanager
 def started(folder, model, *flags, settings="pass"):
     """The process that serves a page, and its address (host, port); `settings` are typed before it starts."""
-    code = f"import sys; from device import bounded_server, command_line; {settings}; "
-    code += "command_line.main(sys.argv[1:], 'python -m device')"
+    code = f"import sys; from device import bounded_server, commands; {settings}; "
+    code += "commands.main(sys.argv[1:], 'python -m device')"
     command = [sys.executable, "-c", code, "serve", str(model), "--port=0", *flags]
     with open(folder / "log.txt", "w") as log:
         pipes = {"stdout": subprocess.PIPE, "stderr": log}

@@ -20,7 +20,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 from PIL import Image
 
-from export import comparison, conversion, golden, metadata
+from export import command_line, comparison, conversion, golden, metadata
 from export.exporting import Export
 from keras_resnet import files, recipes
 from keras_resnet.data import decoding, loading
@@ -107,6 +107,7 @@ def test_one_file_a_format_and_one_table(run_dir):
     printed = (run_dir / "printed.txt").read_text()
     report = files.read_json(run_dir / "export" / "comparison.json")
     assert [row["format"] for row in report["formats"]] == list(FORMATS)
+    assert (*conversion.FORMATS, "int8-tfmot") == command_line.FORMATS
     for row in report["formats"]:
         assert row["bytes"] == file(run_dir, row["format"]).stat().st_size
         assert f"{row['bytes']:,}" in printed
