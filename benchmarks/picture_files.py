@@ -52,8 +52,9 @@ def make(folder, kind, count):
     from keras_resnet.data.dataset import Data
     from keras_resnet.data.decoding import layout
     from keras_resnet.data.sources import Files
-    from keras_resnet.device.picture import ORIENTATION
-    from keras_resnet.preprocessing import ImageContract
+    from keras_resnet.device.classes import Classes
+    from keras_resnet.device.contract import Contract
+    from keras_resnet.device.picture import ORIENTATION, Picture
 
     (width, height), suffix, how = KINDS[kind]
     rng = np.random.default_rng(0)
@@ -68,7 +69,7 @@ def make(folder, kind, count):
         picture.save(paths[-1], quality=how.get("quality"), **({"exif": exif} if "orientation" in how else {}))
     layouts = np.array([layout(path.read_bytes()) for path in paths])
     files = Files(np.array([bytes(path) for path in paths]), np.zeros(count, np.int64), layouts)
-    contract = ImageContract(224, 224, 3, ("a", "b"), 0.875)
+    contract = Contract(Picture(224, 224, 3, 0.875), Classes(("a", "b")))
     return Data(kind, contract, files, files, files)
 
 
