@@ -2,6 +2,9 @@
 
 The random crops of training are resized by TensorFlow, to within one level of Pillow (but for colours at the edge of a
 window that is cut out of a JPEG with halved chroma, which are decoded without their neighbours).
+
+Centre crop, gray and scale stand here a second time: `Picture`'s are Pillow's and NumPy's, for which a graph would stop
+at each picture, and a device has no TensorFlow. Tests hold the two to equal bytes.
 """
 
 import io
