@@ -177,9 +177,8 @@ class Trainer:
     def introduce(self):
         """Prints what is learned by what."""
         splits = " / ".join(f"{len(s):,}" for s in (self.data.train, self.data.validation, self.data.test))
-        print(
-            f"{self.data.name}: {splits} pictures to train / validate / test, {len(self.data.contract.labels)} classes"
-        )
+        output = self.data.contract.output
+        print(f"{self.data.name}: {splits} pictures to train / validate / test, {len(output.labels)} {output.KIND}")
         print(f"{self.model.name}: {self.model.count_params():,} parameters", flush=True)
 
     def fit(self):

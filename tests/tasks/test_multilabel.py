@@ -135,6 +135,7 @@ def test_from_labels_csv_to_an_int8_file(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "mean average precision" in result.stdout and "label_accuracy" in result.stdout
+    assert "/ test, 4 labels\n" in result.stdout
     report = json.loads((run / "report.json").read_text())
     assert report["training"]["best"] == "mean_average_precision"
     assert report["validation"]["mean_average_precision"] > 0.9
