@@ -45,26 +45,32 @@ def help_of(*command):
     return result.stdout + result.stderr
 
 
-def commands():
-    """(page, program and its command, flags) of every line of code that calls one of ours."""
-    for page in PAGES:
-        for block in re.findall(r"(?ms)^ *```\n(.*?)^ *```", page.read_text(encoding="utf-8")):
-            for line in block.replace("\\\n", " ").splitlines():
-                line = line.partition("  #")[0]
-                for pattern, how in PROGRAMS.items():
-                    if called := re.match(rf"\s*{pattern}", line):
-                        yield page, (*how, *called.groups()), re.findall(r"--(\w+)", line)
+def typed(text):
+    """Lines of a page's code, and what its prose and tables have in backticks with a flag."""
+    code = r"(?ms)^ *```\n(.*?)^ *```"
+    for block in re.findall(code, text):
+        yield from (line.partition("  #")[0] for line in block.replace("\\\n", " ").splitlines())
+    yield from (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", re.sub(code, "", text)) if "--" in span)
+
+
+def commands(text):
+    """(program and its command, flags) of all that calls one of ours, variables set before it or not."""
+    for line in typed(text):
+        for pattern, how in PROGRAMS.items():
+            if called := re.match(rf"\s*(?:\w+=\S* )*{pattern}", line):
+                yield (*how, *called.groups()), re.findall(r"--(\w+)", line)
 
 
 def test_commands_and_their_flags_are_known():
     seen = set()
-    for page, command, flags in commands():
-        if command[-1] in WITHOUT_FLAGS:
-            continue
-        text = help_of(*command)
-        seen.add(command)
-        for flag in flags:
-            assert re.search(rf"--(\[no\])?{flag}\b", text), f"{page.name}: {' '.join(command)} knows no --{flag}"
+    for page in PAGES:
+        for command, flags in commands(page.read_text(encoding="utf-8")):
+            if command[-1] in WITHOUT_FLAGS:
+                continue
+            text = help_of(*command)
+            seen.add(command)
+            for flag in flags:
+                assert re.search(rf"--(\[no\])?{flag}\b", text), f"{page.name}: {' '.join(command)} knows no --{flag}"
     named = {command[-1] for command in seen}
     assert {"train.py", "export", "predict", "serve", "verify", "benchmark"} <= named
 
@@ -78,6 +84,19 @@ def test_every_flag_is_on_a_page():
         assert flags, command
         for flag in {*flags} - {"extends", "help"}:  # a larger --epochs sets the first by itself
             assert re.search(rf"--{flag}\b", text), f"{' '.join(command)} --{flag} is on no page"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```\npython train.py \\\n  --depth=8  # --no\n```",
+        "```\nA=1 B= python train.py --depth=8\n```",
+        "with `python train.py\n--depth=8`, or `python train.py`",
+        "| a | `A=1 python train.py --depth=8` | --no |",
+    ],
+)
+def test_commands_are_seen_wherever_they_stand(text):
+    assert list(commands(text)) == [(("train.py",), ["depth"])]
 
 
 def test_make_targets_are_there():
