@@ -99,6 +99,13 @@ def test_commands_are_seen_wherever_they_stand(text):
     assert list(commands(text)) == [(("train.py",), ["depth"])]
 
 
+def test_the_house_names_what_is_there():
+    rows = re.findall(r"(?m)^\|.*", (ROOT / "docs" / "house.md").read_text(encoding="utf-8"))
+    paths = set(re.findall(r"`([\w./]+(?:/|\.py)[\w.]*)`", "\n".join(rows)))
+    assert len(paths) > 30
+    assert not [path for path in paths if not (ROOT / path).exists() and not (ROOT / "keras_resnet" / path).exists()]
+
+
 def test_make_targets_are_there():
     targets = re.findall(r"(?m)^([\w-]+):", (ROOT / "Makefile").read_text())
     for page in PAGES:
