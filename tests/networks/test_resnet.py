@@ -62,6 +62,18 @@ class ParametersTest(tf.test.TestCase):
             with self.subTest(depth=depth, **how):
                 self.assertEqual(trainable(ResNet(depth, **how)), count)
 
+    def test_resnet_ds_stem_and_shortcut_by_hand(self):
+        model = ResNet(8, (16, 16, 3), 10, stem="deep", shortcut="pool")
+        randomize(model)
+        stem = [model.get_layer(f"stem_conv{i}") for i in (1, 2, "")]
+        self.assertEqual([(c.filters, c.strides) for c in stem], [(8, (2, 2)), (8, (1, 1)), (16, (1, 1))])
+        shortcut = model.get_layer("stage3_block1_shortcut_conv")
+        x, y = keras.Model(model.input, [model.get_layer("stage2_block1_relu").output, shortcut.output])(
+            np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 3)).astype("float32")
+        )
+        means = x.numpy().reshape(2, 2, 2, 2, 2, 16).mean((2, 4))  # of each 2x2 of the 4x4 pixels
+        self.assertAllClose(y, means @ shortcut.kernel.numpy()[0, 0], 1e-5, 1e-5)
+
     def test_a_blur_is_a_fixed_low_pass(self):
         model = ResNet(8, (32, 32, 3), 10, blur=True)
         layer = model.get_layer("stage3_block1_conv1_blur")
