@@ -111,3 +111,15 @@ def test_what_is_drawn_follows_the_seed_alone(draw):
     assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
     changed = [not np.array_equal(a, image.numpy()) for a in one]
     assert len({a.tobytes() for a in one}) > 35 and sum(changed) > 45  # identity, and strengths of nothing, remain
+
+
+def test_strengths_are_the_recipes_and_of_31_levels(monkeypatch):
+    asked = []
+    monkeypatch.setattr(ro, "_operation", lambda image, *how: asked.append((how[-1], float(how[-2]))) or image)
+    ro.rand(None, tf.constant([0, 1]), 9)
+    assert asked == [("rand", pytest.approx(0.3))] * 2
+    asked.clear()
+    for seed in range(200):
+        ro.trivial(None, tf.constant([seed, 1]))
+    assert {kind for kind, _ in asked} == {"trivial"}
+    assert sorted({round(30 * strength, 4) for _, strength in asked}) == list(range(31))
