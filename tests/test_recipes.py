@@ -36,6 +36,19 @@ def test_resnet_strikes_back():
         *((0.1, 0.05, 3), (0.0, 0.05, 3), (0.0, 0.0, 1))
     ]
     assert [recipes.sides(r, (224, 224), 0) for r in (a1, a2, a3)] == [None, None, (160, 160)]
+    assert [(r.augmentation, r.magnitude) for r in (a1, a2, a3)] == [  # theirs: 7, 7 and 6 of 10
+        ("resized_crop,flip,rand", 3 * magnitude) for magnitude in (7, 7, 6)
+    ]
+
+
+def test_resnet_rs():
+    """Bello et al. 2021, tables 7 and 11 and appendix B: ResNet-RS-50 at 160 pixels, its RandAugment 10 of 10."""
+    r = RECIPES["resnet_rs50"]
+    assert (r.depth, r.image_size, r.stem, r.shortcut, r.se) == (50, 160, "deep", "pool", 0.25)
+    assert (r.epochs, r.batch_size, r.schedule, r.warmup * r.epochs) == (350, 4096, "cosine", pytest.approx(5))
+    assert (r.optimizer, r.momentum, r.learning_rate) == ("sgd", 0.9, 0.1 * r.batch_size / 256)
+    assert (r.weight_decay, r.label_smoothing, r.dropout, r.stochastic_depth, r.ema) == (4e-5, 0.1, 0.25, 0.0, 0.9999)
+    assert (r.augmentation, r.magnitude, r.mixup, r.cutmix) == ("resized_crop,flip,rand", 3 * 10, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(
