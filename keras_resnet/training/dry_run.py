@@ -4,6 +4,8 @@ import math
 import resource
 import time
 
+import tensorflow as tf
+
 from keras_resnet.data.dataset import reading
 from keras_resnet.networks.counting import multiplications
 from keras_resnet.reports.evaluation import duration
@@ -37,4 +39,7 @@ def dry_run(recipe, run):
         + f": about {duration(steps * step)} here, at {recipe.batch_size / step:,.0f} images/s (mean of "
         f"{STEPS - FIRST} steps with their pictures; validation comes on top)"
     )
-    print(f"memory so far: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB; nothing was written")
+    memory = f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB"
+    for device in tf.config.list_logical_devices("GPU"):
+        memory += f", {device.name} {tf.config.experimental.get_memory_info(device.name)['peak'] / 2**20:,.0f} MB"
+    print(f"most memory so far: {memory}; nothing was written")

@@ -383,6 +383,10 @@ def test_a_dry_run_of_a_probe_has_no_epochs(tmp_path, capsys):
 
 def test_a_dry_run_writes_nothing(tmp_path):
     output = finish(tmp_path / "run", "--dry_run", "--precision=float32")
+    memory = re.search(
+        r"^most memory so far: ([\d,]+) MB(, \S+ [\d,]+ MB)*; nothing was written$", output, re.MULTILINE
+    )
+    assert 100 < int(memory[1].replace(",", "")) < 100_000
     assert "digits: 1,151 / 287 / 359 pictures" in output and "epochs of 35 steps of 32 pictures: about 0 min" in output
     assert (
         "19,954 parameters learn; 3.2 million multiplications a picture" in output and not (tmp_path / "run").exists()
