@@ -81,6 +81,11 @@ def torch_names(path):
     with open(path, "rb") as file:
         if path.suffix == ".safetensors":
             return set(json.loads(file.read(int.from_bytes(file.read(8), "little"))))
+        if not zipfile.is_zipfile(file):
+            raise ValueError(
+                "it is no zip, as PyTorch's files are since 1.6; in a current one save it anew, best as .safetensors: "
+                f"safetensors.torch.save_file(torch.load('{path}'), '{path.with_suffix('.safetensors')}')"
+            )
         with zipfile.ZipFile(file) as content:
             (pickle,) = (name for name in content.namelist() if name.endswith("/data.pkl"))
             return {arg for _, arg, _ in pickletools.genops(content.read(pickle)) if isinstance(arg, str)}

@@ -1,9 +1,12 @@
 """Converted weights against the networks that they come from: keras.applications' own, and PyTorch's."""
 
 import importlib.util
+import os
 import pathlib
+import pickle
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -12,6 +15,7 @@ from safetensors.numpy import save_file
 from test_resnet import randomize
 from torch_states import state_dict
 
+from keras_resnet import origins
 from keras_resnet.networks import zoo
 
 SCRIPT = pathlib.Path(__file__).with_name("torch_answers.py")
@@ -78,6 +82,34 @@ def test_what_no_resnet_of_ours_has_is_refused(tmp_path):
         ),
         ({"layer1.0.conv1.weight": np.zeros((128, 64, 3, 3))}, "stage2_block1_conv1 has .* it is another network's"),
         ({"layer1.0.downsample.1.bias": np.zeros(64)}, "layer1.0.downsample.1.bias have no place in a ResNet-18"),
+class Executed:
+    """What a pickle of it does where it is loaded: it makes a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_pth_is_read_and_nothing_in_it_is_executed(tmp_path):
+    """As PyTorch lays it out, so that its names are known without PyTorch; the tensors here are a trap."""
+    trap, path = tmp_path / "trap", tmp_path / "weights.pth"
+    content = pickle.dumps(dict.fromkeys(state_dict(50), Executed(trap)), protocol=2)
+    with zipfile.ZipFile(path, "w") as file:  # not compressed, as PyTorch's
+        for name, part in (("data.pkl", content), ("byteorder", b"little"), ("version", b"3\n")):
+            file.writestr(f"weights/{name}", part)
+    described = origins.described(f"torch:{path}")
+    assert (described["depth"], described["image_size"]) == (50, 224) and not trap.exists()
+    with pytest.raises(zoo.ZooError, match=r"can't be read as a state dict|torch is not installed; pip install torch"):
+        zoo.read_torch(path)
+    assert not trap.exists()
+    pickle.loads(content)
+    assert trap.exists()
+    if not importlib.util.find_spec("torch"):
+        pytest.skip("no PyTorch, whose own refusal was not seen: pip install -e '.[bench]'")
+
+
     ):
         with pytest.raises(zoo.ZooError, match=says):
             zoo.from_torch({**state, **changed}, "torch:x")
