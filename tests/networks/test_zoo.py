@@ -25,7 +25,17 @@ def pixels(shape, seed=1):
     return np.random.default_rng(seed).integers(0, 256, (2, *shape)).astype("float32")
 
 
-@pytest.mark.parametrize(("name", "depth", "version"), [("ResNet50", 50, 1), ("ResNet50V2", 50, 2)])
+@pytest.mark.parametrize(
+    ("name", "depth", "version"),
+    [
+        *(("ResNet50", 50, 1), ("ResNet50V2", 50, 2)),
+        *(
+            pytest.param(f"ResNet{d}{'V2' * (v == 2)}", d, v, marks=pytest.mark.slow)
+            for d in (101, 152)
+            for v in (1, 2)
+        ),
+    ],
+)
 def test_keras_applications(name, depth, version):
     make = getattr(keras.applications, name)
     theirs = make(weights=None, input_shape=(96, 64, 3), classes=7, classifier_activation=None)
@@ -50,7 +60,7 @@ def test_torchvision(depth, tmp_path):
     np.testing.assert_allclose(answers, expected, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("depth", [18, 50, *(pytest.param(d, marks=pytest.mark.slow) for d in (34, 101, 152))])
 def test_the_first_layers_of_a_torch_network(depth, tmp_path):
     """Of a `.safetensors`: the stem by hand, and every array at its place."""
     state = state_dict(depth)
@@ -63,7 +73,7 @@ def test_the_first_layers_of_a_torch_network(depth, tmp_path):
     first = np.einsum("bhwc,fchw->bf", x, state["conv1.weight"])
     normed = (first - state["bn1.running_mean"]) / np.sqrt(state["bn1.running_var"] + 1e-5)
     np.testing.assert_allclose(stem[:, 0, 0], normed * state["bn1.weight"] + state["bn1.bias"], atol=1e-4)
-    last = f"conv{3 if depth == 50 else 2}"
+    last = f"conv{3 if depth >= 50 else 2}"
     kernel = ours.get_layer(f"stage5_block2_{last}").kernel
     np.testing.assert_array_equal(kernel, state[f"layer4.1.{last}.weight"].transpose(2, 3, 1, 0))
     gamma, beta, mean, variance = ours.get_layer("stage4_block1_shortcut_norm").get_weights()
@@ -72,16 +82,6 @@ def test_the_first_layers_of_a_torch_network(depth, tmp_path):
     np.testing.assert_array_equal(ours.get_layer("logits").kernel, state["fc.weight"].T)
 
 
-def test_what_no_resnet_of_ours_has_is_refused(tmp_path):
-    state = state_dict(18)
-    for changed, says in (
-        ({"conv1.0.weight": state["conv1.weight"]}, "conv1.0.weight have no place in a ResNet-18"),
-        (
-            {"layer1.2.conv1.weight": state["conv1.weight"]},
-            r"a state dict of \(3, 2, 2, 2\) basic blocks; expected tor",
-        ),
-        ({"layer1.0.conv1.weight": np.zeros((128, 64, 3, 3))}, "stage2_block1_conv1 has .* it is another network's"),
-        ({"layer1.0.downsample.1.bias": np.zeros(64)}, "layer1.0.downsample.1.bias have no place in a ResNet-18"),
 class Executed:
     """What a pickle of it does where it is loaded: it makes a folder."""
 
@@ -110,6 +110,16 @@ def test_a_pth_is_read_and_nothing_in_it_is_executed(tmp_path):
         pytest.skip("no PyTorch, whose own refusal was not seen: pip install -e '.[bench]'")
 
 
+def test_what_no_resnet_of_ours_has_is_refused(tmp_path):
+    state = state_dict(18)
+    for changed, says in (
+        ({"conv1.0.weight": state["conv1.weight"]}, "conv1.0.weight have no place in a ResNet-18"),
+        (
+            {"layer1.2.conv1.weight": state["conv1.weight"]},
+            r"a state dict of \(3, 2, 2, 2\) basic blocks; expected tor",
+        ),
+        ({"layer1.0.conv1.weight": np.zeros((128, 64, 3, 3))}, "stage2_block1_conv1 has .* it is another network's"),
+        ({"layer1.0.downsample.1.bias": np.zeros(64)}, "layer1.0.downsample.1.bias have no place in a ResNet-18"),
     ):
         with pytest.raises(zoo.ZooError, match=says):
             zoo.from_torch({**state, **changed}, "torch:x")
