@@ -9,10 +9,10 @@ import tensorflow as tf
 from keras import layers
 from tflite_files import File, convert
 
-from keras_resnet import ResNet, load_pretrained
+from keras_resnet import Layout, ResNet, load_pretrained
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.networks.weights import save_model
-from keras_resnet.networks.zoo import TORCH_MEAN
+from keras_resnet.networks.zoo import CAFFE_MEAN, TORCH_MEAN
 from keras_resnet.quantization import ranges
 from keras_resnet.quantization.fake_quantization import FakeQuantize
 from keras_resnet.quantization.quantizer import quantize_aware
@@ -50,6 +50,9 @@ def alive(model, seed=0):
     return model
 
 
+# As `zoo.convert_keras` makes them, narrow and of two stages.
+KERAS = {"depth": Layout("bottleneck", (2, 2), 8), "input_shape": (32, 32, 3), "num_classes": 10, "stem": "imagenet"}
+KERAS["padding"] = "symmetric"
 NETWORKS = {
     "v1": lambda: ResNet(8, (32, 32, 3), 10),
     "option A, ReLU6": lambda: ResNet(8, (32, 32, 3), 10, shortcut="A", activation="relu6"),
@@ -58,6 +61,10 @@ NETWORKS = {
     "squeezed, pooled": lambda: ResNet(8, (64, 64, 3), 10, stem="deep", shortcut="pool", se=0.25),
     "blurred": lambda: ResNet(8, (32, 32, 3), 10, blur=True),
     "of another project": lambda: ResNet(18, (64, 64, 3), 10, padding="symmetric", pixel_mean=TORCH_MEAN, width=0.25),
+    "keras.applications' v1": lambda: ResNet(**KERAS, pixel_mean=CAFFE_MEAN, stride_conv="1x1"),
+    "keras.applications' v2": lambda: ResNet(
+        **KERAS, pixel_mean=(127.5,) * 3, stride_block="last", stem_bias=True, version=2
+    ),
     "bottleneck, symmetric": lambda: ResNet(50, (32, 32, 3), 10, stem="imagenet", padding="symmetric", width=0.25),
 }
 APPLICATIONS = {
@@ -79,7 +86,7 @@ def assert_pure(file, boundaries=0):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * n.startswith("bottleneck")) for n in NETWORKS]
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * n.startswith(("bottleneck", "keras"))) for n in NETWORKS]
 )
 def test_our_networks_become_pure_int8(name):
     keras.utils.set_random_seed(0)
@@ -88,8 +95,9 @@ def test_our_networks_become_pure_int8(name):
     file = File(convert(quantized))
     assert_pure(file)
     assert file.input["quantization"] == (1 / 128, 0)
-    # Norms are folded; three of version 2 read a sum, one a stem that the shortcut reads too, and stand alone.
-    assert file.operators["DEPTHWISE_CONV_2D"] == {"v2": 4, "blurred": 4, "of another project": 1}.get(name, 0)
+    # Norms are folded; version 2's that read a sum, or a stem that the shortcut reads too, stand alone, as a mean does.
+    alone = {"v2": 4, "blurred": 4, "of another project": 1, "keras.applications' v1": 1, "keras.applications' v2": 6}
+    assert file.operators["DEPTHWISE_CONV_2D"] == alone.get(name, 0)
     assert_pure(File(convert(quantized, tf.uint8)), boundaries=2)
 
 
