@@ -1,5 +1,7 @@
 """What `--init` brings: every kind of origin, with the same labels or others, as people start it."""
 
+import dataclasses
+import json
 import pathlib
 import re
 
@@ -11,10 +13,13 @@ from safetensors.numpy import save_file
 from small_sets import make_folder
 from torch_states import state_dict
 
-from keras_resnet import files, origins, runs
+from keras_resnet import files, origins, recipes, runs, tasks
+from keras_resnet.data.loading import load_dataset
+from keras_resnet.data.sources import Arrays
 from keras_resnet.history import read_history
 from keras_resnet.networks.resnet import ResNet
 from keras_resnet.networks.transfer import split, transfer
+from keras_resnet.networks import prediction
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.training import probe
 
@@ -77,6 +82,21 @@ def test_a_fit_is_the_best_there_is():
 
 def test_from_a_shipped_model_to_other_labels(photos, tmp_path):
     """A probe, a fine-tuning on top of frozen stages, killed and continued, and what int8 makes of it."""
+def test_each_picture_goes_through_the_backbone_once(monkeypatch):
+    data, seen, made = load_dataset("digits"), [], prediction.predictor
+    few = Arrays(data.train.images[:100], data.train.labels[:100])
+
+    def counting(model):
+        predict = made(model)
+        return lambda images: seen.append(len(images)) or predict(images)
+
+    monkeypatch.setattr(prediction, "predictor", counting)
+    monkeypatch.setattr(probe, "PENALTIES", (0.1, 1.0))
+    model = ResNet(8, (32, 32, 3), 10, width=0.25)
+    probe.fit_head(model, dataclasses.replace(data, train=few), tasks.of(data.contract), recipes.RECIPES["probe"])
+    assert sum(seen) == 100 + len(data.validation)
+
+
     flags = ("--init=cifar10-jpeg-resnet20", f"--dataset={photos}/", "--batch_size=16")
     output = finish(tmp_path / "probe", *flags, "--recipe=probe", recipe=())
     assert "105 of 107 arrays come over; new: logits, 3 answers for its 10 of other labels, fitted to" in output
