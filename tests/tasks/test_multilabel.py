@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from processes import finish
+from small_sets import make_folder
 
 from keras_resnet import runs, tasks
 from keras_resnet.device.contract import Contract, parse
@@ -161,6 +163,24 @@ def test_from_labels_csv_to_an_int8_file(tmp_path):
     answer = json.loads(result.stdout)
     sure = {entry["label"]: entry["probability"] for entry in answer["top"]}
     assert answer["labels"] == [n for n in contract.labels if sure[n] >= thresholds[n]]
+
+
+@pytest.mark.slow
+def test_from_classes_to_labels_of_the_same_backbone_and_back(tmp_path):
+    """Two probes; the classes of the second have the names of the labels, and are no labels for it."""
+    write_set(tmp_path / "set")
+    make_folder(tmp_path / "photos", NAMES, 20, (32, 32))  # red and line have one tint
+    several, classes = tmp_path / "several", tmp_path / "classes"
+    flags = ("--init=cifar10-jpeg-resnet8", f"--dataset={tmp_path}/set/", "--recipe=probe")
+    assert "new: logits, 4 answers for its 10 of other labels, fitted" in finish(several, *flags, recipe=())
+    report = json.loads((several / "report.json").read_text())
+    assert report["validation"]["mean_average_precision"] > 0.6  # by chance 0.33
+    flags = (f"--init={several}", f"--dataset={tmp_path}/photos/", "--recipe=probe")
+    assert "new: logits, 4 answers for its 4 of other labels, fitted" in finish(classes, *flags, recipe=())
+    assert json.loads((classes / "report.json").read_text())["validation"]["top1_accuracy"] >= 0.6
+    one, other = (keras.models.load_model(run / "model.keras") for run in (several, classes))
+    for ours, theirs in zip(one.weights[:-2], other.weights[:-2], strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
 
 
 CONTRACT = Contract(Picture(8, 8, 3), Labels(NAMES))
