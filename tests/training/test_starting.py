@@ -4,11 +4,13 @@ import dataclasses
 import json
 import pathlib
 import re
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
-from processes import finish, told
+from processes import ROOT, finish, told
 from safetensors.numpy import save_file
 from small_sets import make_folder
 from torch_states import state_dict
@@ -17,9 +19,9 @@ from keras_resnet import files, origins, recipes, runs, tasks
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.data.sources import Arrays
 from keras_resnet.history import read_history
+from keras_resnet.networks import prediction
 from keras_resnet.networks.resnet import ResNet
 from keras_resnet.networks.transfer import split, transfer
-from keras_resnet.networks import prediction
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.training import probe
 
@@ -80,8 +82,6 @@ def test_a_fit_is_the_best_there_is():
     np.testing.assert_allclose(error.mean(0), 0, atol=2e-4)
 
 
-def test_from_a_shipped_model_to_other_labels(photos, tmp_path):
-    """A probe, a fine-tuning on top of frozen stages, killed and continued, and what int8 makes of it."""
 def test_each_picture_goes_through_the_backbone_once(monkeypatch):
     data, seen, made = load_dataset("digits"), [], prediction.predictor
     few = Arrays(data.train.images[:100], data.train.labels[:100])
@@ -97,6 +97,8 @@ def test_each_picture_goes_through_the_backbone_once(monkeypatch):
     assert sum(seen) == 100 + len(data.validation)
 
 
+def test_from_a_shipped_model_to_other_labels(photos, tmp_path):
+    """A probe, a fine-tuning on top of frozen stages, killed and continued, and what int8 makes of it."""
     flags = ("--init=cifar10-jpeg-resnet20", f"--dataset={photos}/", "--batch_size=16")
     output = finish(tmp_path / "probe", *flags, "--recipe=probe", recipe=())
     assert "105 of 107 arrays come over; new: logits, 3 answers for its 10 of other labels, fitted to" in output
@@ -155,6 +157,33 @@ def test_from_files_of_other_projects(photos, tmp_path):
     model = load_model(tmp_path / "torch" / "model.keras")
     kernel = model.get_layer("stage3_block2_conv1").kernel
     np.testing.assert_array_equal(kernel, state_dict(18)["layer2.1.conv1.weight"].transpose(2, 3, 1, 0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("origin", ["keras:resnet50", "torch:weights.safetensors"])
+def test_from_others_weights_to_an_int8_file(origin, photos, tmp_path):
+    initial = origin == "keras:resnet50"
+    if initial:
+        theirs = keras.applications.ResNet50(weights=None, classifier_activation=None)
+        theirs.save(tmp_path / "resnet50_weights_tf_dim_ordering_tf_kernels.h5")
+        kernel = theirs.get_layer("conv4_block6_2_conv").kernel.numpy()
+    else:
+        state = state_dict(18, classes=1000)
+        save_file(state, tmp_path / "weights.safetensors")
+        kernel, origin = state["layer3.1.conv2.weight"].transpose(2, 3, 1, 0), f"torch:{tmp_path}/weights.safetensors"
+    flags = (f"--dataset={photos}/", "--recipe=probe", "--image_size=32", f"--data_dir={tmp_path}")
+    output = finish(tmp_path / "run", f"--init={origin}", *flags, recipe=())
+    assert " arrays come over; new: logits, 3 answers where it had 1000, fitted" in output
+    model = load_model(tmp_path / "run" / "model.keras")
+    last = [layer for layer in model.layers if re.fullmatch(r"stage4_block\d_conv2", layer.name)][-1]
+    np.testing.assert_array_equal(last.kernel, kernel)
+    command = [sys.executable, "-m", "export", tmp_path / "run", "--formats=int8-ptq"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    (row,) = json.loads((tmp_path / "run" / "export" / "comparison.json").read_text())["formats"]
+    assert row["float_tensors"] == 0
+    if initial:  # random norms of the other one are no statistics of what comes
+        assert row["agreement"] >= 0.9, row
 
 
 @pytest.mark.parametrize(
