@@ -73,7 +73,7 @@ class Server(bounded_server.BoundedServer):
         self.reader, self.frames, self.top = reader, frames, chosen.top
         self.about = {
             "model": pathlib.Path(chosen.model).name,
-            "classes": len(reader.contract.labels),
+            "answers": f"{len(reader.contract.labels)} {reader.contract.output.KIND}",
             "input": "{}×{}".format(*reader.contract.shape[1::-1]),
             "threads": chosen.threads,
             "camera": frames is not None,

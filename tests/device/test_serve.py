@@ -160,6 +160,7 @@ def test_phone_width_and_colours(folder, models, pictures, browser, scheme):
         below = ", ".join(n for n in answer.labels if n not in dict(answer.top))
         texts = page.eval_on_selector_all("#answer span", "spans => spans.map(s => s.textContent)")
         assert texts == [*sum(pairs, ()), f"✓ {below}"] and below and "✓" in texts[0] + texts[2]
+        wait_for(page, "#about", re.compile("^10 labels"))
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         style = "id => getComputedStyle(document.querySelector(id))"
         text, card = (page.evaluate(f"({style})('section').{p}") for p in ("color", "backgroundColor"))
