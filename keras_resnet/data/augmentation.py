@@ -256,15 +256,10 @@ def random_resized_crop(encoded, layout, picture, seed, area=(0.08, 1.0), aspect
     return tf.ensure_shape(_upright(image, orientation), picture.shape)
 
 
-# Whether rows and columns are reversed for each EXIF orientation, after the transposition of 5 to 8.
-FLIPS = [[False, False]] * 2 + [[False, True], [True, True], [True, False], [False, False], [False, True]]
-FLIPS += [[True, True], [True, False]]
-
-
 def _upright(image, orientation):
     """Turns a picture, a uint8 tensor (height, width, channels), upright by its EXIF orientation, 1 to 8."""
     image = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
-    return tf.reverse(image, tf.where(tf.gather(FLIPS, orientation))[:, 0])
+    return tf.reverse(image, tf.where(tf.gather(decoding.FLIPS, orientation))[:, 0])
 
 
 def _turned_size(size, orientation):
@@ -280,6 +275,6 @@ def _stored_window(begin, size, seen, orientation):
         begin, size, seen: (rows, columns), int32: the window's corner and size, the upright picture's size.
         orientation: the picture's EXIF orientation, 1 to 8.
     """
-    begin = tf.where(tf.gather(FLIPS, orientation), seen - begin - size, begin)
+    begin = tf.where(tf.gather(decoding.FLIPS, orientation), seen - begin - size, begin)
     window = tf.concat([begin, size], 0)
     return tf.where(orientation >= 5, tf.gather(window, (1, 0, 3, 2)), window)
