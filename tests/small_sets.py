@@ -92,7 +92,30 @@ class KrTurnedPhotos(KrTinyShapes):
             yield i, {"image": io.BytesIO(file.getvalue()), "label": i % 2}
 
 
+class KrTurnedShapes(KrTurnedPhotos):
+    """The same in memory: upright, all have one size."""
+
+    SHAPE = (70, 80, 3)
+
+
+class KrTinyLabels(KrTinyShapes):
+    """Pictures that have several labels each, or none: a bright channel for each label."""
+
+    def _info(self):
+        labels = tfds.features.Sequence(tfds.features.ClassLabel(names=["red", "green", "blue"]))
+        features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=self.SHAPE), "labels": labels})
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _generate_examples(self, n, seed):
+        rng = np.random.default_rng(seed)
+        for i in range(n):
+            labels = [c for c in range(3) if i >> c & 1]
+            pixels = rng.integers(0, 100, self.SHAPE, np.uint8)
+            pixels[..., labels] += 120
+            yield i, {"image": pixels, "labels": labels}
+
+
 class KrTinyPhotos(KrTinyShapes):
-    """The same with pictures of many sizes, so that it is streamed."""
+    """The same as KrTinyShapes with pictures of many sizes, so that it is streamed."""
 
     SHAPE = (None, None, 3)

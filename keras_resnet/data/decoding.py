@@ -115,6 +115,14 @@ def layout(encoded):
         return orientation if orientation in range(1, 9) else 1
 
 
+def turned(encoded):
+    """Whether EXIF turns a picture file's bytes; those that hold no mark of it are not opened."""
+    if not any(mark in encoded for mark in (b"Exif\0", *PNG_ORIENTATION)):
+        return False
+    with open_bytes(encoded) as image:
+        return image.getexif().get(ORIENTATION, 1) in range(2, 9)
+
+
 def decode_stored(encoded):
     """Decodes a picture that has a `layout` from 1 to 8, pixel for pixel as Pillow does.
 

@@ -1,5 +1,6 @@
 """TFDS sets: prepared where they are not, held in memory where they are small, streamed else."""
 
+import functools
 import pathlib
 import socket
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from keras_resnet.data import SPLITS, DataError
+from keras_resnet.data import SPLITS, DataError, decoding
 from keras_resnet.data.dataset import IN_MEMORY_BYTES, Data, in_memory
 from keras_resnet.data.sources import PICTURES, Arrays, untuned
 from keras_resnet.data.splits import check_counts, complete, counts, missing, stratified_split
@@ -130,11 +131,18 @@ def _tfds_splits(builder):
 
 def _read_tfds(builder, split, keys):
     image, label = keys
-    channels, target = builder.info.features[image].shape[2], targets(builder, label)
+    shape, target = builder.info.features[image].shape, targets(builder, label)
 
-    def decoded(example):  # TFDS decodes JPEGs by TensorFlow's default DCT, up to 5 levels from Pillow's pixels
-        pixels = tf.io.decode_jpeg(example[image], channels, dct_method="INTEGER_ACCURATE")
-        return pixels, target(example[label])
+    def pixels(encoded):  # TFDS decodes JPEGs by TensorFlow's default DCT, up to 5 levels from Pillow's pixels
+        stored = functools.partial(tf.io.decode_jpeg, encoded, shape[2], dct_method="INTEGER_ACCURATE")
+        if shape[2] not in (1, 3):
+            return stored()
+        turned = tf.numpy_function(lambda content: np.bool_(decoding.turned(content)), [encoded], tf.bool)
+        upright = functools.partial(decoding.decode, Picture(*shape), encoded, 0)
+        return tf.ensure_shape(tf.cond(tf.ensure_shape(turned, ()), upright, stored), shape)
+
+    def decoded(example):
+        return pixels(example[image]), target(example[label])
 
     examples = builder.as_dataset(split=split, decoders={image: skip_decoding()}).map(decoded, PICTURES)
     images, labels = zip(*untuned(examples.batch(4096)).as_numpy_iterator(), strict=True)

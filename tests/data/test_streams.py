@@ -78,15 +78,30 @@ def test_streamed_splits_are_stratified_and_disjoint(tmp_path):
     np.testing.assert_array_equal(collect(again.evaluation("test"))[0], collect(data.evaluation("test"))[0])
 
 
-@pytest.mark.parametrize(("name", "shards"), [("kr_tiny_shapes", 1), ("kr_tiny_shapes", 20), ("kr_tiny_jpegs", 1)])
+@pytest.mark.parametrize(
+    ("name", "shards"),
+    [
+        ("kr_tiny_shapes", 1),
+        ("kr_tiny_shapes", 20),
+        ("kr_tiny_jpegs", 1),
+        ("kr_turned_shapes", 1),
+        ("kr_tiny_labels", 1),
+    ],
+)
 def test_streamed_and_in_memory_the_same_pictures_are_drawn(tmp_path, name, shards):
     builder = tfds.builder(name, data_dir=str(tmp_path))
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=shards))
     streamed, held = (load_dataset(name, data_dir=str(tmp_path), original=o) for o in (True, False))
     assert (type(streamed.train), type(held.train)) == (Stream, Arrays)
     for split in SPLITS:
-        one, other = ({image.tobytes() for image in collect(data.evaluation(split))[0]} for data in (streamed, held))
-        assert one == other
+        one, other = (collect(data.evaluation(split)) for data in (streamed, held))
+        pairs = [{(x.tobytes(), y.tobytes()) for x, y in zip(*both, strict=True)} for both in (one, other)]
+        assert pairs[0] == pairs[1]
+        if name == "kr_tiny_labels":
+            assert other[1].dtype == np.uint8 and len(np.unique(other[1], axis=0)) > 4
+            np.testing.assert_array_equal(other[0].mean((1, 2)) > 0, other[1])
+        if name == "kr_turned_shapes":
+            assert other[0].shape[1:] == (70, 80, 3) and (other[0][:, :8] > 0.5).all()  # the sky is above
 
 
 def test_a_stream_is_shuffled_by_files_and_by_a_buffer(tmp_path, monkeypatch):
