@@ -13,6 +13,7 @@ from keras_resnet.data import decoding, random_operations
 
 PAD = 4  # pixels on each side of a 32x32 picture, as in He et al. 2015, section 4.2
 MOVING = {"crop", "shift", "flip"}
+MOVED_ALONE = {"resized_crop", "trivial", "rand"}  # they move pixels, and nothing of what is learned
 
 
 class Moves(NamedTuple):
@@ -42,7 +43,11 @@ def augment(images, targets, seed, steps, move=None, magnitude=9):
 
     Returns:
         (images, targets) of the same shapes.
+
+    Raises:
+        ValueError: `move` is given with a step that moves pixels alone.
     """
+    check_move(move, steps)
     if MOVING & set(steps):
         moves = draw_moves(images.shape[1:3], tf.shape(images)[0], seed, steps)
         # 128 is zero after scaling, what a convolution pads with too.
@@ -56,6 +61,16 @@ def augment(images, targets, seed, steps, move=None, magnitude=9):
     if "erase" in steps:
         images = erase(images, tf.random.fold_in(seed, 4))
     return (cutout(images, seed) if "cutout" in steps else images), targets
+
+
+def check_move(move, steps, sides=None):
+    """Raises ValueError where `move` is given, and steps or other sides would leave targets where they were."""
+    alone = sorted(MOVED_ALONE & set(steps)) + ["sides"] * bool(sides)
+    if move and alone:
+        raise ValueError(
+            f"move with {', '.join(alone)}: they would move the pixels and not what is learned; expected steps of "
+            f"{', '.join(sorted(MOVING))} and those that move nothing"
+        )
 
 
 def one_by_one(images, seed, magnitude=None):
@@ -72,7 +87,7 @@ def one_by_one(images, seed, magnitude=None):
     return tf.ensure_shape(changed, images.shape)
 
 
-JITTER = 0.4  # He et al. 2018, https://arxiv.org/abs/1812.01187, scale by 0.6 to 1.4
+JITTER = 0.4  # by 0.6 to 1.4, as torchvision's ColorJitter(0.4, 0.4, 0.4), without hue
 
 
 def jitter(images, seed):

@@ -93,10 +93,12 @@ class Data:
 
         Raises:
             DataError: `augment` crops out of pictures in their own size, and they were loaded in the network's.
-            ValueError: `augment` is a string, which holds letters and no names.
+            ValueError: `augment` is a string, which holds letters and no names; or `move` is given with what would
+                leave targets where they were (`augmentation.check_move`).
         """
         if isinstance(augment, str):
             raise ValueError(f"augment={augment!r}: expected names, as {tuple(augment.split('_'))}")
+        augmentation.check_move(move, augment, sides)
         resized_crop = "resized_crop" in augment
         picture = self.contract.input
         if sides and resized_crop:  # at once, of the originals
