@@ -39,7 +39,7 @@ class Pipeline:
 
     def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=SHUFFLED):
         del picture, seed, epoch
-        if order != SHUFFLED:
+        if order.balanced or order.repeats > 1:
             raise DataError("a pipeline that was given has its own order; drop --sampling and --repeats")
         if resized_crop:
             raise DataError("random resized crops want pictures of any size, from files; give --augmentation=crop,flip")

@@ -42,10 +42,15 @@ def repeated(size, seed, epoch, times):
 
 
 class Order(NamedTuple):
-    """Which order a training has: `shuffled`, `balanced`, or `repeated` so often."""
+    """Which order a training has: `shuffled`, `balanced`, or `repeated` so often.
+
+    Attributes:
+        buffered: whether a stream fills its shuffle buffer first; a batch that is only looked at can do without.
+    """
 
     balanced: bool = False
     repeats: int = 1
+    buffered: bool = True
 
     def indices(self, labels, seed, epoch):
         """An epoch's examples, int64 (n,), of integers (n,)."""

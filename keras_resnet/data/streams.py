@@ -66,7 +66,11 @@ class Stream:
             )
         # A Python integer: this order is drawn when the pipeline is made, once an epoch.
         drawn = int(np.random.default_rng((seed, epoch)).integers(2**31))
-        dataset = self._encoded(drawn).shuffle(SHUFFLE_BUFFER, drawn, reshuffle_each_iteration=False)
+        dataset = self._encoded(drawn)
+        if order.buffered:
+            # Filled anew in each epoch, though that takes a while: every epoch is a function of seed and epoch, so that
+            # a killed run resumes bit for bit. A buffer that lived on would hold what the epochs before had read.
+            dataset = dataset.shuffle(SHUFFLE_BUFFER, drawn, reshuffle_each_iteration=False)
         if order.repeats > 1:
             dataset = dataset.take(-(-len(self) // order.repeats))
             dataset = dataset.flat_map(lambda *one: tf.data.Dataset.from_tensors(one).repeat(order.repeats))

@@ -201,7 +201,7 @@ class Trainer:
             write_history(self.run.history, progress.history)
         writer = monitoring.Writers(self.run, recipe, self.monitor.wandb)
         if not progress.step:
-            writer.tensorboard.begin(self.model, self.batches(0, 0, pixels=False), recipe)
+            writer.tensorboard.begin(self.model, self.batches(0, 0, shown=True), recipe)
         for row in progress.history:  # nor need it be in TensorBoard's files
             writer.epoch(row)
         warning = None
@@ -297,16 +297,16 @@ class Trainer:
         self.progress.seconds += time.monotonic() - began
         return figures
 
-    def batches(self, epoch, first_step, pixels=True):
-        """The training batches of an epoch from a step on."""
+    def batches(self, epoch, first_step, shown=False):
+        """The training batches of an epoch from a step on, pixels; or as floats and without a wait, to be shown."""
         recipe = self.recipe
         how = {
             "augment": recipe.augmentations,
             "magnitude": recipe.magnitude,
-            "pixels": pixels,
+            "pixels": not shown,
             "move": self.task.move,
             "mix": self.task.mix(recipe),
-            "order": order.Order(recipe.sampling == "balanced", recipe.repeats),
+            "order": order.Order(recipe.sampling == "balanced", recipe.repeats, not shown),
             "sides": recipes.sides(recipe, self.data.contract.shape[:2], epoch),
         }
         return self.data.training(recipe.batch_size, recipe.seed, epoch, first_step, **how)

@@ -4,14 +4,19 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from small_sets import collect, make_folder
 
+from keras_resnet import runs
 from keras_resnet.data import SPLITS, DataError, splits, streams
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.data.order import Order
 from keras_resnet.data.sources import Arrays, Files
 from keras_resnet.data.streams import Stream
+from keras_resnet.recipes import Recipe
+from keras_resnet.reports import tensorboard
+from keras_resnet.training.trainer import Trainer
 
 
 def test_tfds_streamed(tmp_path):
@@ -122,6 +127,18 @@ def test_a_stream_is_shuffled_by_files_and_by_a_buffer(tmp_path, monkeypatch):
     assert all(np.array_equal(np.sort(m), np.sort(files[0])) for m in mixed)
     correlations = np.corrcoef([*mixed, files[0], np.sort(files[0])])[np.triu_indices(8, 1)][:-1]
     assert np.sqrt(np.mean(correlations**2) * len(mixed[0])) < 1.6
+
+
+def test_what_tensorboard_shows_waits_for_no_buffer(tmp_path, monkeypatch):
+    data = load_dataset("kr_rare_photos", data_dir=str(tmp_path), image_size=64)
+    recipe = Recipe("kr_rare_photos", image_size=64, depth=8, width=0.25, batch_size=8, epochs=1, augmentation="crop")
+    one = Trainer(recipe, runs.Run(tmp_path / "run"), 300, data)
+    monkeypatch.setattr(streams, "SHUFFLE_BUFFER", None)  # what TensorBoard shows needs none, only the epoch does
+    with pytest.raises(ValueError, match="None"):
+        one.fit()
+    assert ("augmented batch", 0) in tensorboard._written(tmp_path / "run" / "tensorboard" / "train")
+    (images, _), *_ = one.batches(0, 0, shown=True)
+    assert images.dtype == tf.float32 and np.ptp(images, (1, 2, 3)).max() > 0  # of one colour, cropped with their edge
 
 
 def test_streams_are_turned_upright(tmp_path):
