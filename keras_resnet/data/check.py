@@ -141,7 +141,10 @@ def read(root):
 
 
 def lines(root, names, looked, strays):
-    """What a person reads: of counts, sizes, kinds, what can't be read, duplicates, and what suits."""
+    """What a person reads: of counts, sizes, kinds, what can't be read, duplicates, unbalanced classes, what suits.
+
+    Of several labels a picture none is balanced: a training that draws all alike is refused there.
+    """
     good = [p for p in looked if not p.reason]
     counts = list(_counts(names, good))
     yield from counts
@@ -161,6 +164,11 @@ def lines(root, names, looked, strays):
     if any("training refuses" in line for line in counts):
         yield "what suits: first more pictures of the classes above, or their folders taken away"
     else:
+        if _unbalanced(names, good) and not (root / labels_csv.NAME).is_file():
+            count = _train_counts(names, good)
+            most, least = names[count.argmax()], names[count.argmin()]
+            times = f"{count.max() / count.min():.0f} times {least}'s training pictures"
+            yield f"unbalanced: {most} has {times}; --sampling=balanced draws all classes alike"
         yield "what suits:"
         yield from (f"  {command}" for command in commands(root, names, good))
 
@@ -224,13 +232,21 @@ def _duplicates(what, groups, names):
     yield from _listed(title, [" = ".join(p.path for p in group) for group in worst])
 
 
+def _train_counts(names, good):
+    return np.bincount([i for p in good if p.split == "train" for i in p.labels], minlength=len(names))
+
+
+def _unbalanced(names, good):
+    """Whether the largest class has at least `UNBALANCED` times as many training pictures as the smallest."""
+    counts = _train_counts(names, good)
+    return 0 < counts.min() * UNBALANCED <= counts.max()
+
+
 def commands(root, names, good):
     """The commands that suit what was found, as a person would type them."""
-    counts = np.bincount([i for p in good if p.split == "train" for i in p.labels], minlength=len(names))
-    unbalanced = 0 < counts.min() * UNBALANCED < counts.max()
     small = bool(good) and np.median([min(p.size) for p in good]) < SMALL
     init = "cifar10-jpeg-resnet20" if small else "keras:resnet50"
-    best = " --best=balanced_accuracy" if unbalanced and not (root / labels_csv.NAME).is_file() else ""
+    best = " --best=balanced_accuracy" if _unbalanced(names, good) and not (root / labels_csv.NAME).is_file() else ""
     data = f"--dataset={root}/".replace(" ", "\\ ")
     tuned = f"keras-resnet train --init={init} {data}{best}"
     yield f"{tuned} --recipe=probe    # minutes: what the features know already"

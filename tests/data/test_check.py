@@ -30,7 +30,7 @@ def run(*arguments, cwd):
 @pytest.fixture
 def faulty(tmp_path):
     root = tmp_path / "photos"
-    for split, classes in (("train", {"cat": 24, "dog": 4}), ("test", {"cat": 3, "dog": 3})):
+    for split, classes in (("train", {"cat": 40, "dog": 4}), ("test", {"cat": 3, "dog": 3})):
         for c, (name, n) in enumerate(classes.items()):
             (root / split / name).mkdir(parents=True)
             for i in range(n):
@@ -54,8 +54,8 @@ def test_every_fault_is_told(faulty, tmp_path):
     result = run(faulty, cwd=tmp_path)
     assert result.returncode == 0 and not result.stderr, result.stderr
     said = result.stdout
-    assert re.search(r"cat +24 +5 ", said) and re.search(r"dog +8 +3 ", said)
-    assert "unreadable: 2 of 42" in said and "text.jpg: no picture, whatever its name says" in said
+    assert re.search(r"cat +40 +5 ", said) and re.search(r"dog +8 +3 ", said)
+    assert "unreadable: 2 of 58" in said and "text.jpg: no picture, whatever its name says" in said
     assert "in no class's folder, left out: 1\n" in said and "stray.png" in said
     assert "the same file: 2 times, across splits 1 (figures would be too good), across classes 1" in said
     pairs = said[said.index("nearly the same picture") :].splitlines()
@@ -66,9 +66,12 @@ def test_every_fault_is_told(faulty, tmp_path):
     }
     assert "sizes: 48x40 to 96x80" in said and "smaller than 64 pixels: 2" in said
     assert "turned by EXIF: 1" in said and "PNG L 1" in said
-    assert f"keras-resnet train --init=keras:resnet50 --dataset={faulty}/ --recipe=probe" in said
+    assert (
+        f"keras-resnet train --init=keras:resnet50 --dataset={faulty}/ --best=balanced_accuracy --recipe=probe" in said
+    )
+    assert "unbalanced: cat has 5 times dog's training pictures; --sampling=balanced draws all classes alike\n" in said
     with Image.open(tmp_path / "runs" / "photos-check" / "000-cat.png") as sheet:
-        assert sheet.width > 8 * 112 and sheet.height > 4 * 112  # 29 pictures are four rows
+        assert sheet.width > 8 * 112 and sheet.height > 4 * 112  # 45 pictures are more than four rows
 
 
 def test_what_suits_small_and_unbalanced_pictures(tmp_path):
