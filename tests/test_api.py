@@ -150,6 +150,11 @@ def test_targets_as_keras_and_others_have_them():
     several = Contract(CONTRACT.input, Labels(("dark", "bright")))
     hot = np.eye(2, dtype=int)[labels]
     assert given.make(((images, hot),) * 2, several).train.labels.tolist() == hot.tolist()
+    pairs = tf.data.Dataset.from_tensor_slices((images, hot.astype(bool)))
+    for part in (pairs, pairs.batch(8)):
+        data = given.make((part, part), several)
+        learned = next(data.training(20, 0, 0).as_numpy_iterator())[1]
+        assert learned.dtype == np.uint8 and learned.tolist() == hot.tolist()
     for wrong in (hot * 255, hot * 2 - 1, hot * 0.5, labels):
         with pytest.raises(ValueError, match="expected 0 or 1 for each of 2 labels"):
             given.make(((images, wrong),) * 2, several)

@@ -3,7 +3,10 @@
 import dataclasses
 import io
 import math
+import os
 import pathlib
+import struct
+import types
 
 import numpy as np
 import pytest
@@ -135,6 +138,16 @@ def see_through(image):
     return palette
 
 
+def bits_565(image):
+    """A BMP of 16 bits a pixel, which Pillow reads and does not write: masks of the colours follow its header."""
+    pixels = np.asarray(image).astype(np.uint16) >> np.array([3, 2, 3])
+    rows = (pixels << np.array([11, 5, 0])).sum(-1).astype("<u2")[::-1].tobytes()
+    header = struct.pack("<IiiHHIIiiII", 40, image.width, image.height, 1, 16, 3, len(rows), 0, 0, 0, 0)
+    masks = struct.pack("<3I", 0xF800, 0x07E0, 0x001F)
+    content = struct.pack("<2sIII", b"BM", 66 + len(rows), 0, 66) + header + masks + rows
+    return types.SimpleNamespace(save=lambda path: path.write_bytes(content))
+
+
 MODES = {
     "gray.png": lambda image: image.convert("L"),
     "palette.png": lambda image: image.convert("P"),
@@ -146,6 +159,7 @@ MODES = {
     "cmyk.jpg": lambda image: image.convert("CMYK"),
     "gray.jpg": lambda image: image.convert("L"),
     "palette.gif": lambda image: image.convert("P"),
+    "565.bmp": bits_565,
     "plain.bmp": lambda image: image,
     "plain.jpg": lambda image: image,
 }
@@ -175,9 +189,12 @@ def test_gray_of_every_colour_is_pillows():
     )
 
 
-def test_saved_contract_is_the_same(tmp_path):
+def test_saved_contract_is_the_same(tmp_path, monkeypatch):
     contract, path = Contract(PICTURE, Classes(("a", "b"))), tmp_path / "contract.json"
+    sync, synced = os.fsync, []
+    monkeypatch.setattr(os, "fsync", lambda opened: (synced.append(os.fstat(opened).st_ino), sync(opened)))
     files.write_json(path, contract.as_json())
+    assert synced == [path.stat().st_ino, tmp_path.stat().st_ino]  # the name, too, outlives a loss of power
     assert Contract.load(path) == contract
     assert "x = (pixel - mean) / std" in path.read_text()
     assert [p.name for p in pathlib.Path(tmp_path).iterdir()] == ["contract.json"]

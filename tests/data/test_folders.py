@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import time
 
 import numpy as np
 import pytest
@@ -116,6 +117,21 @@ def test_impossible_folders(tmp_path, make, says):
     make(tmp_path)
     with pytest.raises(ValueError, match=re.escape(says)):
         load_dataset(str(tmp_path))
+
+
+def test_few_pictures_wait_for_their_scan(tmp_path, monkeypatch):
+    submit, futures, waiting = folders.concurrent.futures.ThreadPoolExecutor.submit, [], []
+
+    def counted(*arguments):
+        futures.append(submit(*arguments))
+        waiting.append(sum(not future.done() for future in futures))
+        return futures[-1]
+
+    monkeypatch.setattr(folders.concurrent.futures.ThreadPoolExecutor, "submit", counted)
+    monkeypatch.setattr(folders, "_state", lambda path, picture: time.sleep(0.005))
+    monkeypatch.setattr(folders, "QUEUE", 4)
+    assert folders._states([str(i) for i in range(40)], None) == [None] * 40
+    assert len(waiting) == 40 and max(waiting) <= 4
 
 
 def test_what_the_scan_takes_training_can_read(tmp_path):
