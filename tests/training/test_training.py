@@ -31,6 +31,7 @@ from keras_resnet.data.loading import load_dataset
 from keras_resnet.device.contract import Contract
 from keras_resnet.history import is_over, read_history, write_history
 from keras_resnet.quantization.saved import load_model
+from keras_resnet.reports import evaluation
 from keras_resnet.tasks import metrics
 from keras_resnet.training import checkpoints, distribution, dry_run, starting, trainer
 
@@ -205,7 +206,9 @@ def test_a_picture_damaged_meanwhile_is_named_and_the_process_ends(tmp_path):
     try:
         for folder, process in zip(folders, processes, strict=True):
             wait_until((folder / "recipe.json").exists, process, 400)
-        for path in (tmp_path / "data" / "cat").iterdir():
+        gone, *others = sorted((tmp_path / "data" / "cat").iterdir())
+        gone.unlink()
+        for path in others:
             path.write_bytes(path.read_bytes()[:900])
         for process in processes:
             output = process.communicate(timeout=400)[0]
@@ -218,12 +221,19 @@ def test_a_picture_damaged_meanwhile_is_named_and_the_process_ends(tmp_path):
             process.kill()
 
 
-def test_a_finished_run_is_not_that_of_other_pictures(tmp_path):
+def test_a_finished_run_is_not_that_of_other_pictures(tmp_path, capsys):
     photos(tmp_path / "data", size=16)
+    same = (tmp_path / "data" / "cat" / "0.jpg").read_bytes()
+    for path in tmp_path.glob("data/*/*"):  # so that one class is never predicted
+        path.write_bytes(same)
     shutil.copytree(tmp_path / "data", tmp_path / "moved")
     photos(tmp_path / "other", count=13, size=16)
     recipe = recipes.Recipe(f"{tmp_path}/data/", image_size=16, depth=8, width=0.25, batch_size=4, epochs=1)
     assert trainer.train(recipe, tmp_path / "run")
+    missed = r"never predicted: (cat|dog) \(1 of 2 classes\)"
+    assert re.search(f"validation after the last epoch: {missed}", capsys.readouterr().out)
+    evaluation.report(tmp_path / "run")
+    assert re.search(f"warning: {missed}", capsys.readouterr().out)
     assert trainer.train(dataclasses.replace(recipe, dataset=f"{tmp_path}/moved/"), tmp_path / "run") is None
     with pytest.raises(runs.RunError, match=r"its data set has changed: it began with .*, now there are "):
         trainer.train(dataclasses.replace(recipe, dataset=f"{tmp_path}/other/"), tmp_path / "run")
