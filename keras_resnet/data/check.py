@@ -146,7 +146,8 @@ def lines(root, names, looked, strays):
     Of several labels a picture none is balanced: a training that draws all alike is refused there.
     """
     good = [p for p in looked if not p.reason]
-    counts = list(_counts(names, good))
+    several = (root / labels_csv.NAME).is_file()
+    counts = list(_counts(names, good, "labels" if several else "classes"))
     yield from counts
     if good:
         yield from _sizes(good)
@@ -164,7 +165,7 @@ def lines(root, names, looked, strays):
     if any("training refuses" in line for line in counts):
         yield "what suits: first more pictures of the classes above, or their folders taken away"
     else:
-        if _unbalanced(names, good) and not (root / labels_csv.NAME).is_file():
+        if _unbalanced(names, good) and not several:
             count = _train_counts(names, good)
             most, least = names[count.argmax()], names[count.argmin()]
             times = f"{count.max() / count.min():.0f} times {least}'s training pictures"
@@ -173,12 +174,12 @@ def lines(root, names, looked, strays):
         yield from (f"  {command}" for command in commands(root, names, good))
 
 
-def _counts(names, good):
+def _counts(names, good, what):
     splits = [s for s in ("train", "validation", "test") if any(p.split == s for p in good)] or ["train"]
     count = collections.Counter((label, p.split) for p in good for label in p.labels)
     width = max(map(len, names))
     largest = max([count[i, splits[0]] for i in range(len(names))] or [1]) or 1
-    yield f"{len(good):,} pictures, {len(names)} classes"
+    yield f"{len(good):,} pictures, {len(names)} {what}"
     yield f"  {'class':{width}}" + "".join(f"{split:>12}" for split in splits)
     for i, name in enumerate(names):
         bar = "█" * round(20 * count[i, splits[0]] / largest)
