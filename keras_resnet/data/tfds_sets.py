@@ -133,19 +133,22 @@ def _read_tfds(builder, split, keys):
     image, label = keys
     shape, target = builder.info.features[image].shape, targets(builder, label)
 
-    def pixels(encoded):  # TFDS decodes JPEGs by TensorFlow's default DCT, up to 5 levels from Pillow's pixels
+    def marked(encoded, labels):  # of many at once: a call of Python's for each would take as long as its decoding
+        turned = tf.numpy_function(lambda e: np.array([decoding.turned(one) for one in e]), [encoded], tf.bool)
+        return encoded, tf.ensure_shape(turned, encoded.shape), labels
+
+    def decoded(
+        encoded, turned, label
+    ):  # TFDS decodes by TensorFlow's default DCT, up to 5 levels from Pillow's pixels
         stored = functools.partial(tf.io.decode_jpeg, encoded, shape[2], dct_method="INTEGER_ACCURATE")
-        if shape[2] not in (1, 3):
-            return stored()
-        turned = tf.numpy_function(lambda content: np.bool_(decoding.turned(content)), [encoded], tf.bool)
         upright = functools.partial(decoding.decode, Picture(*shape), encoded, 0)
-        return tf.ensure_shape(tf.cond(tf.ensure_shape(turned, ()), upright, stored), shape)
+        pixels = tf.cond(turned, upright, stored) if shape[2] in (1, 3) else stored()
+        return tf.ensure_shape(pixels, shape), label
 
-    def decoded(example):
-        return pixels(example[image]), target(example[label])
-
-    examples = builder.as_dataset(split=split, decoders={image: skip_decoding()}).map(decoded, PICTURES)
-    images, labels = zip(*untuned(examples.batch(4096)).as_numpy_iterator(), strict=True)
+    examples = builder.as_dataset(split=split, decoders={image: skip_decoding()})
+    examples = examples.map(lambda example: (example[image], target(example[label]))).batch(1024)
+    examples = examples.map(marked).unbatch().map(decoded, PICTURES).batch(4096)
+    images, labels = zip(*untuned(examples).as_numpy_iterator(), strict=True)
     return Arrays(np.concatenate(images), np.concatenate(labels))
 
 
