@@ -162,8 +162,7 @@ def test_from_files_of_other_projects(photos, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("origin", ["keras:resnet50", "torch:weights.safetensors"])
 def test_from_others_weights_to_an_int8_file(origin, photos, tmp_path):
-    initial = origin == "keras:resnet50"
-    if initial:
+    if origin == "keras:resnet50":
         theirs = keras.applications.ResNet50(weights=None, classifier_activation=None)
         theirs.save(tmp_path / "resnet50_weights_tf_dim_ordering_tf_kernels.h5")
         kernel = theirs.get_layer("conv4_block6_2_conv").kernel.numpy()
@@ -181,9 +180,7 @@ def test_from_others_weights_to_an_int8_file(origin, photos, tmp_path):
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
     (row,) = json.loads((tmp_path / "run" / "export" / "comparison.json").read_text())["formats"]
-    assert row["float_tensors"] == 0
-    if initial:  # random norms of the other one are no statistics of what comes
-        assert row["agreement"] >= 0.9, row
+    assert row["float_tensors"] == 0  # how alike random networks answer says nothing
 
 
 @pytest.mark.parametrize(
