@@ -93,7 +93,7 @@ def test_broken_files_are_named(tmp_path):
 
 
 def test_a_control_whose_teachers_are_not_here_learns_the_labels(tmp_path):
-    origin = shutil.copytree("keras_resnet/models/cifar10-jpeg-resnet8-taught", tmp_path / "origin")
+    origin = shutil.copytree("keras_resnet/models/cifar10-jpeg-resnet8", tmp_path / "origin")
     made = files.read_json(origin / "recipe.json")
     made["recipe"]["teacher"] = "runs/gone"
     files.write_json(origin / "recipe.json", made)
