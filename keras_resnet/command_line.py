@@ -132,6 +132,7 @@ def _continued_recipe(init, run, quantize):
     """The recipe of --init's run, shortened: `qat`, or `control` where nothing is quantized."""
     kind = "control" if quantize == "none" else "qat"
     recipe = recipes.continued(runs.load_recipe(run), init, quantize)
+    recipe = dataclasses.replace(recipe, teacher=",".join(map(_shipped, recipe.teachers)))
     missing = [path for path in recipe.teachers if not runs.Run(pathlib.Path(path)).model.exists()]
     if missing and FLAGS.teacher is None:
         print(
@@ -139,6 +140,13 @@ def _continued_recipe(init, run, quantize):
         )
         recipe = dataclasses.replace(recipe, teacher="")
     return kind, recipe
+
+
+def _shipped(path):
+    """A shipped model's folder as it is here, where a recipe was made elsewhere."""
+    name = os.path.basename(path)
+    is_ours = pathlib.Path(path).parts[-3:-1] == ("keras_resnet", "models") and name in models.names()
+    return str(models.folder(name)) if is_ours and not os.path.exists(path) else path
 
 
 def default_run_dir(name, recipe):

@@ -100,8 +100,8 @@ class Recipe:
     # How it learns
     teacher: str = option(
         "",
-        "Finished runs' folders, or shipped models' names, separated by commas, whose mean answers are learned instead "
-        "of the labels; with --quantize and no other, the run of --init.",
+        "Finished runs' folders (on the command line shipped models' names, too), separated by commas, whose mean "
+        "answers are learned instead of the labels; with --quantize and no other, the run of --init.",
     )
     epochs: int = option(200, "Passes over the training pictures; 0, with --init: so many as their number asks for.")
     extends: str = option(

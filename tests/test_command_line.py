@@ -102,6 +102,10 @@ def test_a_control_whose_teachers_are_not_here_learns_the_labels(tmp_path):
     result = run(init, "--control", f"--run_dir={tmp_path / 'run'}", KERAS_BACKEND="jax")
     assert "runs/gone: teachers that are not here: it learns the labels, or those of --teacher=" in result.stdout
     assert result.stderr.startswith("train: KERAS_BACKEND=jax")
+    made["recipe"]["teacher"] = "/elsewhere/keras_resnet/models/cifar10-jpeg-resnet20"
+    files.write_json(origin / "recipe.json", made)
+    result = run(init, "--control", f"--run_dir={tmp_path / 'run'}", KERAS_BACKEND="jax")
+    assert "not here" not in result.stdout and result.stderr.startswith("train: KERAS_BACKEND=jax")
     result = run(init, "--control", "--teacher=nowhere")
     assert "--teacher=nowhere: no finished run is there" in result.stderr
     result = run("--teacher=cifar10-jpeg-resnet20", f"--run_dir={tmp_path / 'taught'}", KERAS_BACKEND="jax")

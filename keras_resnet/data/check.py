@@ -180,7 +180,7 @@ def _counts(names, good, what):
     width = max(map(len, names))
     largest = max([count[i, splits[0]] for i in range(len(names))] or [1]) or 1
     yield f"{len(good):,} pictures, {len(names)} {what}"
-    yield f"  {'class':{width}}" + "".join(f"{split:>12}" for split in splits)
+    yield f"  {'label' if what == 'labels' else 'class':{width}}" + "".join(f"{split:>12}" for split in splits)
     for i, name in enumerate(names):
         bar = "█" * round(20 * count[i, splits[0]] / largest)
         yield f"  {name:{width}}" + "".join(f"{count[i, split]:>12,}" for split in splits) + f"  {bar}"

@@ -137,9 +137,8 @@ def _read_tfds(builder, split, keys):
         turned = tf.numpy_function(lambda e: np.array([decoding.turned(one) for one in e]), [encoded], tf.bool)
         return encoded, tf.ensure_shape(turned, encoded.shape), labels
 
-    def decoded(
-        encoded, turned, label
-    ):  # TFDS decodes by TensorFlow's default DCT, up to 5 levels from Pillow's pixels
+    def decoded(encoded, turned, label):
+        # TFDS itself decodes by TensorFlow's default DCT, up to 5 levels from Pillow's pixels.
         stored = functools.partial(tf.io.decode_jpeg, encoded, shape[2], dct_method="INTEGER_ACCURATE")
         upright = functools.partial(decoding.decode, Picture(*shape), encoded, 0)
         pixels = tf.cond(turned, upright, stored) if shape[2] in (1, 3) else stored()

@@ -103,7 +103,9 @@ def test_labels_csv(tmp_path):
     (tmp_path / "a" / "labels.csv").write_text("\n".join(["picture,labels", *rows]))
     result = run(tmp_path / "a", cwd=tmp_path)
     assert result.returncode == 0 and "4 pictures, 2 labels" in result.stdout, result.stderr
-    assert re.search(r"blue +2 .*\n +red +2 ", result.stdout) and "refuses" not in result.stdout, result.stdout
+    assert re.search(r"label .*\n +blue +2 .*\n +red +2 ", result.stdout) and "refuses" not in result.stdout, (
+        result.stdout
+    )
     with Image.open(tmp_path / "runs" / "a-check" / "000-blue.png") as sheet:
         assert np.asarray(sheet)[50:, 130:230].min() < 255  # of its two pictures, the second
 
