@@ -141,13 +141,9 @@ def read(root):
 
 
 def lines(root, names, looked, strays):
-    """What a person reads: of counts, sizes, kinds, what can't be read, duplicates, unbalanced classes, what suits.
-
-    Of several labels a picture none is balanced: a training that draws all alike is refused there.
-    """
+    """What a person reads: of counts, sizes, kinds, what can't be read, duplicates, unbalanced classes, what suits."""
     good = [p for p in looked if not p.reason]
-    several = (root / labels_csv.NAME).is_file()
-    counts = list(_counts(names, good, "labels" if several else "classes"))
+    counts = list(_counts(names, good, "labels" if _several(root) else "classes"))
     yield from counts
     if good:
         yield from _sizes(good)
@@ -165,11 +161,8 @@ def lines(root, names, looked, strays):
     if any("training refuses" in line for line in counts):
         yield "what suits: first more pictures of the classes above, or their folders taken away"
     else:
-        if _unbalanced(names, good) and not several:
-            count = _train_counts(names, good)
-            most, least = names[count.argmax()], names[count.argmin()]
-            times = f"{count.max() / count.min():.0f} times {least}'s training pictures"
-            yield f"unbalanced: {most} has {times}; --sampling=balanced draws all classes alike"
+        if unbalanced := _unbalanced(root, names, good):
+            yield unbalanced
         yield "what suits:"
         yield from (f"  {command}" for command in commands(root, names, good))
 
@@ -233,21 +226,27 @@ def _duplicates(what, groups, names):
     yield from _listed(title, [" = ".join(p.path for p in group) for group in worst])
 
 
-def _train_counts(names, good):
-    return np.bincount([i for p in good if p.split == "train" for i in p.labels], minlength=len(names))
+def _several(root):
+    return (root / labels_csv.NAME).is_file()
 
 
-def _unbalanced(names, good):
-    """Whether the largest class has at least `UNBALANCED` times as many training pictures as the smallest."""
-    counts = _train_counts(names, good)
-    return 0 < counts.min() * UNBALANCED <= counts.max()
+def _unbalanced(root, names, good):
+    """A line where the largest class has at least `UNBALANCED` times as many training pictures as the smallest.
+
+    Of several labels a picture there is none: a training that draws all alike is refused there.
+    """
+    counts = np.bincount([i for p in good if p.split == "train" for i in p.labels], minlength=len(names))
+    if _several(root) or not 0 < counts.min() * UNBALANCED <= counts.max():
+        return ""
+    times = f"{counts.max() / counts.min():.0f} times {names[counts.argmin()]}'s training pictures"
+    return f"unbalanced: {names[counts.argmax()]} has {times}; --sampling=balanced draws all classes alike"
 
 
 def commands(root, names, good):
     """The commands that suit what was found, as a person would type them."""
     small = bool(good) and np.median([min(p.size) for p in good]) < SMALL
     init = "cifar10-jpeg-resnet20" if small else "keras:resnet50"
-    best = " --best=balanced_accuracy" if _unbalanced(names, good) and not (root / labels_csv.NAME).is_file() else ""
+    best = " --best=balanced_accuracy" if _unbalanced(root, names, good) else ""
     data = f"--dataset={root}/".replace(" ", "\\ ")
     tuned = f"keras-resnet train --init={init} {data}{best}"
     yield f"{tuned} --recipe=probe    # minutes: what the features know already"

@@ -51,8 +51,8 @@ def alive(model, seed=0):
 
 
 # As `zoo.convert_keras` makes them, narrow and of two stages.
-KERAS = {"depth": Layout("bottleneck", (2, 2), 8), "input_shape": (32, 32, 3), "num_classes": 10, "stem": "imagenet"}
-KERAS["padding"] = "symmetric"
+KERAS = {"depth": Layout("bottleneck", (2, 2), 8), "input_shape": (32, 32, 3), "num_classes": 10}
+KERAS |= {"stem": "imagenet", "padding": "symmetric"}
 NETWORKS = {
     "v1": lambda: ResNet(8, (32, 32, 3), 10),
     "option A, ReLU6": lambda: ResNet(8, (32, 32, 3), 10, shortcut="A", activation="relu6"),
