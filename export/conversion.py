@@ -22,7 +22,7 @@ from keras_resnet.quantization.saved import load_model
 from keras_resnet.quantization.translation import FIXED_RANGES
 from keras_resnet.recipes import Recipe
 
-from . import averages
+from . import averages, purity
 
 # What the converter says of each quantization, whatever its log level.
 NOISE = "fully_quantize: "
@@ -112,7 +112,8 @@ def convert(name, model, pictures, io="uint8"):
         The file's bytes.
 
     Raises:
-        ConversionError: TensorFlow's converter refused, or the file would not take the contract's pixels as they are.
+        ConversionError: TensorFlow's converter refused, the file is not pure int8 (`purity`), or it would not take the
+            contract's pixels as they are.
     """
     if not len(pictures):
         raise ConversionError(f"{name}: no calibration pictures; give at least one")
@@ -202,7 +203,9 @@ def _representative(pictures):
 
 
 def _settled(name, content, io):
-    """An int8 file whose averages are moved off ties; its input is held to the contract's."""
+    """An int8 file whose averages are moved off ties; it is held to be pure, and its input to the contract's."""
+    if found := purity.impurities(content, io, again=name != "int8-qat"):
+        raise ConversionError(f"{name}: not pure int8: {', '.join(found[:3])}{', …' * (len(found) > 3)}")
     content = averages.settle(content)
     if io != "float32":
         _check_input(name, content, io)

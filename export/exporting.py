@@ -13,7 +13,9 @@ from keras_resnet.quantization import quantize_aware
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.training import callbacks, trainer
 
-from . import android, comparison, conversion, golden, layers, metadata
+from . import android, comparison, conversion, fidelity, golden, layers, metadata
+
+BESIDE = 32  # pictures on which a file and its simulation are compared operator by operator
 
 
 class ExportError(ValueError):
@@ -60,7 +62,7 @@ class Export:
                 print(f"{name:10} failed: {error}", file=sys.stderr)
         lost = self._compare(paths) if paths else 0.0
         if self.options.layers:
-            self._report_layers()
+            self._report_layers(paths)
         if failed:
             if self.options.android:
                 print("android: nothing was copied, since a format failed", file=sys.stderr)
@@ -174,7 +176,7 @@ class Export:
             golden.write(path, readers[name], choice.images)
         return beside, choice.images
 
-    def _report_layers(self):
+    def _report_layers(self, paths):
         """Prints and writes the layer report: of the int8-aware model, else of the float one with calibrated ranges."""
         kind = "int8-qat" if "int8-qat" in self.models else "int8-ptq"
         model = self.models.get("int8-qat") or quantize_aware(self.models["float"], self.pictures)
@@ -182,3 +184,6 @@ class Export:
         title = f"{self.models['float'].name} · {kind} · {self.data.name} ({len(self.pictures)} training pictures)"
         layers.write(self.folder, rows, title)
         print(f"\n{title}\n{layers.table(rows)}\nlayers: {self.folder}/layers.json, .png")
+        if kind in paths and kind == "int8-qat":
+            content, beside = paths[kind].read_bytes(), self.pictures[:BESIDE]
+            print(f"file and simulation: {fidelity.report(self._answering(model), content, beside)}")

@@ -6,13 +6,12 @@ a layer deserves a look: a wider range, more bits, or a longer int8-aware traini
 """
 
 import collections
-import contextlib
 import dataclasses
 
 import numpy as np
 
 from keras_resnet import files
-from keras_resnet.quantization.fake_quantization import FakeQuantize
+from keras_resnet.quantization.fake_quantization import FakeQuantize, without_rounding
 from keras_resnet.quantization.translation import nodes
 
 BATCH = 64
@@ -61,7 +60,7 @@ def _walk(model, batch):
         layer, key = node.operation, id(node.output_tensors[0])
         for values in (own, rounded):
             values[key] = _call(layer, node, values)
-        with _without_rounding(layer):
+        with without_rounding(layer):
             exact[key] = _call(layer, node, exact)
         if isinstance(layer, FakeQuantize):
             name = node.input_tensors[0]._keras_history.operation.name
@@ -77,20 +76,6 @@ def _walk(model, batch):
 def _call(layer, node, values):
     inputs = [values[id(tensor)] for tensor in node.input_tensors]
     return np.asarray(layer(inputs[0] if len(inputs) == 1 else inputs))
-
-
-@contextlib.contextmanager
-def _without_rounding(layer):
-    """Lets a layer compute in float: activations pass through, kernels and biases stay as they are."""
-    name = "bits" if isinstance(layer, FakeQuantize) else "weight_bits"
-    bits = getattr(layer, name, None)
-    try:
-        if bits:
-            setattr(layer, name, None)
-        yield
-    finally:
-        if bits:
-            setattr(layer, name, bits)
 
 
 def table(rows):

@@ -23,7 +23,7 @@ from keras_resnet.data.loading import load_data
 from keras_resnet.history import best_row
 from keras_resnet.networks import prediction
 from keras_resnet.quantization import ranges
-from keras_resnet.quantization.quantizer import INPUT_RANGE
+from keras_resnet.quantization.pictures import CONTRACT
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.quantization.translation import nodes
 from keras_resnet.training import distillation, optimization, starting
@@ -107,7 +107,7 @@ def quantize(model, pictures):
         for what in ("output", "post_activation", layer.name):
             if f"{what}_min" in variables:
                 observer = seen.get(layer.name.removeprefix("quant_"))
-                low, high = ranges.nudged(*ranges.mse(observer, 8), 8) if observer else INPUT_RANGE
+                low, high = ranges.nudged(*ranges.mse(observer, 8), 8) if observer else CONTRACT
                 variables[f"{what}_min"].assign(low)
                 variables[f"{what}_max"].assign(high)
     return quantized

@@ -29,12 +29,10 @@ def overflow_file(path):
 class File:
     """A `.tflite` in memory, run by LiteRT's own kernels or, as everywhere by default, by XNNPACK's."""
 
-    def __init__(self, content, xnnpack=False, keep=False):
+    def __init__(self, content, xnnpack=False):
         self.content = content
         kernels = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        self.interpreter = Interpreter(
-            model_content=content, experimental_op_resolver_type=kernels, experimental_preserve_all_tensors=keep
-        )
+        self.interpreter = Interpreter(model_content=content, experimental_op_resolver_type=kernels)
         self.interpreter.allocate_tensors()
         (self.input,), (self.output,) = self.interpreter.get_input_details(), self.interpreter.get_output_details()
 
@@ -71,23 +69,6 @@ class File:
             self.interpreter.invoke()
             outputs.append(self.interpreter.get_tensor(self.output["index"])[0])
         return np.array(outputs, np.int64)
-
-    def of_each_operator(self, quantized):
-        """Runs quantized inputs (n, …); returns name -> (output (n, …), scale, zero point) of each operator.
-
-        It needs `keep`, and kernels that are not XNNPACK's.
-        """
-        details = {t["index"]: t for t in self.interpreter.get_tensor_details()}
-        indices = [index for op in self.interpreter._get_ops_details() for index in op["outputs"]]
-        made = {index: [] for index in indices}
-        for picture in quantized:
-            self(picture[None])
-            for index, outputs in made.items():
-                outputs.append(self.interpreter.get_tensor(index)[0])
-        return {
-            details[i]["name"]: (np.array(outputs, np.int64), *details[i]["quantization"])
-            for i, outputs in made.items()
-        }
 
     def steps(self, values):
         """Float outputs as steps of the file's output scale."""

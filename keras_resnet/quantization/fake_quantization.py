@@ -4,12 +4,28 @@ Weights are symmetric, narrow range, per channel; activations asymmetric, per te
 https://arxiv.org/abs/1712.05877; Krishnamoorthi 2018, https://arxiv.org/abs/1806.08342).
 """
 
+import contextlib
+
 import keras
 from keras import layers, ops
 
 from keras_resnet.networks import convolution
 
 PACKAGE = "keras_resnet"
+
+
+@contextlib.contextmanager
+def without_rounding(*quantized):
+    """Lets layers compute in float: activations pass through, kernels and biases stay as they are."""
+    names = ("bits", "weight_bits")
+    rounding = [(layer, name, vars(layer)[name]) for layer in quantized for name in names if name in vars(layer)]
+    try:
+        for layer, name, _ in rounding:
+            setattr(layer, name, None)
+        yield
+    finally:
+        for layer, name, bits in rounding:
+            setattr(layer, name, bits)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -141,6 +157,16 @@ class QuantizedDepthwiseConv2D(_Quantized, layers.DepthwiseConv2D):
         height, width, channels, multiplier = kernel.shape
         flat, bias = super()._rounded(ops.reshape(kernel, (height, width, channels * multiplier)), bias)
         return ops.reshape(flat, kernel.shape), bias
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class QuantizedConv2DTranspose(_Quantized, layers.Conv2DTranspose):
+    """`Conv2DTranspose` with a kernel rounded as a whole."""
+
+    per_channel = False
+
+    def _apply(self, inputs, kernel, training):
+        return ops.conv_transpose(inputs, kernel, self.strides, self.padding, data_format=self.data_format)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -100,7 +100,7 @@ def calibrate(model, pictures, search="mse"):
 
     Args:
         model: what `quantize_aware` built.
-        pictures: iterable of float32 batches (batch, height, width, channels).
+        pictures: iterable of batches, each a list of a float32 array (batch, …) for each of the inputs.
         search: a name of `SEARCHES`.
 
     Raises:
@@ -112,7 +112,8 @@ def calibrate(model, pictures, search="mse"):
     try:
         batches = 0
         for batch in pictures:
-            model(keras.ops.convert_to_tensor(batch), training=False)
+            parts = [keras.ops.convert_to_tensor(part) for part in batch]
+            model(parts if len(parts) > 1 else parts[0], training=False)
             batches += 1
     finally:
         seen = {layer: layer.observe for layer in waiting}

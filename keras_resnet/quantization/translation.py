@@ -1,8 +1,9 @@
 """A Keras model taken apart: each layer translated into the steps that TFLite will run, nested models inlined.
 
-What can be quantized is what `TRANSLATIONS` lists; everything else is refused by name.
+What can be quantized is what `TRANSLATIONS` and `operations.OPERATIONS` list; everything else is refused by name.
 """
 
+import collections
 import dataclasses
 import itertools
 
@@ -10,10 +11,22 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_resnet.quantization.fake_quantization import QuantizedConv2D, QuantizedDense, QuantizedDepthwiseConv2D
+from keras_resnet.quantization import operations
+from keras_resnet.quantization.fake_quantization import (
+    QuantizedConv2D,
+    QuantizedConv2DTranspose,
+    QuantizedDense,
+    QuantizedDepthwiseConv2D,
+)
 
 # TFLite's kernels demand these output scales: 1/256 and 1/128.
 FIXED_RANGES = {"sigmoid": (0.0, 255 / 256), "softmax": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}
+
+
+# Kinds of steps whose output has the range of its inputs.
+INHERITING = ("same", "largest", "average", "between", "concatenate")
+# Kinds whose operator takes a ReLU.
+FUSING = ("linear", "join", "average")
 
 
 @dataclasses.dataclass
@@ -22,13 +35,18 @@ class Step:
 
     Attributes:
         kind: `linear` (convolution or dense), `affine` (a scale and an offset for each channel), `activation`, `join`
-            (of several inputs), `same` (keeps its input's range), `concatenate`, `own` (has a range of its own).
+            (of several inputs), `same` (keeps its input's values), `largest` (keeps some of them: a ReLU may as well
+            come first), `average` and `between` (keep their input's range, but round), `concatenate`, `own` (has its
+            own range).
         name: of the layer it came from.
         inputs, output: keys of tensors.
         make: function without arguments that makes the layer; for `linear` it takes `activation`.
         kernel, bias: float arrays of a `linear` step; scale and offset of an `affine` one.
         activation: what is fused into it: `relu`, `relu6` or None.
+        scaled: function of a `linear` step's kernel and a factor for each channel of its output.
+        shared: the layer of the original of which this is one call of several, or None.
         fixed: the range (low, high) that TFLite demands of its output, or None.
+        shape: of the output of an `affine` step, without the batch.
         ends: name of the last layer that is fused into it, whose output is its output.
     """
 
@@ -40,7 +58,10 @@ class Step:
     kernel: np.ndarray | None = None
     bias: np.ndarray | None = None
     activation: str | None = None
+    scaled: object = lambda kernel, scale: kernel * scale
+    shared: object = None
     fixed: tuple | None = None
+    shape: tuple = ()
     ends: str = ""
 
     def __post_init__(self):
@@ -53,60 +74,109 @@ def nodes(model):
         yield from (node for node in model._nodes_by_depth[depth] if not node.is_input)
 
 
+def functional(model):
+    """The functional model that a model is, or holds.
+
+    Raises:
+        ValueError: it is none, or not built.
+    """
+    if isinstance(model, keras.Sequential) and model._functional is None:
+        raise ValueError(f"model {model.name} is not built: begin it with keras.Input(shape)")
+    model = model._functional if isinstance(model, keras.Sequential) else model
+    if not hasattr(model, "_nodes_by_depth"):
+        raise ValueError(
+            f"model {model.name} of type {type(model).__name__} has no graph; build it as keras.Model(inputs, outputs) "
+            "of layers that are called in the open"
+        )
+    return model
+
+
+def calls(model):
+    """Yields the layers of a functional model, nested ones' too, once for each time they are called."""
+    for node in nodes(model):
+        if isinstance(node.operation, keras.Model):
+            yield from calls(functional(node.operation))
+        else:
+            yield node.operation
+
+
+def values(model, inputs):
+    """Yields (name, output) of each layer of a functional model, nested ones' too; returns the model's outputs."""
+    made = dict(zip(map(id, model.inputs), inputs, strict=True))
+    for node in nodes(model):
+        if isinstance(node.operation, keras.Model):
+            outputs = yield from values(functional(node.operation), [made[id(t)] for t in node.input_tensors])
+        else:
+            arguments, keywords = node.arguments.fill_in(made)
+            outputs = keras.tree.flatten(node.operation(*arguments, **keywords))
+            yield node.operation.name, outputs[0]
+        made.update(zip(map(id, node.output_tensors), outputs, strict=True))
+    return [made[id(t)] for t in model.outputs]
+
+
 class Graph:
-    """A functional model, nested ones included, as steps."""
+    """A functional model, nested ones included, as steps.
+
+    Attributes:
+        made: list of (layer's name, key of its output).
+    """
 
     def __init__(self, model, weight_bits):
         self.keys = itertools.count()
         self.weight_bits = weight_bits
-        self.steps, self.seen = [], []
+        self.steps, self.made = [], []
+        self.calls, self.names = collections.Counter(calls(model)), collections.Counter()
         self.inputs = [next(self.keys) for _ in model.inputs]
         self.outputs = self._walk(model, self.inputs)
 
     def _walk(self, model, inputs):
-        functional = model._functional if isinstance(model, keras.Sequential) else model
-        tensors = dict(zip(map(id, functional.inputs), inputs, strict=True))
-        for node in nodes(functional):
+        tensors = dict(zip(map(id, model.inputs), inputs, strict=True))
+        for node in nodes(model):
             keys = [tensors[id(t)] for t in node.input_tensors]
             if isinstance(node.operation, keras.Model):
-                made = self._walk(node.operation, keys)
+                made = self._walk(functional(node.operation), keys)
             else:
-                made = [self._translate(node.operation, keys, node.output_tensors[0])]
+                made = [self._translate(node, keys)]
+                self.made.append((node.operation.name, made[0]))
             tensors.update(zip(map(id, node.output_tensors), made, strict=True))
-        return [tensors[id(t)] for t in functional.outputs]
+        return [tensors[id(t)] for t in model.outputs]
 
-    def _translate(self, layer, inputs, output):
-        if layer in self.seen:
-            raise ValueError(
-                f"layer {layer.name} is called twice; give each call a layer of its own to quantize this model"
-            )
-        self.seen.append(layer)
-        translate = next((t for kind, t in TRANSLATIONS.items() if type(layer) is kind), None)
+    def _translate(self, node, keys):
+        layer = operations.as_layer(node)
+        translate = TRANSLATIONS.get(type(layer))
         if translate is None:
             known = ", ".join(kind.__name__ for kind in TRANSLATIONS)
             raise ValueError(
                 f"layer {layer.name} of type {type(layer).__name__} can't be quantized; "
                 f"replace it by layers that can: {known}"
             )
-        return translate(self, layer, inputs, output)
+        return translate(self, layer, keys, node)
+
+    def unique(self, name):
+        """A name for a step: a layer's own, with a number where it is called again."""
+        self.names[name] += 1
+        return name if self.names[name] == 1 else self.unique(f"{name}_{self.names[name]}")
+
+    def shared(self, layer):
+        """The layer, where it is called more than once."""
+        return layer if self.calls[layer] > 1 else None
 
     def add(self, kind, name, inputs, **fields):
         """Adds a step and returns its output's key."""
         self.steps.append(Step(kind, name, list(inputs), next(self.keys), **fields))
         return self.steps[-1].output
 
-    def activate(self, key, activation, name):
-        """Adds an activation, a function's name, and returns the key of its output."""
+    def activate(self, key, activation, name, shape):
+        """Adds an activation, a function's name, of an output of some shape; returns the key of its output."""
         if activation == "linear":
             return key
+        if activation == "hard_sigmoid":  # relu6(x + 3) / 6
+            key = _affine(self, f"{name}_shift", [key], 1.0, 3.0, shape)
+            key = self.activate(key, "relu6", f"{name}_relu6", shape)
+            return _affine(self, name, [key], 1 / 6, 0.0, shape)
+        name = self.unique(name)
         if activation in ("silu", "swish"):
-            gate = self.add(
-                "activation",
-                f"{name}_gate",
-                [key],
-                make=_activation("sigmoid", f"{name}_gate"),
-                fixed=FIXED_RANGES["sigmoid"],
-            )
+            gate = self.activate(key, "sigmoid", f"{name}_gate", shape)
             return self.add("join", name, [key, gate], make=lambda: layers.Multiply(name=name))
         if activation in ("relu", "relu6"):
             return self.add(
@@ -122,153 +192,246 @@ class Graph:
                 f"use one of {', '.join(ACTIVATIONS)}"
             )
         return self.add(
-            "activation", name, [key], make=_activation(activation, name), fixed=FIXED_RANGES.get(activation)
+            "activation",
+            name,
+            [key],
+            make=lambda: layers.Activation(activation, name=name),
+            fixed=FIXED_RANGES.get(activation),
         )
 
 
 ACTIVATIONS = ("linear", "relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "swish", "hard_silu", "hard_swish",
-               "softmax", "elu", "gelu")  # fmt: skip
-
-
-def _activation(function, name):
-    return lambda: layers.Activation(function, name=name)
+               "hard_sigmoid", "softmax", "gelu")  # fmt: skip
 
 
 def array(variable):
     return np.asarray(keras.ops.convert_to_numpy(variable), np.float32)
 
 
-def _convolution(graph, layer, inputs, output):
-    config, name = layer.get_config(), layer.name
-    depthwise = isinstance(layer, layers.DepthwiseConv2D)
-    if layer.data_format != "channels_last":
-        raise ValueError(f"layer {name}: data_format={layer.data_format}; TFLite wants channels_last")
-    if getattr(layer, "groups", 1) != 1:
-        raise ValueError(f"layer {name}: groups={layer.groups} has no int8 kernel in TFLite; use groups=1")
-    kernel = array(layer.kernel)
-    channels = output.shape[-1]
-    bias = array(layer.bias) if layer.use_bias else np.zeros(channels, np.float32)
-    geometry = {k: config[k] for k in ("kernel_size", "strides", "padding", "dilation_rate")}
-    size = {"depth_multiplier": layer.depth_multiplier} if depthwise else {"filters": layer.filters}
-    kind = QuantizedDepthwiseConv2D if depthwise else QuantizedConv2D
+def _channels_last(layer):
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        raise ValueError(f"layer {layer.name}: data_format={layer.data_format}; TFLite wants channels_last")
+
+
+def _linear(graph, layer, inputs, node, kind, kernel, bias, scaled=Step.scaled, **options):
+    """A step with a kernel, and its activation."""
+    _channels_last(layer)
+    name = graph.unique(layer.name)
+    options |= {"weight_bits": graph.weight_bits, "trainable": layer.trainable, "name": name}
 
     def make(activation):
-        return kind(**size, **geometry, activation=activation, weight_bits=graph.weight_bits, name=name)
+        return kind(**options, activation=activation)
 
-    key = graph.add("linear", name, inputs, make=make, kernel=kernel, bias=bias)
-    return graph.activate(key, _name(layer.activation), f"{name}_activation")
+    channels = node.output_tensors[0].shape[-1]
+    bias = np.zeros(channels, np.float32) if bias is None else array(bias)
+    fields = {"make": make, "kernel": kernel, "bias": bias, "scaled": scaled, "shared": graph.shared(layer)}
+    key = graph.add("linear", name, inputs, **fields)
+    return graph.activate(key, _name(layer.activation), f"{layer.name}_activation", node.output_tensors[0].shape[1:])
 
 
-def _separable(graph, layer, inputs, output):
-    kernel = array(layer.depthwise_kernel)
-    geometry = {k: layer.get_config()[k] for k in ("kernel_size", "strides", "padding", "dilation_rate")}
+def _depthwise_scaled(kernel, scale):
+    """A depthwise kernel's output channels are its last two axes together."""
+    return kernel * scale.reshape(kernel.shape[2:])
 
-    def depthwise(activation):
-        return QuantizedDepthwiseConv2D(
-            **geometry, depth_multiplier=layer.depth_multiplier, activation=activation,
-            weight_bits=graph.weight_bits, name=f"{layer.name}_depthwise",
-        )  # fmt: skip
 
-    def pointwise(activation):
-        return QuantizedConv2D(layer.filters, 1, activation=activation, weight_bits=graph.weight_bits, name=layer.name)
+def _options(layer, *names):
+    """Those of a layer's options, and how it is learned."""
+    given = layer.get_config()
+    learning = ("_regularizer", "_constraint")
+    return {name: value for name, value in given.items() if name in names or (value and name.endswith(learning))}
+
+
+GEOMETRY = ("kernel_size", "strides", "padding", "dilation_rate")
+
+
+def _convolution(graph, layer, inputs, node):
+    if layer.groups != 1:
+        raise ValueError(f"layer {layer.name}: groups={layer.groups} has no int8 kernel in TFLite; use groups=1")
+    options = _options(layer, "filters", *GEOMETRY)
+    return _linear(graph, layer, inputs, node, QuantizedConv2D, array(layer.kernel), layer.bias, **options)
+
+
+def _depthwise(graph, layer, inputs, node):
+    options = _options(layer, "depth_multiplier", *GEOMETRY)
+    given = (QuantizedDepthwiseConv2D, array(layer.kernel), layer.bias, _depthwise_scaled)
+    return _linear(graph, layer, inputs, node, *given, **options)
+
+
+def _transposed(graph, layer, inputs, node):
+    if any(n != 1 for n in np.atleast_1d(layer.dilation_rate)) or layer.output_padding is not None:
+        raise ValueError(f"layer {layer.name}: TFLite has Conv2DTranspose without dilation and output_padding")
+    options = _options(layer, "filters", "kernel_size", "strides", "padding")
+
+    def scaled(kernel, scale):
+        return kernel * scale[:, None]
+
+    given = (QuantizedConv2DTranspose, array(layer.kernel), layer.bias, scaled)
+    return _linear(graph, layer, inputs, node, *given, **options)
+
+
+def _separable(graph, layer, inputs, node):
+    kernel, name = array(layer.depthwise_kernel), graph.unique(f"{layer.name}_depthwise")
+    if graph.shared(layer):
+        raise ValueError(f"layer {layer.name} is called more than once; write it as DepthwiseConv2D and Conv2D")
+
+    given, learned = _options(layer, "depth_multiplier", *GEOMETRY), {"trainable": layer.trainable}
+    learned |= {name.replace("pointwise", "kernel"): given.pop(name) for name in list(given) if "pointwise" in name}
+    learned |= {name: given.pop(name) for name in list(given) if name.startswith("bias_")}
+    options = {**given, "trainable": layer.trainable, "weight_bits": graph.weight_bits, "name": name}
+
+    def make(activation):
+        return QuantizedDepthwiseConv2D(**options, activation=activation)
 
     zeros = np.zeros(kernel.shape[2] * kernel.shape[3], np.float32)
-    key = graph.add("linear", f"{layer.name}_depthwise", inputs, make=depthwise, kernel=kernel, bias=zeros)
-    bias = array(layer.bias) if layer.use_bias else np.zeros(layer.filters, np.float32)
-    key = graph.add("linear", layer.name, [key], make=pointwise, kernel=array(layer.pointwise_kernel), bias=bias)
-    return graph.activate(key, _name(layer.activation), f"{layer.name}_activation")
+    key = graph.add("linear", name, inputs, make=make, kernel=kernel, bias=zeros, scaled=_depthwise_scaled)
+    given = (QuantizedConv2D, array(layer.pointwise_kernel), layer.bias)
+    return _linear(graph, layer, [key], node, *given, filters=layer.filters, kernel_size=1, **learned)
 
 
-def _dense(graph, layer, inputs, output):
-    def make(activation):
-        return QuantizedDense(layer.units, activation=activation, weight_bits=graph.weight_bits, name=layer.name)
-
-    bias = array(layer.bias) if layer.use_bias else np.zeros(layer.units, np.float32)
-    key = graph.add("linear", layer.name, inputs, make=make, kernel=array(layer.kernel), bias=bias)
-    return graph.activate(key, _name(layer.activation), f"{layer.name}_activation")
+def _dense(graph, layer, inputs, node):
+    given = (QuantizedDense, array(layer.kernel), layer.bias)
+    return _linear(graph, layer, inputs, node, *given, **_options(layer, "units"))
 
 
-def _affine(graph, name, inputs, scale, offset, channels, rank=4):
+def _last_axis(layer, axes, rank):
+    """Refuses a layer that works along other axes than the last one."""
+    if any(axis not in (-1, rank - 1) for axis in axes):
+        raise ValueError(f"layer {layer.name}: axis={layer.axis}; int8 kernels work along the last one: permute before")
+
+
+def _affine(graph, name, inputs, scale, offset, shape):
     """A scale and an offset for each channel: folded into what comes before, or a 1x1 depthwise convolution."""
-    if rank != 4:
-        raise ValueError(f"layer {name}: a norm or scaling of vectors with no dense layer before it; put one before it")
-    scale, offset = (np.broadcast_to(np.asarray(v, np.float32).ravel(), channels).copy() for v in (scale, offset))
+    scale, offset = (np.broadcast_to(np.asarray(v, np.float32).ravel(), shape[-1]).copy() for v in (scale, offset))
+    name = graph.unique(name)
 
     def make(activation):
         return QuantizedDepthwiseConv2D(1, activation=activation, weight_bits=graph.weight_bits, name=name)
 
-    return graph.add("affine", name, inputs, make=make, kernel=scale, bias=offset)
+    return graph.add("affine", name, inputs, make=make, kernel=scale, bias=offset, shape=tuple(shape))
 
 
-def _batch_normalization(graph, layer, inputs, output):
+def _batch_normalization(graph, layer, inputs, node):
+    shape = node.output_tensors[0].shape
+    _last_axis(layer, [layer.axis], len(shape))
     scale = (array(layer.gamma) if layer.scale else 1.0) / np.sqrt(array(layer.moving_variance) + layer.epsilon)
     offset = (array(layer.beta) if layer.center else 0.0) - array(layer.moving_mean) * scale
-    return _affine(graph, layer.name, inputs, scale, offset, output.shape[-1], len(output.shape))
+    return _affine(graph, layer.name, inputs, scale, offset, shape[1:])
 
 
-def _rescaling(graph, layer, inputs, output):
-    return _affine(graph, layer.name, inputs, layer.scale, layer.offset, output.shape[-1], len(output.shape))
+def _rescaling(graph, layer, inputs, node):
+    return _affine(graph, layer.name, inputs, layer.scale, layer.offset, node.output_tensors[0].shape[1:])
 
 
-def _normalization(graph, layer, inputs, output):
-    deviation = np.maximum(np.sqrt(array(layer.variance)), keras.config.epsilon())
-    return _affine(
-        graph, layer.name, inputs, 1 / deviation, -array(layer.mean) / deviation, output.shape[-1], len(output.shape)
-    )
+def _normalization(graph, layer, inputs, node):
+    shape = node.output_tensors[0].shape
+    _last_axis(layer, layer.axis, len(shape))
+    deviation, mean = np.maximum(np.sqrt(array(layer.variance)), keras.config.epsilon()), array(layer.mean)
+    scale, offset = (deviation, mean) if layer.invert else (1 / deviation, -mean / deviation)
+    return _affine(graph, layer.name, inputs, scale, offset, shape[1:])
 
 
-def _relu(graph, layer, inputs, output):
-    if layer.threshold or layer.max_value not in (None, 6):
-        raise ValueError(f"layer {layer.name}: TFLite has ReLU with a maximum of 6 or none, and no threshold")
+def _relu(graph, layer, inputs, node):
+    limit, shape = layer.max_value, node.output_tensors[0].shape[1:]
+    if layer.threshold or (limit is not None and (layer.negative_slope or limit <= 0)):
+        raise ValueError(f"layer {layer.name}: TFLite has ReLU without a threshold, and LeakyReLU without a maximum")
     if layer.negative_slope:
         leaky = layers.LeakyReLU(layer.negative_slope, name=layer.name)
-        return _kept("activation")(graph, leaky, inputs, output)
-    return graph.activate(inputs[0], "relu6" if layer.max_value == 6 else "relu", layer.name)
+        return _kept("activation")(graph, leaky, inputs, node)
+    if limit in (None, 6):
+        return graph.activate(inputs[0], "relu6" if limit else "relu", layer.name, shape)
+    key = _affine(graph, f"{layer.name}_to_6", inputs, 6 / limit, 0.0, shape)
+    key = graph.activate(key, "relu6", f"{layer.name}_relu6", shape)
+    return _affine(graph, layer.name, [key], limit / 6, 0.0, shape)
 
 
-def _function(graph, layer, inputs, output):
-    return graph.activate(inputs[0], _name(layer.activation), layer.name)
+def _function(graph, layer, inputs, node):
+    return graph.activate(inputs[0], _name(layer.activation), layer.name, node.output_tensors[0].shape[1:])
 
 
-def _softmax(graph, layer, inputs, output):
-    return graph.activate(inputs[0], "softmax", layer.name)
+def _softmax(graph, layer, inputs, node):
+    shape = node.output_tensors[0].shape
+    _last_axis(layer, np.atleast_1d(layer.axis), len(shape))
+    return graph.activate(inputs[0], "softmax", layer.name, shape[1:])
+
+
+def _again(layer, name):
+    """The same layer without weights, as float32, under another name."""
+    return type(layer).from_config({**layer.get_config(), "dtype": "float32", "name": name})
 
 
 def _kept(kind):
     """Translates a layer into a step that makes the same layer again."""
 
-    def translate(graph, layer, inputs, output):
-        config = {**layer.get_config(), "dtype": "float32"}
-        return graph.add(kind, layer.name, inputs, make=lambda: type(layer).from_config(config))
+    def translate(graph, layer, inputs, node):
+        name = graph.unique(layer.name)
+        return graph.add(kind, name, inputs, make=lambda: _again(layer, name))
 
     return translate
 
 
-def _concatenate(graph, layer, inputs, output):
-    """A concatenation has one range. A fixed one among others would become that of all, and is scaled over first.
+def _chain(kind):
+    """Translates a layer of two or more inputs into steps of two: TFLite's operators have no more."""
+
+    def translate(graph, layer, inputs, node):
+        if kind == "same":
+            inputs = _apart(graph, layer.name, inputs, node)
+        key, name = inputs[0], graph.unique(layer.name)
+        for i, other in enumerate(inputs[1:], 2):
+            step = name if i == len(inputs) else f"{name}_of_{i}"
+            key = graph.add(kind, step, [key, other], make=lambda step=step: _again(layer, step))
+        return key
+
+    return translate
+
+
+def _average(graph, layer, inputs, node):
+    total = _chain("join")(graph, layers.Add(name=f"{layer.name}_sum"), inputs, node)
+    return _affine(graph, layer.name, [total], 1 / len(inputs), 0.0, node.output_tensors[0].shape[1:])
+
+
+def _apart(graph, name, inputs, node):
+    """Scales over those inputs of a step with one range for all whose range is fixed, where others' is another.
 
     A 1x1 depthwise convolution with ones does that; two ranges one after the other would be merged by the converter.
     """
     fixed = dict.fromkeys(graph.inputs, "input")
     for step in graph.steps:
-        inherits = step.kind in ("same", "concatenate")
-        fixed[step.output] = fixed[step.inputs[0]] if inherits else step.fixed
-    if len({fixed.get(key) for key in inputs}) > 1:
-        channels = [tensor.shape[-1] for tensor in layer.input]
-        inputs = [
-            _affine(graph, f"{layer.name}_input{i}", [key], 1.0, 0.0, channels[i]) if fixed.get(key) else key
-            for i, key in enumerate(inputs)
-        ]
-    return _kept("concatenate")(graph, layer, inputs, output)
+        fixed[step.output] = fixed[step.inputs[0]] if step.kind in INHERITING else step.fixed
+    if len({fixed.get(key) for key in inputs}) == 1:
+        return inputs
+    shapes = [tensor.shape[1:] for tensor in node.input_tensors]
+    return [
+        _affine(graph, f"{name}_input{i}", [key], 1.0, 0.0, shapes[i]) if fixed.get(key) else key
+        for i, key in enumerate(inputs)
+    ]
 
 
-def _nothing(graph, layer, inputs, output):
+def _concatenate(graph, layer, inputs, node):
+    return _kept("concatenate")(graph, layer, _apart(graph, layer.name, inputs, node), node)
+
+
+def _nothing(graph, layer, inputs, node):
     """Layers that do nothing when a network answers. Dropout would disturb the ranges of a short training."""
     return inputs[0]
 
 
-def _upsampling(graph, layer, inputs, output):
-    return _kept("same" if layer.interpolation == "nearest" else "own")(graph, layer, inputs, output)
+def _resized(graph, layer, inputs, node):
+    """One operator each; Keras' own nearest neighbour is a repetition, and becomes several."""
+    _channels_last(layer)
+    given = layer.get_config()
+    odd = [name for name in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias") if given.get(name)]
+    if odd or layer.interpolation not in ("nearest", "bilinear"):
+        raise ValueError(f"layer {layer.name}: TFLite resizes by nearest or bilinear interpolation alone")
+    height, width = node.output_tensors[0].shape[1:3]
+    if height is None or width is None:
+        raise ValueError(f"layer {layer.name}: it resizes maps of any size; give the model's input a size")
+    name = graph.unique(layer.name)
+    kind = "same" if layer.interpolation == "nearest" else "between"
+
+    def make():
+        return layers.Resizing(height, width, interpolation=layer.interpolation, dtype="float32", name=name)
+
+    return graph.add(kind, name, inputs, make=make)
 
 
 def _name(activation):
@@ -277,7 +440,8 @@ def _name(activation):
 
 TRANSLATIONS = {
     layers.Conv2D: _convolution,
-    layers.DepthwiseConv2D: _convolution,
+    layers.Conv2DTranspose: _transposed,
+    layers.DepthwiseConv2D: _depthwise,
     layers.SeparableConv2D: _separable,
     layers.Dense: _dense,
     layers.BatchNormalization: _batch_normalization,
@@ -285,23 +449,27 @@ TRANSLATIONS = {
     layers.Normalization: _normalization,
     layers.ReLU: _relu,
     layers.LeakyReLU: _kept("activation"),
-    layers.ELU: _kept("activation"),
     layers.Activation: _function,
     layers.Softmax: _softmax,
-    layers.Add: _kept("join"),
+    layers.Add: _chain("join"),
     layers.Subtract: _kept("join"),
-    layers.Multiply: _kept("join"),
+    layers.Multiply: _chain("join"),
+    layers.Average: _average,
+    layers.Maximum: _chain("same"),
+    layers.Minimum: _chain("same"),
     layers.Concatenate: _concatenate,
     layers.GlobalAveragePooling2D: _kept("own"),
     layers.GlobalMaxPooling2D: _kept("same"),
-    layers.AveragePooling2D: _kept("same"),
-    layers.MaxPooling2D: _kept("same"),
+    layers.AveragePooling2D: _kept("average"),
+    layers.MaxPooling2D: _kept("largest"),
     layers.ZeroPadding2D: _kept("same"),
     layers.Cropping2D: _kept("same"),
-    layers.UpSampling2D: _upsampling,
+    layers.UpSampling2D: _resized,
+    layers.Resizing: _resized,
     layers.Flatten: _kept("same"),
     layers.Reshape: _kept("same"),
     layers.Permute: _kept("same"),
+    operations.Slice: _kept("same"),
     layers.Dropout: _nothing,
     layers.SpatialDropout2D: _nothing,
     layers.GaussianNoise: _nothing,

@@ -6,7 +6,7 @@ import pytest
 from tensorflow.lite.tools import flatbuffer_utils
 from tflite_files import File
 
-from export import averages, conversion
+from export import averages, conversion, fidelity
 from keras_resnet import ResNet
 from keras_resnet.quantization import ranges
 from keras_resnet.quantization.quantizer import quantize_aware
@@ -145,7 +145,6 @@ def test_a_quantized_network_has_such_averages_itself():
     assert distance_to_tie(sums[sums < 256]) > 0.9 / 2 / ranges.DENOMINATORS[-1]
     assert quantized.get_layer("logits").input_step.numpy() == np.float32(made.step)
     content = conversion.FORMATS["int8-qat"](quantized, None, "int8")  # so that a file keeps its simulation's ranges
-    scales = [File(c, keep=True).of_each_operator(np.zeros((1, 32, 32, 3), np.int8)) for c in
-              (content, averages.settle(content))]  # fmt: skip
-    (before,), (after,) = ([scale for name, (_, scale, _) in s.items() if "Mean" in name] for s in scales)
+    scales = [fidelity.outputs(c, np.zeros((1, 32, 32, 3), np.float32)) for c in (content, averages.settle(content))]
+    (before,), (after,) = ([output.scale for output in s.values() if output.operator == "MEAN"] for s in scales)
     assert abs(after / before - 1) < 1e-6

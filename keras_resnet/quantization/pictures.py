@@ -1,0 +1,127 @@
+"""Calibration pictures, in whatever form they come, and the range of the input that they ask for."""
+
+import warnings
+
+import numpy as np
+
+from keras_resnet.quantization import ranges
+
+CONTRACT = (-1.0, 127 / 128)  # scale 1/128, zero point 0: the contract's pixels are exact
+BATCH = 64
+CLIPPED = 0.001  # part of the values from which on it is worth a warning
+FORMS = (
+    "give a float32 array (n, height, width, channels) of what the network learned from, pixel / 128 - 1 for this "
+    "project's, or an iterable of such batches"
+)
+
+
+def batches(model, calibration):
+    """Returns the pictures as a list of batches, each a list of a float32 array (batch, …) for each of the inputs.
+
+    Args:
+        model: `keras.Model`.
+        calibration: as `quantize_aware` takes it.
+
+    Raises:
+        ValueError: there are none, or they are none of this model's.
+    """
+    several = isinstance(calibration, list) and len(calibration) == len(model.inputs) > 1
+    if hasattr(calibration, "shape") or isinstance(calibration, dict) or several:
+        whole = _batch(calibration, model)
+        return _filled([[part[i : i + BATCH] for part in whole] for i in range(0, len(whole[0]), BATCH)])
+    try:
+        found = [_batch(element, model) for element in calibration]
+    except TypeError as error:
+        raise ValueError(f"calibration: a {type(calibration).__name__}; {FORMS}") from error
+    if len(found) > 1 and all(len(part) == 1 for batch in found for part in batch):  # one by one would take long
+        whole = map(np.concatenate, zip(*found, strict=True))
+        return batches(model, dict(zip((i.name for i in model.inputs), whole, strict=True)))
+    return _filled(found)
+
+
+def _filled(found):
+    found = [batch for batch in found if len(batch[0])]
+    if not found:
+        raise ValueError("calibration: no pictures; give at least one batch of preprocessed training pictures")
+    return found
+
+
+def _batch(element, model):
+    """One batch, or a single picture, as a list of an array for each input, held to it."""
+    element = element[0] if isinstance(element, tuple) and element else element
+    names = [i.name for i in model.inputs]
+    if isinstance(element, dict):
+        if missing := [name for name in names if name not in element]:
+            raise ValueError(f"calibration: a dict of {', '.join(map(str, element))}; the model asks for {missing[0]}")
+        element = [element[name] for name in names]
+    elif len(names) == 1:
+        element = [element]
+    elif len(element) != len(names):
+        raise ValueError(f"calibration: {len(element)} arrays for the inputs {', '.join(names)}; give dicts by name")
+    return [_held(part, i.shape) for part, i in zip(element, model.inputs, strict=True)]
+
+
+def _held(array, shape):
+    """An array held to an input's shape."""
+    array = np.asarray(array)
+    array = array[None] if array.ndim == len(shape) - 1 else array
+    if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape[1:], array.shape[1:], strict=True)):
+        raise ValueError(f"calibration: an array of shape {array.shape}; the model takes {shape}; {FORMS}")
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(f"calibration: pictures of {array.dtype}; {FORMS}")
+    if not np.isfinite(array).all():
+        raise ValueError("calibration: a value is not finite (NaN or infinity); look for the picture it comes from")
+    return array.astype(np.float32, copy=False)
+
+
+def input_ranges(given, batches, bits):
+    """The range of each of a network's inputs, (low, high): `input_range` of it.
+
+    Args:
+        given: None to find them, (low, high) for all, or a list of either for each.
+        batches: list of batches as `batches` returns them.
+        bits: of the inputs.
+    """
+    parts = list(zip(*batches, strict=True))
+    given = given if isinstance(given, list) and len(given) == len(parts) else [given] * len(parts)
+    return [input_range(one, arrays, bits) for one, arrays in zip(given, parts, strict=True)]
+
+
+def input_range(given, batches, bits):
+    """The range of one input.
+
+    Args:
+        given: (low, high), or None to find it.
+        batches: list of float32 arrays.
+        bits: of the input.
+
+    Returns:
+        (low, high), floats. A range that is found holds zero exactly.
+
+    Raises:
+        ValueError: a given one is none.
+
+    Warns:
+        UserWarning: more than `CLIPPED` of the values lie beyond it.
+    """
+    if given is None:
+        low, high = min(float(b.min()) for b in batches), max(float(b.max()) for b in batches)
+        half = (CONTRACT[1] - CONTRACT[0]) / 255 / 2
+        within = CONTRACT[0] - half <= low and high <= CONTRACT[1] + half
+        return CONTRACT if within else ranges.nudged(low, high, bits)
+    try:
+        low, high = map(float, given)
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not (np.isfinite([low, high]).all() and low <= 0 <= high and high - low > 1e-6):
+        raise ValueError(f"input_range={given}: expected two numbers (low, high) with zero between, as (-1, 1)")
+    half = (high - low) / (2**bits - 1) / 2
+    clipped = sum(np.count_nonzero((b < low - half) | (b > high + half)) for b in batches)
+    part = clipped / sum(b.size for b in batches)
+    if part > CLIPPED:
+        warnings.warn(
+            f"input_range=({low:.4g}, {high:.4g}) cuts off {part:.1%} of the calibration pictures' values; "
+            "leave it out and it is found",
+            stacklevel=4,
+        )
+    return low, high

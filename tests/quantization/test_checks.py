@@ -1,0 +1,479 @@
+"""What the quantizer holds itself to: no setting is lost, files are pure, operators are those that were simulated."""
+
+import inspect
+import re
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from tflite_files import convert
+
+from export import conversion, fidelity, purity
+from keras_resnet.quantization import operations
+from keras_resnet.quantization.quantizer import quantize_aware
+from keras_resnet.quantization.translation import ACTIVATIONS, TRANSLATIONS
+
+RNG = np.random.default_rng(0)
+PICTURES = RNG.integers(0, 256, (16, 6, 6, 6)).astype(np.float32) / 128 - 1
+
+
+def network(*parts, shape=(6, 6, 6)):
+    """A model of some layers in a row, whose weights and statistics are none of the usual ones."""
+    inputs = x = keras.Input(shape)
+    for part in parts:
+        x = part(x)
+    model = keras.Model(inputs, x)
+    for weight in model.weights:
+        if "seed" not in weight.path and weight.dtype == "float32":
+            weight.assign(RNG.uniform(0.5, 1.5, weight.shape) * (0.3 if weight.path.endswith("kernel") else 1))
+    return model
+
+
+def checked(model, pictures=PICTURES):
+    """Quantizes a model and holds it to all that can be checked: itself, its file's purity and operators."""
+    quantized = quantize_aware(model, pictures)
+    content = convert(quantized)
+    assert purity.impurities(content, "int8") == []
+    tensors = list(fidelity.compare(quantized, content, pictures))
+    for tensor in tensors:
+        assert np.mean(tensor.steps <= 1) >= 0.999, (tensor.layer, tensor.steps.max())
+    return tensors
+
+
+# Of learning, or of a layer's making: they change no answer.
+SILENT = ("name", "trainable", "dtype", "momentum", "synchronized", "seed", "kwargs", "keywords", "self")
+SILENT += ("lora_rank", "lora_alpha", "renorm", "renorm_clipping", "renorm_momentum", "noise_shape", "rate", "stddev")
+MAP, VECTOR = (6, 6, 6), (5, 6)
+OTHER = {  # of each option, what it is not by default; the layer fits maps of 6 x 6 x 6
+    "activation": "relu",
+    "use_bias": False,
+    "groups": 2,
+    "strides": 2,
+    "dilation_rate": 2,
+    "padding": "same",
+    "data_format": "channels_first",
+    "depth_multiplier": 2,
+    "axis": 1,
+    "epsilon": 0.5,
+    "center": False,
+    "scale": False,
+    "invert": True,
+    "mean": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+    "variance": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+    "offset": 0.7,
+    "max_value": 6.0,
+    "negative_slope": 0.3,
+    "threshold": 0.4,
+    "alpha": 0.5,
+    "keepdims": True,
+    "interpolation": "bilinear",
+    "pool_size": 3,
+    "quantization_config": None,
+    "crop_to_aspect_ratio": True,
+    "pad_to_aspect_ratio": True,
+    "antialias": True,
+    "fill_mode": "constant",
+    "fill_value": 1.0,
+    "size": 3,
+    "cropping": 2,
+}
+NEEDED = {
+    layers.Conv2D: {"filters": 6, "kernel_size": 3},
+    layers.DepthwiseConv2D: {"kernel_size": 3},
+    layers.SeparableConv2D: {"filters": 6, "kernel_size": 3},
+    layers.Conv2DTranspose: {"filters": 6, "kernel_size": 3, "output_padding": None},
+    layers.Dense: {"units": 6},
+    layers.AveragePooling2D: {"pool_size": 2},
+    layers.ZeroPadding2D: {"padding": 2},
+    layers.Resizing: {"height": 9, "width": 12},
+    operations.Slice: {"key": (slice(None), slice(1, 4), slice(None, None, 2))},
+    layers.Rescaling: {"scale": 0.5},
+    layers.Normalization: {"mean": [0.0] * 6, "variance": [1.0] * 6},
+    layers.Activation: {"activation": "relu"},
+    layers.Reshape: {"target_shape": (6, 36)},
+    layers.Permute: {"dims": (2, 1, 3)},
+    layers.Dropout: {"rate": 0.5},
+    layers.SpatialDropout2D: {"rate": 0.5},
+    layers.GaussianNoise: {"stddev": 0.5},
+    layers.GaussianDropout: {"rate": 0.5},
+}
+JOINS = (
+    layers.Add,
+    layers.Subtract,
+    layers.Multiply,
+    layers.Concatenate,
+    layers.Average,
+    layers.Maximum,
+    layers.Minimum,
+)
+
+
+def of_kind(kind, **options):
+    """A network with a layer of some kind, named odd, behind a convolution (two, where it joins)."""
+    if kind in JOINS:
+        inputs = keras.Input((6, 6, 6))
+        a, b = layers.Conv2D(6, 1)(inputs), layers.Conv2D(6, 1, activation="relu")(inputs)
+        return keras.Model(inputs, kind(**options, name="odd")([a, b]))
+    return network(layers.Conv2D(6, 1, name="before"), kind(**{**NEEDED.get(kind, {}), **options}, name="odd"))
+
+
+def options():
+    for kind in TRANSLATIONS:
+        for option in inspect.signature(kind.__init__).parameters:
+            learning = option.endswith(("_initializer", "_regularizer", "_constraint"))
+            if option not in (*SILENT, *NEEDED.get(kind, {"size": 0})) and not learning:
+                yield pytest.param(kind, option, id=f"{kind.__name__}-{option}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "option"), options())
+def test_no_option_of_any_layer_is_lost(kind, option):
+    """Each is refused in a sentence, or the network without rounding answers as in float, which it checks itself."""
+    model = of_kind(kind, **{option: OTHER[option]})
+    try:
+        quantized = quantize_aware(model, PICTURES)
+    except ValueError as error:
+        assert str(error).startswith("layer odd")
+    else:
+        answers, expected = np.array(quantized(PICTURES)), np.array(model(PICTURES))
+        assert np.linalg.norm(answers - expected) < 0.05 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("kind", TRANSLATIONS, ids=lambda kind: kind.__name__)
+def test_each_layer_passes_every_check(kind):
+    checked(of_kind(kind))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_each_activation_passes_every_check(name):
+    checked(of_kind(layers.Activation, activation=name))
+
+
+LOST = {
+    "softmax over rows": lambda: layers.Softmax(axis=1, name="odd"),
+    "softmax over a map": lambda: layers.Softmax(axis=[1, 2], name="odd"),
+    "norm over rows": lambda: layers.BatchNormalization(axis=1, name="odd"),
+    "normalization over rows": lambda: layers.Normalization(axis=1, mean=[0.1] * 6, variance=[2.0] * 6, name="odd"),
+    "leaky ReLU to 6": lambda: layers.ReLU(6, negative_slope=0.1, name="odd"),
+    "a transposed convolution with more at its edge": lambda: layers.Conv2DTranspose(
+        4, 3, strides=2, output_padding=1, name="odd"
+    ),
+    "an activation with a known name": lambda: layers.Activation(relu, name="odd"),
+}
+
+
+def relu(x):
+    """Twice Keras' own."""
+    return keras.ops.maximum(2 * x, 0)
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_what_cannot_be_translated_is_named(name):
+    with pytest.raises(ValueError, match=r"^layer odd: "):
+        quantize_aware(network(layers.Conv2D(6, 1), LOST[name]()), PICTURES)
+
+
+def test_the_first_layer_that_differs_is_named_in_nested_models_too():
+    inner = keras.Sequential([keras.Input((6, 6, 6)), layers.Conv2D(4, 1), layers.Activation(relu, name="odd")])
+    model = network(layers.Conv2D(6, 3, padding="same"), inner, layers.Conv2D(3, 1), layers.Activation("tanh"))
+    with pytest.raises(ValueError, match="layer odd: made ready for int8 it answers otherwise"):
+        quantize_aware(model, PICTURES)
+
+
+def test_an_inverted_normalization_is_kept():
+    checked(network(layers.Normalization(mean=[0.1] * 6, variance=[2.0] * 6, invert=True), layers.Conv2D(4, 3)))
+
+
+def pyramid():
+    inputs = keras.Input((6, 6, 6))
+    fine = layers.Conv2D(5, 3, padding="same", activation="relu")(inputs)
+    coarse = layers.Conv2D(5, 3, strides=2, padding="same")(fine)
+    up = layers.UpSampling2D(2, interpolation="bilinear", name="up")(coarse)
+    return keras.Model(inputs, layers.Conv2D(3, 1)(layers.Add()([up, layers.Conv2D(5, 1)(fine)])))
+
+
+FOUND_IMPURE = {
+    "ReLU behind max-pooling": lambda: network(layers.Conv2D(5, 3), layers.MaxPooling2D(), layers.ReLU()),
+    "ReLU behind two of them": lambda: network(
+        layers.Conv2D(5, 3), layers.BatchNormalization(), layers.MaxPooling2D(), layers.MaxPooling2D(), layers.ReLU(6)
+    ),
+    "ReLU behind average pooling": lambda: network(layers.Conv2D(5, 3), layers.AveragePooling2D(2), layers.ReLU()),
+    "ReLU behind a global average": lambda: network(
+        layers.Conv2D(5, 3), layers.GlobalAveragePooling2D(), layers.ReLU(), layers.Dense(3)
+    ),
+    "ReLU behind bilinear up-sampling": lambda: network(
+        layers.Conv2D(5, 3), layers.UpSampling2D(2, interpolation="bilinear"), layers.ReLU()
+    ),
+    "bilinear up-sampling, added": pyramid,
+}
+
+
+@pytest.mark.parametrize("name", FOUND_IMPURE)
+def test_what_was_not_pure_or_wrongly_simulated(name):
+    checked(FOUND_IMPURE[name]())
+
+
+def test_a_wrong_operator_is_named_and_those_behind_it_are_not():
+    model = network(layers.Conv2D(6, 3, name="a"), layers.Conv2D(6, 1, name="b"), layers.Conv2D(6, 1, name="c"))
+    quantized = quantize_aware(model, PICTURES)
+    content = convert(quantized)
+    layer = quantized.get_layer("b")
+    layer.kernel.assign(layer.kernel * np.linspace(0.8, 1, 6))
+    apart = {tensor.layer: np.mean(tensor.steps <= 1) for tensor in fidelity.compare(quantized, content, PICTURES)}
+    assert list(apart) == ["a", "b", "c"]
+    assert apart["a"] >= 0.999 and apart["b"] < 0.9 and apart["c"] >= 0.999
+
+
+def test_operators_in_float_are_named():
+    model = network(layers.Conv2D(6, 3, name="a"), layers.Flatten(), layers.Dense(3, name="b"))
+    found = purity.impurities(conversion.FORMATS["float32"](model, None, None), "int8")
+    assert [sentence.split()[0] for sentence in found] == ["CONV_2D", "RESHAPE", "FULLY_CONNECTED"]
+    assert found[0].endswith("computes in float")
+
+
+class TestInputRange:
+    """keras.applications' own preprocessing would be cut off at -1 and 127/128, and nothing be left of a picture."""
+
+    bytes = RNG.integers(0, 256, (16, 6, 6, 6)).astype(np.float32)
+
+    def test_it_is_found(self):
+        model = network(layers.Conv2D(4, 3))
+        for pictures in (self.bytes, self.bytes - 120, self.bytes / 57 - 2, self.bytes / 255):
+            quantized = quantize_aware(model, pictures)
+            expected = np.array(model(pictures))
+            assert np.abs(quantized(pictures) - expected).max() < 0.05 * np.abs(expected).max()
+            np.testing.assert_allclose(quantized.layers[1].step, np.ptp(np.append(pictures, 0)) / 255, rtol=0.01)
+
+    def test_the_contracts_pixels_are_exact(self):
+        for pictures in (PICTURES, PICTURES / 4, PICTURES * 127.9 / 128):
+            given = quantize_aware(network(layers.Conv2D(4, 3)), pictures).layers[1]
+            assert (float(given.low), float(given.high)) == (-1, 127 / 128)
+
+    def test_what_is_cut_off_is_said(self):
+        model = network(layers.Conv2D(4, 3))
+        with pytest.warns(UserWarning, match=r"input_range=\(-1, 1\) cuts off 4[789].*% of the calibration"):
+            quantize_aware(model, np.where(self.bytes < 127, 0.5, 2), input_range=(-1, 1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            quantize_aware(model, self.bytes - 120, input_range=(-120, 135))
+
+    @pytest.mark.parametrize("given", [(1, -1), (0.5, 1), (0, 0), (np.nan, 1), (-1, np.inf), 3, "ab", (-1, 0, 1), ()])
+    def test_nonsense_is_refused(self, given):
+        with pytest.raises(ValueError, match=rf"input_range={re.escape(str(given))}: expected two numbers"):
+            quantize_aware(network(layers.Conv2D(4, 3)), PICTURES, input_range=given)
+
+
+def answers_of(calibration):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6, 6, 6), name="image")
+    model = keras.Model(inputs, layers.Conv2D(4, 3)(inputs))
+    return np.array(quantize_aware(model, calibration, search="max")(PICTURES))
+
+
+FORMS = {
+    "list of batches": lambda: [PICTURES[:7], PICTURES[7:]],
+    "list of pictures": lambda: list(PICTURES),
+    "generator of tuples": lambda: ((PICTURES[i : i + 5], np.zeros(5)) for i in range(0, 16, 5)),
+    "dict": lambda: {"image": PICTURES},
+    "dicts": lambda: [{"image": PICTURES[:7]}, {"image": PICTURES[7:]}],
+    "tf.data": lambda: tf.data.Dataset.from_tensor_slices((PICTURES, np.zeros(16))).batch(5),
+    "tf.data of pictures": lambda: tf.data.Dataset.from_tensor_slices(PICTURES),
+    "tensor": lambda: tf.constant(PICTURES),
+    "float64": lambda: PICTURES.astype(np.float64),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_calibration_comes_in_any_form(name):
+    np.testing.assert_array_equal(answers_of(FORMS[name]()), answers_of(PICTURES))
+
+
+def test_a_single_picture_is_enough():
+    np.testing.assert_array_equal(answers_of(PICTURES[0]), answers_of(PICTURES[:1]))
+
+
+@pytest.mark.parametrize(
+    ("calibration", "says"),
+    [
+        (PICTURES[:0], "no pictures; give at least one"),
+        ([], "no pictures; give at least one"),
+        ((128 * PICTURES + 128).astype(np.uint8), "pictures of uint8; give a float32 array"),
+        (PICTURES[..., :3], r"an array of shape \(16, 6, 6, 3\); the model takes \(None, 6, 6, 6\)"),
+        ((PICTURES, np.zeros(16)), r"an array of shape \(16,\)"),
+        ({"picture": PICTURES}, "a dict of picture; the model asks for image"),
+        ([{}], "a dict of ; the model asks for image"),
+        (PICTURES * np.nan, "a value is not finite"),
+        (3, "a int; give"),
+        (None, "a NoneType; give"),
+    ],
+)
+def test_what_no_calibration_is_is_said(calibration, says):
+    with pytest.raises(ValueError, match=f"^calibration: {says}"):
+        answers_of(calibration)
+
+
+def graph(make, shape=(6, 6, 6)):
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, make(inputs))
+
+
+def of_operations(x):
+    """As people write them who never saw a layer."""
+    ops = keras.ops
+    y = layers.Conv2D(8, 3, padding="same")(x)
+    y = y * np.linspace(0.5, 2, 8, dtype="float32") + 0.3
+    z = ops.relu(layers.Conv2D(8, 1)(x) - 0.1)
+    y = ops.concatenate([y + z, ops.maximum(y, z), 1 - ops.clip(y, 0, 2)], axis=-1)
+    y = ops.transpose(y[:, 1:5, ::2], (0, 2, 1, 3)) / 2
+    y = ops.image.resize(ops.pad(y, ((0, 0), (1, 1), (0, 2), (0, 0))), (9, 9))
+    y = ops.hard_sigmoid(y) * ops.silu(y)
+    y = ops.mean(y, axis=(1, 2)) + ops.max(y, axis=[-3, -2])
+    return ops.softmax(layers.Dense(4)(ops.reshape(ops.expand_dims(-y, 1), (-1, 24))))
+
+
+def mobile(x):
+    """A block of MobileNetV3's."""
+    y = layers.Activation("hard_swish")(layers.DepthwiseConv2D(3, padding="same")(x))
+    gate = layers.Conv2D(6, 1)(layers.GlobalAveragePooling2D(keepdims=True)(y))
+    return layers.Multiply()([y, layers.ReLU(6.0)(gate + 3.0) * (1.0 / 6.0)])
+
+
+def heads(x):
+    """RetinaNet's: a head that both levels of a pyramid share, its norms apart for each."""
+    coarse = layers.Conv2D(6, 3, strides=2, padding="same")(x)
+    conv, act, last = layers.Conv2D(8, 3, padding="same"), layers.ReLU(), layers.Conv2D(2, 1)
+    levels = [last(act(layers.BatchNormalization()(conv(level)))) for level in (layers.Conv2D(6, 1)(x), coarse)]
+    return layers.Concatenate(axis=1)([layers.Reshape((-1, 2))(level) for level in levels])
+
+
+def siamese(x):
+    half = keras.Sequential([keras.Input((6, 3, 6)), layers.Conv2D(5, 3), layers.ReLU(), layers.Flatten()])
+    return layers.Dense(3)(layers.Concatenate()([half(x[:, :, :3]), half(x[:, :, 3:])]))
+
+
+def unet(x):
+    down = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(x)
+    up = layers.ReLU()(layers.BatchNormalization()(layers.Conv2DTranspose(6, 3, strides=2, padding="same")(down)))
+    return layers.Conv2D(2, 1)(layers.Concatenate()([x, up]))
+
+
+def vectors(x):
+    x = layers.BatchNormalization()(layers.Dense(12)(layers.Flatten()(x)))
+    return layers.Dense(3)(layers.BatchNormalization()(layers.ReLU()(x)))
+
+
+ANY_GRAPH = {
+    "operations": of_operations,
+    "a block of MobileNetV3": mobile,
+    "shared heads": heads,
+    "siamese": siamese,
+    "U-Net": unet,
+    "norms of vectors": vectors,
+    "a sum of four": lambda x: layers.Add()([layers.Conv2D(4, 1)(x) for _ in range(4)]),
+    "ReLU to 1": lambda x: layers.ReLU(1.0)(layers.Conv2D(4, 1)(x)),
+}
+
+
+@pytest.mark.parametrize("name", ANY_GRAPH)
+def test_any_graph_passes_every_check(name):
+    keras.utils.set_random_seed(0)
+    model = graph(ANY_GRAPH[name])
+    for _ in range(20):
+        model(PICTURES, training=True)  # its norms have the statistics of their inputs
+    tensors = checked(model)
+    assert len(tensors) >= 2
+
+
+def test_a_layer_that_is_called_twice_has_one_kernel():
+    quantized = quantize_aware(graph(heads), PICTURES)
+    kernels = [weight.path for weight in quantized.trainable_weights if weight.path.endswith("kernel")]
+    assert len(kernels) == 6  # of three convolutions, two norms that stand alone, and the shared last one
+
+
+@pytest.mark.parametrize("make", [lambda x: x * keras.ops.sum(x), lambda x: x + np.zeros((6, 6, 6), "float32")])
+def test_operations_without_an_int8_form_are_named(make):
+    with pytest.raises(ValueError, match=r"operation (sum|add)(_[0-9]+)? of type (Sum|Add), as it is used here"):
+        quantize_aware(graph(make), PICTURES)
+
+
+class TestWhatIsKept:
+    def test_frozen_layers_stay_frozen(self):
+        model = network(layers.Conv2D(4, 3, name="base"), layers.BatchNormalization(), layers.Conv2D(4, 1, name="head"))
+        model.get_layer("base").trainable = False
+        quantized = quantize_aware(model, PICTURES)
+        assert {weight.path.split("/")[0] for weight in quantized.trainable_weights} == {"head"}
+
+    def test_regularizers_and_constraints(self):
+        decay, limit = keras.regularizers.L2(0.5), keras.constraints.MaxNorm(0.1)
+        parts = (
+            layers.Conv2D(4, 3, kernel_regularizer=decay, name="a"),
+            layers.DepthwiseConv2D(1, depthwise_regularizer=decay, name="b"),
+            layers.SeparableConv2D(4, 1, depthwise_regularizer=decay, pointwise_constraint=limit, name="c"),
+            layers.Dense(3, bias_regularizer=decay, kernel_constraint=limit, name="d"),
+        )
+        model = network(*parts)
+        quantized = quantize_aware(model, PICTURES)
+        np.testing.assert_allclose(sum(quantized.losses), sum(model.losses), rtol=1e-5)
+        assert {weight.path for weight in quantized.weights if weight.constraint} == {"c/kernel", "d/kernel"}
+
+    def test_mixed_precision_becomes_float32(self):
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        try:
+            model = graph(lambda x: layers.Dense(3)(layers.GlobalAveragePooling2D()(mobile(x))))
+            tensors = checked(model)
+            assert keras.config.dtype_policy().name == "mixed_bfloat16"
+        finally:
+            keras.config.set_dtype_policy("float32")
+        assert tensors
+
+
+class Hidden(keras.Model):
+    def call(self, x):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: keras.Sequential([layers.Conv2D(4, 3)], name="m"), "model m is not built: begin it with keras.Input"),
+        (lambda: Hidden(name="m"), "model m of type Hidden has no graph; build it as keras.Model"),
+        (lambda: network(Hidden(name="m")), "model m of type Hidden has no graph; build it as keras.Model"),
+    ],
+)
+def test_models_without_a_graph_are_told_so(make, says):
+    with pytest.raises(ValueError, match=says):
+        quantize_aware(make(), PICTURES)
+
+
+class TestSeveralInputs:
+    """A picture and a row of figures."""
+
+    figures = RNG.uniform(0, 40, (16, 3)).astype(np.float32)
+
+    def model(self):
+        image, row = keras.Input((6, 6, 6), name="image"), keras.Input((3,), name="row")
+        x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(image))
+        return keras.Model([image, row], layers.Dense(2)(layers.Concatenate()([x, layers.Dense(4)(row)])))
+
+    @pytest.mark.parametrize("form", ["dict", "list", "dicts", "tuples"])
+    def test_any_form(self, form):
+        keras.utils.set_random_seed(0)
+        model, both = self.model(), [PICTURES, self.figures]
+        named = {"image": PICTURES, "row": self.figures}
+        calibration = {"dict": named, "list": both, "dicts": [named], "tuples": [(both, np.zeros(16))]}[form]
+        quantized = quantize_aware(model, calibration)
+        expected = np.array(model(both))
+        assert np.linalg.norm(quantized(both) - expected) < 0.05 * np.linalg.norm(expected)
+        assert float(quantized.get_layer("image_range").high) == 127 / 128
+        assert 39 < float(quantized.get_layer("row_range").high) < 41
+
+    def test_ranges_by_input(self):
+        quantized = quantize_aware(self.model(), [PICTURES, self.figures], input_range=[None, (0, 50)])
+        assert float(quantized.get_layer("row_range").high) == 50
+
+    def test_one_array_for_two_is_said(self):
+        with pytest.raises(ValueError, match="calibration: 16 arrays for the inputs image, row; give dicts by name"):
+            quantize_aware(self.model(), PICTURES)
