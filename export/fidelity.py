@@ -109,7 +109,7 @@ def outputs(content, pictures):
     (given,) = interpreter.get_input_details()
     details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     kinds = {index: op["op_name"] for op in interpreter._get_ops_details() for index in op["outputs"]}
-    made = {index: [] for index in kinds if details[index]["dtype"] == np.int8}
+    made = {index: [] for index in kinds if details[index]["dtype"] == np.int8 and kinds[index] != "QUANTIZE"}
     for picture in pictures:
         interpreter.set_tensor(given["index"], _quantized(picture, given)[None])
         interpreter.invoke()

@@ -145,7 +145,7 @@ def test_help_into_a_closed_pipe():
     [
         ("--depth=19", "train: --depth=19: no such ResNet; choose 18"),
         ("--epochs=0", "train: --epochs=0: expected at least 1"),
-        ("--recipe=cifar", "value should be one of <digits|mnist|cifar10|cifar10_fast|imagenet|"),
+        ("--recipe=cifar", "value should be one of <digits|mnist|cifar10|cifar10_fast|cifar10_sprint|imagenet|"),
         ("--image_size=240x", "train: --image_size=240x: expected pixels, as 224, height x width, as 240x320, or 0"),
         ("--channels=2", "train: --channels=2: choose 0, 1, 3"),
         (b"--dataset=caf\xe9/", r"train: --dataset=b'caf\xe9/': expected UTF-8; rename it"),

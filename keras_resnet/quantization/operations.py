@@ -1,5 +1,7 @@
 """Keras operations (`x + y`, `keras.ops.mean`), each as the layer that does the same."""
 
+import math
+
 import keras
 import numpy as np
 from keras import layers
@@ -77,6 +79,8 @@ def _pooling(kind):
 def _reshape(operation, x):
     """Any that leaves the batch alone."""
     shape = operation.compute_output_spec(x).shape
+    if None not in (*shape[1:], *x.shape[1:]) and math.prod(shape[1:]) != math.prod(x.shape[1:]):
+        return None  # the batch takes part
     return layers.Reshape([-1 if n is None else n for n in shape[1:]]) if shape[:1] == x.shape[:1] else None
 
 
@@ -97,9 +101,9 @@ def _clip(operation, x):
 
 
 def _resize(operation, x):
-    given = operation.get_config()
-    plain = not any(given.get(name) for name in ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio"))
-    return layers.Resizing(*operation.size, interpolation=operation.interpolation) if plain else None
+    odd = operation.antialias or operation.crop_to_aspect_ratio or operation.pad_to_aspect_ratio
+    height, width = map(int, operation.size)
+    return None if odd else layers.Resizing(height, width, interpolation=operation.interpolation)
 
 
 def _slice(operation, x, key):
@@ -120,7 +124,11 @@ class Slice(layers.Layer):
         return inputs[self.key]
 
     def get_config(self):
-        return {**super().get_config(), "key": self.key}
+        return {**super().get_config(), "key": keras.saving.serialize_keras_object(self.key)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "key": keras.saving.deserialize_keras_object(config["key"])})
 
 
 def _activation(name):
@@ -156,6 +164,5 @@ OPERATIONS = {
     "GetItem": _slice,
     "Pad": _pad,
     "Resize": _resize,
-    "Identity": lambda operation, x: layers.Identity(),
     "StopGradient": lambda operation, x: layers.Identity(),
 }

@@ -7,7 +7,9 @@ import numpy as np
 from keras_resnet.quantization import ranges
 
 CONTRACT = (-1.0, 127 / 128)  # scale 1/128, zero point 0: the contract's pixels are exact
+FILLED = 1 / 8  # part of it that pictures reach at least: data so small has another scale
 BATCH = 64
+ENDLESS = -1  # tf.data.INFINITE_CARDINALITY
 CLIPPED = 0.001  # part of the values from which on it is worth a warning
 FORMS = (
     "give a float32 array (n, height, width, channels) of what the network learned from, pixel / 128 - 1 for this "
@@ -26,6 +28,9 @@ def batches(model, calibration):
         ValueError: there are none, or they are none of this model's.
     """
     several = isinstance(calibration, list) and len(calibration) == len(model.inputs) > 1
+    several = several and all(hasattr(part, "shape") for part in calibration)
+    if hasattr(calibration, "cardinality") and int(calibration.cardinality()) == ENDLESS:
+        raise ValueError("calibration: a data set without an end; take some of it: .take(8)")
     if hasattr(calibration, "shape") or isinstance(calibration, dict) or several:
         whole = _batch(calibration, model)
         return _filled([[part[i : i + BATCH] for part in whole] for i in range(0, len(whole[0]), BATCH)])
@@ -107,7 +112,7 @@ def input_range(given, batches, bits):
     if given is None:
         low, high = min(float(b.min()) for b in batches), max(float(b.max()) for b in batches)
         half = (CONTRACT[1] - CONTRACT[0]) / 255 / 2
-        within = CONTRACT[0] - half <= low and high <= CONTRACT[1] + half
+        within = CONTRACT[0] - half <= low and high <= CONTRACT[1] + half and max(-low, high) > FILLED
         return CONTRACT if within else ranges.nudged(low, high, bits)
     try:
         low, high = map(float, given)

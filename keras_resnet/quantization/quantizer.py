@@ -42,6 +42,8 @@ def _fuse(graph):
         if step.kind == "affine" and alone and before.kind == "linear" and not before.shared:
             before.kernel = before.scaled(before.kernel, step.kernel)
             before.bias = before.bias * step.kernel + step.bias
+            for name in [name for name in before.options if name.endswith(("_regularizer", "_constraint"))]:
+                del before.options[name]  # they were of a kernel that is no more
         elif step.kind == "activation" and step.activation and alone and before.kind in FUSING:
             before.activation = step.activation
         else:
@@ -76,7 +78,13 @@ def _alone(graph, step):
     row, flat, made = next(graph.keys), next(graph.keys), step.output
     shapes = {"row": (1, -1, step.shape[-1]), "flat": tuple(-1 if n is None else n for n in step.shape)}
     before, after = (
-        Step("same", f"{step.name}_{name}", [given], output, make=lambda name=name: layers.Reshape(shapes[name]))
+        Step(
+            "same",
+            f"{step.name}_{name}",
+            [given],
+            output,
+            make=lambda n=name: layers.Reshape(shapes[n], name=f"{step.name}_{n}"),
+        )
         for name, given, output in (("row", step.inputs[0], row), ("flat", flat, made))
     )
     step.inputs, step.output = [row], flat
@@ -115,12 +123,11 @@ def quantize_aware(model, calibration, *, weight_bits=8, activation_bits=8, sear
     broken = broken_weight(model)
     if broken:
         raise ValueError(f"weight {broken} is not finite; the model is broken, quantize an earlier checkpoint")
-    graph = Graph(model, weight_bits)
-    _fuse(graph)
     batches = pictures.batches(model, calibration)
-    given = pictures.input_ranges(input_range, batches, activation_bits)
+    graph = Graph(model, weight_bits, pictures.input_ranges(input_range, batches, activation_bits))
+    _fuse(graph)
     with _float32():
-        quantized, tensors, input_ranges, averages = _build(graph, model, activation_bits, given)
+        quantized, tensors, input_ranges, averages = _build(graph, model, activation_bits)
     ranges.calibrate(quantized, batches, search)
     _hold_to_float(quantized, tensors, graph, model, [part[:CHECKED] for part in batches[0]])
     for count, given, made in averages:
@@ -161,15 +168,32 @@ def _groups(graph):
     return find
 
 
-def _build(graph, model, bits, given):
+def _fixed(graph, group):
+    """Representative of a group -> the range that it must have, where there is one.
+
+    Raises:
+        ValueError: a tensor shares its range with one that must have another.
+    """
+    made = [("input", key, limits) for key, limits in graph.input_ranges.items()]
+    made += [(step.ends, step.output, step.fixed) for step in graph.steps if step.kind not in INHERITING]
+    fixed = {group(key): limits for _, key, limits in made if limits}
+    for name, key, limits in made:
+        if fixed.get(group(key)) != limits:
+            raise ValueError(
+                f"layer {name}: its output shares a range with another's that TFLite fixes to {fixed[group(key)]}; "
+                "put a layer of its own between"
+            )
+    return fixed
+
+
+def _build(graph, model, bits):
     """Builds the quantized network from fused steps, with one `FakeQuantize` for each range.
 
     Returns it, its tensors by key, the `FakeQuantize` of the input of each layer that has a kernel, and of each global
     average the number of its summands and the `FakeQuantize` of its input and output.
     """
     group, quantizers, input_ranges, averages, shared = _groups(graph), {}, {}, [], {}
-    fixed = {group(step.output): step.fixed for step in graph.steps if step.fixed}
-    fixed |= {group(key): limits for key, limits in zip(graph.inputs, given, strict=True)}
+    fixed = _fixed(graph, group)
 
     def rounded(tensor, key, name):
         root = group(key)
@@ -177,7 +201,7 @@ def _build(graph, model, bits, given):
             quantizers[root] = FakeQuantize(bits, fixed.get(root), name=f"{name}_range")
         return quantizers[root](tensor)
 
-    inputs = [keras.Input(batch_shape=i.shape, name=i.name) for i in model.inputs]
+    inputs = [keras.Input(batch_shape=i.shape, name=i._keras_history.operation.name) for i in model.inputs]
     tensors = {key: rounded(x, key, x.name) for key, x in zip(graph.inputs, inputs, strict=True)}
     for step in graph.steps:
         x = [tensors[key] for key in step.inputs]

@@ -43,6 +43,7 @@ class Step:
         make: function without arguments that makes the layer; for `linear` it takes `activation`.
         kernel, bias: float arrays of a `linear` step; scale and offset of an `affine` one.
         activation: what is fused into it: `relu`, `relu6` or None.
+        options: those of its layer that say how it is learned, among others.
         scaled: function of a `linear` step's kernel and a factor for each channel of its output.
         shared: the layer of the original of which this is one call of several, or None.
         fixed: the range (low, high) that TFLite demands of its output, or None.
@@ -58,6 +59,7 @@ class Step:
     kernel: np.ndarray | None = None
     bias: np.ndarray | None = None
     activation: str | None = None
+    options: dict = dataclasses.field(default_factory=dict)
     scaled: object = lambda kernel, scale: kernel * scale
     shared: object = None
     fixed: tuple | None = None
@@ -121,12 +123,14 @@ class Graph:
         made: list of (layer's name, key of its output).
     """
 
-    def __init__(self, model, weight_bits):
+    def __init__(self, model, weight_bits, input_ranges):
         self.keys = itertools.count()
         self.weight_bits = weight_bits
         self.steps, self.made = [], []
-        self.calls, self.names = collections.Counter(calls(model)), collections.Counter()
+        self.calls, self.names = collections.Counter(calls(model)), set()
+        self.taken = {layer.name for layer in self.calls}
         self.inputs = [next(self.keys) for _ in model.inputs]
+        self.input_ranges = dict(zip(self.inputs, input_ranges, strict=True))
         self.outputs = self._walk(model, self.inputs)
 
     def _walk(self, model, inputs):
@@ -154,8 +158,21 @@ class Graph:
 
     def unique(self, name):
         """A name for a step: a layer's own, with a number where it is called again."""
-        self.names[name] += 1
-        return name if self.names[name] == 1 else self.unique(f"{name}_{self.names[name]}")
+        numbered = (f"{name}_{i}" for i in itertools.count(2))
+        others = self.names | self.taken
+        chosen = name if name not in self.names else next(other for other in numbered if other not in others)
+        self.names.add(chosen)
+        return chosen
+
+    def fixed(self):
+        """Tensor -> the range that it must have, or None."""
+        fixed, kinds = dict(self.input_ranges), {}
+        for step in self.steps:
+            # A ReLU behind an average becomes one operator with it.
+            inherits = step.kind in INHERITING or (step.activation and kinds.get(step.inputs[0]) == "average")
+            fixed[step.output] = fixed[step.inputs[0]] if inherits else step.fixed
+            kinds[step.output] = step.kind
+        return fixed
 
     def shared(self, layer):
         """The layer, where it is called more than once."""
@@ -216,6 +233,8 @@ def _channels_last(layer):
 def _linear(graph, layer, inputs, node, kind, kernel, bias, scaled=Step.scaled, **options):
     """A step with a kernel, and its activation."""
     _channels_last(layer)
+    if graph.shared(layer) and graph.fixed()[inputs[0]]:  # its other inputs may need another
+        inputs = [_affine(graph, f"{layer.name}_input", inputs, 1.0, 0.0, node.input_tensors[0].shape[1:])]
     name = graph.unique(layer.name)
     options |= {"weight_bits": graph.weight_bits, "trainable": layer.trainable, "name": name}
 
@@ -224,7 +243,8 @@ def _linear(graph, layer, inputs, node, kind, kernel, bias, scaled=Step.scaled, 
 
     channels = node.output_tensors[0].shape[-1]
     bias = np.zeros(channels, np.float32) if bias is None else array(bias)
-    fields = {"make": make, "kernel": kernel, "bias": bias, "scaled": scaled, "shared": graph.shared(layer)}
+    fields = {"make": make, "kernel": kernel, "bias": bias, "scaled": scaled, "options": options}
+    fields |= {"shared": graph.shared(layer)}
     key = graph.add("linear", name, inputs, **fields)
     return graph.activate(key, _name(layer.activation), f"{layer.name}_activation", node.output_tensors[0].shape[1:])
 
@@ -276,7 +296,7 @@ def _separable(graph, layer, inputs, node):
 
     given, learned = _options(layer, "depth_multiplier", *GEOMETRY), {"trainable": layer.trainable}
     learned |= {name.replace("pointwise", "kernel"): given.pop(name) for name in list(given) if "pointwise" in name}
-    learned |= {name: given.pop(name) for name in list(given) if name.startswith("bias_")}
+    learned |= {name: given.pop(name) for name in list(given) if name.startswith(("bias_", "activity_"))}
     options = {**given, "trainable": layer.trainable, "weight_bits": graph.weight_bits, "name": name}
 
     def make(activation):
@@ -299,13 +319,14 @@ def _last_axis(layer, axes, rank):
         raise ValueError(f"layer {layer.name}: axis={layer.axis}; int8 kernels work along the last one: permute before")
 
 
-def _affine(graph, name, inputs, scale, offset, shape):
+def _affine(graph, name, inputs, scale, offset, shape, trainable=False):
     """A scale and an offset for each channel: folded into what comes before, or a 1x1 depthwise convolution."""
     scale, offset = (np.broadcast_to(np.asarray(v, np.float32).ravel(), shape[-1]).copy() for v in (scale, offset))
     name = graph.unique(name)
 
     def make(activation):
-        return QuantizedDepthwiseConv2D(1, activation=activation, weight_bits=graph.weight_bits, name=name)
+        options = {"weight_bits": graph.weight_bits, "trainable": trainable, "name": name}
+        return QuantizedDepthwiseConv2D(1, activation=activation, **options)
 
     return graph.add("affine", name, inputs, make=make, kernel=scale, bias=offset, shape=tuple(shape))
 
@@ -315,7 +336,7 @@ def _batch_normalization(graph, layer, inputs, node):
     _last_axis(layer, [layer.axis], len(shape))
     scale = (array(layer.gamma) if layer.scale else 1.0) / np.sqrt(array(layer.moving_variance) + layer.epsilon)
     offset = (array(layer.beta) if layer.center else 0.0) - array(layer.moving_mean) * scale
-    return _affine(graph, layer.name, inputs, scale, offset, shape[1:])
+    return _affine(graph, layer.name, inputs, scale, offset, shape[1:], layer.trainable)
 
 
 def _rescaling(graph, layer, inputs, node):
@@ -394,9 +415,7 @@ def _apart(graph, name, inputs, node):
 
     A 1x1 depthwise convolution with ones does that; two ranges one after the other would be merged by the converter.
     """
-    fixed = dict.fromkeys(graph.inputs, "input")
-    for step in graph.steps:
-        fixed[step.output] = fixed[step.inputs[0]] if step.kind in INHERITING else step.fixed
+    fixed = graph.fixed()
     if len({fixed.get(key) for key in inputs}) == 1:
         return inputs
     shapes = [tensor.shape[1:] for tensor in node.input_tensors]
@@ -407,6 +426,8 @@ def _apart(graph, name, inputs, node):
 
 
 def _concatenate(graph, layer, inputs, node):
+    if len(inputs) == 1:
+        return inputs[0]
     return _kept("concatenate")(graph, layer, _apart(graph, layer.name, inputs, node), node)
 
 
