@@ -11,8 +11,9 @@ import typing
 import numpy as np
 from keras import layers
 
+from keras_resnet.device import metadata
 from keras_resnet.quantization.fake_quantization import FakeQuantize
-from keras_resnet.quantization.translation import nodes
+from keras_resnet.quantization.translation import call, nodes
 
 
 @dataclasses.dataclass
@@ -52,9 +53,8 @@ def compare(model, content, pictures):
     made = outputs(content, pictures)
     values = {id(model.inputs[0]): np.asarray(pictures, np.float32)}
     for node in nodes(model):
-        arguments = [values[id(tensor)] for tensor in node.input_tensors]
         key = id(node.output_tensors[0])
-        values[key] = np.array(node.operation(arguments if len(arguments) > 1 else arguments[0]))
+        values[key] = np.array(call(node, values))
         before = node.input_tensors[0]._keras_history.operation
         if not isinstance(node.operation, FakeQuantize) or isinstance(before, layers.InputLayer):
             continue
@@ -111,7 +111,7 @@ def outputs(content, pictures):
     kinds = {index: op["op_name"] for op in interpreter._get_ops_details() for index in op["outputs"]}
     made = {index: [] for index in kinds if details[index]["dtype"] == np.int8 and kinds[index] != "QUANTIZE"}
     for picture in pictures:
-        interpreter.set_tensor(given["index"], _quantized(picture, given)[None])
+        interpreter.set_tensor(given["index"], metadata.quantized(picture, given)[None])
         interpreter.invoke()
         for index, outputs in made.items():
             outputs.append(interpreter.get_tensor(index)[0])
@@ -119,11 +119,3 @@ def outputs(content, pictures):
         details[i]["name"]: Output(np.array(outputs, np.int64), *details[i]["quantization"], kinds[i])
         for i, outputs in made.items()
     }
-
-
-def _quantized(picture, given):
-    if given["dtype"] == np.float32:
-        return picture
-    scale, zero = given["quantization"]
-    limits = np.iinfo(given["dtype"])
-    return np.clip(np.round(picture / scale) + zero, limits.min, limits.max).astype(given["dtype"])

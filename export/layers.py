@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_resnet import files
 from keras_resnet.quantization.fake_quantization import FakeQuantize, without_rounding
-from keras_resnet.quantization.translation import nodes
+from keras_resnet.quantization.translation import call, nodes
 
 BATCH = 64
 
@@ -59,9 +59,9 @@ def _walk(model, batch):
     for node in nodes(model):
         layer, key = node.operation, id(node.output_tensors[0])
         for values in (own, rounded):
-            values[key] = _call(layer, node, values)
+            values[key] = np.asarray(call(node, values))
         with without_rounding(layer):
-            exact[key] = _call(layer, node, exact)
+            exact[key] = np.asarray(call(node, exact))
         if isinstance(layer, FakeQuantize):
             name = node.input_tensors[0]._keras_history.operation.name
             yield name, exact[key], own[key] - exact[key], rounded[key] - exact[key]
@@ -71,11 +71,6 @@ def _walk(model, batch):
             if not readers[tensor]:
                 for values in (exact, own, rounded):
                     del values[tensor]
-
-
-def _call(layer, node, values):
-    inputs = [values[id(tensor)] for tensor in node.input_tensors]
-    return np.asarray(layer(inputs[0] if len(inputs) == 1 else inputs))
 
 
 def table(rows):

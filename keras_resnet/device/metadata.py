@@ -86,6 +86,15 @@ def quantization(tensor):
     return (scale, zero) if scale else (1.0, 0)
 
 
+def quantized(x, tensor):
+    """Turns float32 values into the type that LiteRT's details of a tensor name, clipped to what it holds."""
+    if tensor["dtype"] == np.float32:
+        return x
+    scale, zero = quantization(tensor)
+    limits = np.iinfo(tensor["dtype"])
+    return np.clip(np.round(x / scale) + zero, limits.min, limits.max).astype(tensor["dtype"])
+
+
 def shown_normalization(tensor):
     """(mean, std) of a network that says nothing of its scale, and a sentence of what is taken.
 

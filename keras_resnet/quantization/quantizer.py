@@ -15,7 +15,15 @@ from keras import layers
 from keras_resnet.networks.weights import broken_weight
 from keras_resnet.quantization import pictures, ranges
 from keras_resnet.quantization.fake_quantization import FakeQuantize, without_rounding
-from keras_resnet.quantization.translation import FUSING, INHERITING, Graph, Step, functional, values
+from keras_resnet.quantization.translation import (
+    FUSING,
+    INHERITING,
+    Graph,
+    Step,
+    functional,
+    scaled_before_last,
+    values,
+)
 
 CHECKED = 4  # pictures of the first batch with which the new network is held to the float one
 # Rewritten rightly, networks are 1e-7 apart, and one of 50 layers 3e-5; wrongly, 0.7 and more.
@@ -70,23 +78,18 @@ def _relu_first(graph):
 def _alone(graph, step):
     """The steps of a scale and offset with nothing before it to fold it into; vectors go through a map of one row."""
     step.kind, step.kernel = "linear", step.kernel.reshape(1, 1, -1, 1)
-    step.scaled = lambda kernel, scale: kernel * scale[:, None]
+    step.scaled = scaled_before_last
     if len(step.shape) == 3:
         return [step]
     if len(step.shape) > 3:
         raise ValueError(f"layer {step.name}: a norm or scaling of tensors of more than four axes")
-    row, flat, made = next(graph.keys), next(graph.keys), step.output
-    shapes = {"row": (1, -1, step.shape[-1]), "flat": tuple(-1 if n is None else n for n in step.shape)}
-    before, after = (
-        Step(
-            "same",
-            f"{step.name}_{name}",
-            [given],
-            output,
-            make=lambda n=name: layers.Reshape(shapes[n], name=f"{step.name}_{n}"),
-        )
-        for name, given, output in (("row", step.inputs[0], row), ("flat", flat, made))
-    )
+
+    def reshaped(name, given, output, shape):
+        return Step("same", name, [given], output, make=lambda: layers.Reshape(shape, name=name))
+
+    row, flat = next(graph.keys), next(graph.keys)
+    before = reshaped(f"{step.name}_row", step.inputs[0], row, (1, -1, step.shape[-1]))
+    after = reshaped(f"{step.name}_flat", flat, step.output, tuple(-1 if n is None else n for n in step.shape))
     step.inputs, step.output = [row], flat
     return [before, step, after]
 

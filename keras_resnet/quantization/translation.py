@@ -76,6 +76,12 @@ def nodes(model):
         yield from (node for node in model._nodes_by_depth[depth] if not node.is_input)
 
 
+def call(node, values):
+    """What a node's operation makes of values, a dict by the id of its tensors."""
+    arguments, keywords = node.arguments.fill_in(values)
+    return node.operation(*arguments, **keywords)
+
+
 def functional(model):
     """The functional model that a model is, or holds.
 
@@ -109,8 +115,7 @@ def values(model, inputs):
         if isinstance(node.operation, keras.Model):
             outputs = yield from values(functional(node.operation), [made[id(t)] for t in node.input_tensors])
         else:
-            arguments, keywords = node.arguments.fill_in(made)
-            outputs = keras.tree.flatten(node.operation(*arguments, **keywords))
+            outputs = keras.tree.flatten(call(node, made))
             yield node.operation.name, outputs[0]
         made.update(zip(map(id, node.output_tensors), outputs, strict=True))
     return [made[id(t)] for t in model.outputs]
@@ -254,6 +259,11 @@ def _depthwise_scaled(kernel, scale):
     return kernel * scale.reshape(kernel.shape[2:])
 
 
+def scaled_before_last(kernel, scale):
+    """A kernel's output channels are its last axis but one."""
+    return kernel * scale[:, None]
+
+
 def _options(layer, *names):
     """Those of a layer's options, and how it is learned."""
     given = layer.get_config()
@@ -281,11 +291,7 @@ def _transposed(graph, layer, inputs, node):
     if any(n != 1 for n in np.atleast_1d(layer.dilation_rate)) or layer.output_padding is not None:
         raise ValueError(f"layer {layer.name}: TFLite has Conv2DTranspose without dilation and output_padding")
     options = _options(layer, "filters", "kernel_size", "strides", "padding")
-
-    def scaled(kernel, scale):
-        return kernel * scale[:, None]
-
-    given = (QuantizedConv2DTranspose, array(layer.kernel), layer.bias, scaled)
+    given = (QuantizedConv2DTranspose, array(layer.kernel), layer.bias, scaled_before_last)
     return _linear(graph, layer, inputs, node, *given, **options)
 
 
