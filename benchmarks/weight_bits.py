@@ -2,10 +2,10 @@
 
     python -m benchmarks.weight_bits runs/NAME [--bits=8,4]
 
-From one finished float run, with fewer bits for the weights (activations stay at 8): ranges alone (PTQ), and a short
-training under the rounding (QAT, a resumable run: runs/NAME/qat, and runs/NAME/qat-Nbit for fewer than 8). Accuracy is
-the `.tflite`'s in LiteRT, on validation; 4-bit weights are stored packed, two in a byte. Other widths are experiments:
-the agreement of file and simulation tells whether the file holds what was learned.
+From one finished float run, with 8 or 4 bits for the weights (activations stay at 8): ranges alone (PTQ), a short
+training under the rounding (QAT, a resumable run: runs/NAME/qat, and runs/NAME/qat-4bit), and with 4 bits another whose
+ranges learn, too (runs/NAME/qat-4bit-learned). Accuracy is the `.tflite`'s in LiteRT, on validation, time that of one
+picture on one thread; 4-bit weights are stored packed, two in a byte, and LiteRT unpacks them outside of XNNPACK.
 """
 
 import argparse
@@ -14,6 +14,12 @@ import pathlib
 
 import keras_resnet  # noqa: F401 (sets the environment before TensorFlow is loaded)
 from keras_resnet import environment
+
+KINDS = {
+    "PTQ": "rounded after training",
+    "QAT": "learned under the rounding",
+    "learned": "its ranges learned, too",
+}
 
 
 def main():
@@ -39,18 +45,20 @@ def main():
     pictures = data.calibration(starting.CALIBRATION_PICTURES, recipe.seed)
     rows = []
     for bits in map(int, arguments.bits.split(",")):
-        run = runs.Run(arguments.run / ("qat" if bits == 8 else f"qat-{bits}bit"))
-        trainer.train(dataclasses.replace(continued, weight_bits=bits), run.path)
-        kinds = {"PTQ": quantize_aware(model, pictures, weight_bits=bits), "QAT": load_model(run.model)}
-        for kind, quantized in kinds.items():
-            path = run.path / f"{kind}.tflite"
-            rows.append({"bits": bits, "kind": kind, **measure(quantized, data, path)})
-        for row in rows[-2:]:
+        folder = arguments.run / ("qat" if bits == 8 else f"qat-{bits}bit")
+        quantized = {"PTQ": quantize_aware(model, pictures, weight_bits=bits)}
+        for ranges in ("found", "learned") if bits == 4 else ("found",):
+            run = runs.Run(folder if ranges == "found" else folder.with_name(f"{folder.name}-learned"))
+            trainer.train(dataclasses.replace(continued, weight_bits=bits, ranges=ranges), run.path)
+            quantized["QAT" if ranges == "found" else "learned"] = load_model(run.model)
+        for kind, network in quantized.items():
+            row = {"bits": bits, "kind": kind, **measure(network, data, folder / f"{kind}.tflite")}
             print(
-                f"{row['kind']}, {bits}-bit weights: {100 * row['accuracy']:.2f} %, "
-                f"agreement with the simulation {row['agreement']:.4f}, {row['bytes']:,} bytes",
+                f"{KINDS[kind]}, {bits}-bit weights: {100 * row['accuracy']:.2f} %, agreement with the simulation "
+                f"{row['agreement']:.4f}, {row['bytes']:,} bytes, {row['milliseconds']:.3f} ms",
                 flush=True,
             )
+            rows.append(row)
     result = {
         "float": files.read_json(float_run.report)["validation"]["top1_accuracy"],
         "rows": rows,
@@ -67,11 +75,13 @@ def measure(quantized, data, path):
     """Converts a quantized model to a file and runs it over the validation pictures, beside its simulation."""
     from export import comparison, conversion, metadata
     from keras_resnet import files, tasks
+    from keras_resnet.device import benchmark
     from keras_resnet.device.reader import Reader
 
     content = conversion.convert("int8-qat", quantized, next(comparison.batches(data, "validation"))[0][:1])
     files.write_bytes(path, metadata.embed(content, data.contract, metadata.Card(quantized.name)))
-    beside = comparison.Comparison({path.stem: Reader(path)}, {"float": quantized}, tasks.of(data.contract))
+    reader = Reader(path, threads=1)
+    beside = comparison.Comparison({path.stem: reader}, {"float": quantized}, tasks.of(data.contract))
     for images, labels in comparison.batches(data, "validation"):
         beside.add(images, labels)
     sums = beside.sums[path.stem]
@@ -79,6 +89,7 @@ def measure(quantized, data, path):
         "accuracy": sums.hits / beside.pictures,
         "agreement": sums.agreed / beside.pictures,
         "bytes": len(content),
+        "milliseconds": benchmark.measure(reader, seconds=2)["median_ms"],
     }
 
 
@@ -89,14 +100,15 @@ def draw(result, title, path):
     widths = list(dict.fromkeys(row["bits"] for row in result["rows"]))
     figure, axes = drawing.pyplot.subplots(figsize=(7, 4), layout="constrained")
     axes.axhline(0, color=drawing.GRAY)
-    sides = (("QAT", "QAT: learned under the rounding", drawing.BLUE, -0.2),)
-    sides += (("PTQ", "PTQ: rounded after training", drawing.ORANGE, 0.2),)
-    for kind, label, color, shift in sides:
-        heights = [100 * (result["float"] - row["accuracy"]) for row in result["rows"] if row["kind"] == kind]
-        bars = axes.bar([p + shift for p in range(len(widths))], heights, 0.38, color=color, label=label)
+    colours = (drawing.ORANGE, drawing.BLUE, drawing.GREEN)
+    for i, (kind, label) in enumerate(KINDS.items()):
+        found = {widths.index(row["bits"]): row for row in result["rows"] if row["kind"] == kind}
+        heights = [100 * (result["float"] - row["accuracy"]) for row in found.values()]
+        bars = axes.bar([place + (i - 1) * 0.27 for place in found], heights, 0.25, color=colours[i], label=label)
         axes.bar_label(bars, [f"{height:.2f}" for height in heights], fontsize=9)
-    sizes = {row["bits"]: row["bytes"] for row in result["rows"]}
-    axes.set_xticks(range(len(widths)), [f"{bits} bits\n{sizes[bits] / 1000:.0f} kB" for bits in widths])
+    last = {row["bits"]: row for row in result["rows"]}
+    under = [f"{bits} bits\n{row['bytes'] / 1000:.0f} kB, {row['milliseconds']:.2f} ms" for bits, row in last.items()]
+    axes.set_xticks(range(len(widths)), under)
     axes.set(xlabel="weights (activations: 8 bits)", ylabel="top-1 accuracy lost [points]")
     axes.set_title(f"{title}\nfloat32: {100 * result['float']:.2f} %")
     axes.margins(y=0.15)

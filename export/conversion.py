@@ -31,7 +31,7 @@ IO_TYPES = {"uint8": tf.uint8, "int8": tf.int8, "float32": tf.float32}
 
 # What tensorflow-model-optimization's training here does not do as ours does.
 NOT_BY_TFMOT = ("optimizer", "clip", "accumulate", "mixup", "cutmix", "sampling", "repeats")
-NOT_BY_TFMOT += ("progressive", "train_size")
+NOT_BY_TFMOT += ("progressive", "train_size", "weight_bits", "ranges", "norms")
 
 
 class ConversionError(ValueError):
@@ -168,8 +168,17 @@ def by_tfmot(recipe, io, output="logits"):
 
 
 def _converter(model):
-    inputs = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="image")
-    return tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, model(inputs), name=model.name))
+    """Of batches of one; several inputs have their names, and several outputs theirs, in the file's signature."""
+    names = [i.name for i in model.inputs] if len(model.inputs) > 1 else ["image"]
+    inputs = [
+        keras.Input(batch_shape=(1, *i.shape[1:]), dtype=i.dtype, name=name)
+        for i, name in zip(model.inputs, names, strict=True)
+    ]
+    inputs = keras.tree.pack_sequence_as(model._inputs_struct, inputs)
+    outputs = model(inputs)
+    if len(model.outputs) > 1:
+        outputs = dict(zip(model.output_names, keras.tree.flatten(outputs), strict=True))
+    return tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, outputs, name=model.name))
 
 
 def _with_io(converter, io):

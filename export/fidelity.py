@@ -42,7 +42,8 @@ def compare(model, content, pictures):
     Args:
         model: `keras.Model` that `quantize_aware` made, as the file was made of it.
         content: the file's bytes.
-        pictures: float32 (n, height, width, channels) within the model's input range.
+        pictures: float32 (n, height, width, channels) within the model's input range; a list of arrays for several
+            inputs, in their order.
 
     Yields:
         A `Tensor` for each operator whose output is rounded, in the order of the graph.
@@ -50,8 +51,10 @@ def compare(model, content, pictures):
     Raises:
         ValueError: the file has no tensor for a layer, or one that no layer explains.
     """
-    made = outputs(content, pictures)
-    values = {id(model.inputs[0]): np.asarray(pictures, np.float32)}
+    given = pictures if isinstance(pictures, list) else [pictures]
+    given = {i.name: np.asarray(part, i.dtype) for i, part in zip(model.inputs, given, strict=True)}
+    values = {id(i): given[i.name] for i in model.inputs}
+    made = outputs(content, given)
     for node in nodes(model):
         key = id(node.output_tensors[0])
         values[key] = np.array(call(node, values))
@@ -96,8 +99,13 @@ class Output(typing.NamedTuple):
     operator: str
 
 
-def outputs(content, pictures):
-    """Returns name -> `Output` of each operator of a file in int8."""
+def outputs(content, given):
+    """Returns name -> `Output` of each operator of a file in int8.
+
+    Args:
+        content: the file's bytes.
+        given: name of an input -> array (n, …); one alone may have any name.
+    """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(
@@ -106,12 +114,17 @@ def outputs(content, pictures):
         experimental_preserve_all_tensors=True,
     )
     interpreter.allocate_tensors()
-    (given,) = interpreter.get_input_details()
+    inputs = interpreter.get_signature_runner().get_input_details()
+    inputs = inputs if len(inputs) > 1 else dict(zip(given, inputs.values(), strict=True))
     details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
-    kinds = {index: op["op_name"] for op in interpreter._get_ops_details() for index in op["outputs"]}
-    made = {index: [] for index in kinds if details[index]["dtype"] == np.int8 and kinds[index] != "QUANTIZE"}
-    for picture in pictures:
-        interpreter.set_tensor(given["index"], metadata.quantized(picture, given)[None])
+    kinds, made = {}, {}
+    for operator in interpreter._get_ops_details():
+        kinds |= dict.fromkeys(operator["outputs"], operator["op_name"])
+        if operator["op_name"] != "QUANTIZE":
+            made |= {index: [] for index in operator["outputs"] if details[index]["dtype"] == np.int8}
+    for i in range(len(next(iter(given.values())))):
+        for name, tensor in inputs.items():
+            interpreter.set_tensor(tensor["index"], metadata.quantized(given[name][i], tensor)[None])
         interpreter.invoke()
         for index, outputs in made.items():
             outputs.append(interpreter.get_tensor(index)[0])

@@ -111,7 +111,7 @@ def _recipe_from_origin(given):
         theirs = runs.load_recipe(run)
         same_data = given.get("dataset", theirs.dataset) == theirs.dataset
         if not FLAGS.recipe and (same_data or FLAGS.control or quantize != "none"):
-            return _continued_recipe(init, run, quantize)
+            return _continued_recipe(init, run, given)
         picture = runs.load_contract(run).input
         fields = {name: getattr(theirs, name) for name in recipes.NETWORK}
         fields |= {"image_size": f"{picture.height}x{picture.width}", "crop_fraction": picture.crop_fraction}
@@ -128,10 +128,11 @@ def _recipe_from_origin(given):
     return name, dataclasses.replace(recipes.finetuned(RECIPES[name], given.get("dataset", "")), **fields)
 
 
-def _continued_recipe(init, run, quantize):
+def _continued_recipe(init, run, given):
     """The recipe of --init's run, shortened: `qat`, or `control` where nothing is quantized."""
+    quantize = given.get("quantize", "none")
     kind = "control" if quantize == "none" else "qat"
-    recipe = recipes.continued(runs.load_recipe(run), init, quantize)
+    recipe = recipes.continued(runs.load_recipe(run), init, quantize, given.get("norms", "folded"))
     recipe = dataclasses.replace(recipe, teacher=",".join(map(_shipped, recipe.teachers)))
     missing = [path for path in recipe.teachers if not runs.Run(pathlib.Path(path)).model.exists()]
     if missing and FLAGS.teacher is None:

@@ -95,7 +95,22 @@ class Recipe:
     quantize: str = option(
         "none", "int8: learn under int8 arithmetic, from --init (one must be given).", ("none", "int8")
     )
-    weight_bits: int = option(8, "Bits of the quantized weights; fewer than 8 are an experiment.")
+    weight_bits: int | str = option(
+        8,
+        "With --quantize, of weights: 8, 4, or 4 in the layers whose whole names fit regular expressions: stage3.*=4. "
+        "Others after a comma.",
+    )
+    ranges: str = option(
+        "found",
+        "With --quantize, of activations and weights: found before it learns, and kept, or learned with the weights.",
+        ("found", "learned"),
+    )
+    norms: str = option(
+        "folded",
+        "With --quantize: folded into the convolutions before it learns, or learning on, by the statistics of each "
+        "batch for the first two thirds of the epochs.",
+        ("folded", "learning"),
+    )
 
     # How it learns
     teacher: str = option(
@@ -183,6 +198,8 @@ class Recipe:
         side, *other = str(self.image_size).split("x")
         if side.isdecimal() and other in ([], [side]):  # 224, "224" and "224x224" are one recipe
             object.__setattr__(self, "image_size", int(side))
+        if str(self.weight_bits).isdecimal():
+            object.__setattr__(self, "weight_bits", int(self.weight_bits))
         object.__setattr__(self, "augmentation", one_order(self.augmentation))
 
     def check(self):
@@ -223,7 +240,11 @@ class Recipe:
             ("mixup", self.mixup >= 0, "a positive alpha, as 0.2, or 0: none"),
             ("cutmix", self.cutmix >= 0, "a positive alpha, as 1, or 0: none"),
             ("width", self.width > 0, "a positive factor, as 0.5 or 2"),
-            ("weight_bits", 2 <= self.weight_bits <= 8, "2 to 8"),
+            (
+                "weight_bits",
+                all(bits in (4, 8) for bits in self.widths.values()),
+                "8, 4, or layers by their names, as stage3.*=4,stage4.*=4",
+            ),
             (
                 "epochs",
                 self.epochs >= (0 if self.init else 1),
@@ -259,6 +280,9 @@ class Recipe:
             raise ValueError(
                 f"--quantize={self.quantize}: expected a finished run to start from; give --init=runs/NAME"
             )
+        for name, off in (("weight_bits", 8), ("ranges", "found"), ("norms", "folded")):
+            if getattr(self, name) != off and self.quantize == "none":
+                raise ValueError(f"--{name}={getattr(self, name)}: this is of int8 arithmetic; give --quantize=int8")
         if self.quantize != "none" and self.precision not in ("auto", "float32"):
             raise ValueError(f"--precision={self.precision}: --quantize computes in float32; drop --precision")
         if self.init:
@@ -316,6 +340,13 @@ class Recipe:
     @property
     def decay_parts(self):
         return tuple(float(part) for part in self.decay_at.split(","))
+
+    @property
+    def widths(self):
+        """Regular expression of layers' names -> bits of their weights; of all others last."""
+        parts = sorted(str(self.weight_bits).split(","), key=lambda part: "=" not in part)
+        named = [part.rpartition("=") for part in parts]
+        return {name or ".*": int(bits) if bits.isdecimal() else None for name, _, bits in named}
 
     @property
     def teachers(self):
@@ -601,18 +632,19 @@ def smaller_batch(recipe, pictures):
     return f"--batch_size={batch} --learning_rate={recipe.learning_rate * batch / recipe.batch_size:.2g}"
 
 
-def continued(recipe, init, quantize):
+def continued(recipe, init, quantize, norms="folded"):
     """The recipe of a short training from a finished run's weights, quantized or, as its control, in float.
 
     The control learns what the finished run has learned, labels or teachers; the quantized one, the finished run.
     A tenth of the float training's epochs, at least 3, at a two-hundredth of its learning rate, falling to zero: the
     weights have only to settle on the steps of int8 (Krishnamoorthi 2018, https://arxiv.org/abs/1806.08342), and norms
-    that are folded no longer hold them: at a twentieth of the rate ResNet-8 diverged.
+    that are folded no longer hold them: at a twentieth of the rate ResNet-8 diverged. Norms that are learning do.
     """
     return dataclasses.replace(
         recipe,
         init=init,
         quantize=quantize,
+        norms=norms,
         teacher="" if quantize != "none" else recipe.teacher,
         extends="",
         head="random",
@@ -625,7 +657,7 @@ def continued(recipe, init, quantize):
         stochastic_depth=0.0,
         dropout=0.0,
         epochs=max(3, recipe.epochs // 10),
-        learning_rate=recipe.learning_rate / 200,
+        learning_rate=recipe.learning_rate / (20 if norms == "learning" else 200),
         schedule="cosine",
         warmup=0.1,
         precision="auto" if quantize != "none" else recipe.precision,

@@ -91,7 +91,8 @@ def test_benchmark_of_fewer_bits_and_of_mlperf_tiny(finished):
     command = [sys.executable, "-m", "benchmarks.weight_bits", str(finished), "--epochs=1", "--bits=8,4"]
     output = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
     rows = json.loads((finished / "weight_bits.json").read_text())["rows"]
-    assert [(row["bits"], row["kind"]) for row in rows] == [(8, "PTQ"), (8, "QAT"), (4, "PTQ"), (4, "QAT")]
+    kinds = [(8, "PTQ"), (8, "QAT"), (4, "PTQ"), (4, "QAT"), (4, "learned")]
+    assert [(row["bits"], row["kind"]) for row in rows] == kinds
     for row in rows:
         assert row["agreement"] >= 0.99 and row["accuracy"] > 0.9
         assert f"{row['bytes']:,} bytes" in output

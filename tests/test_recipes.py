@@ -129,6 +129,10 @@ def test_what_does_not_go_together_is_refused():
     for fields, says in (
         ({"unfreeze": 0.5, "freeze": "all", "optimizer": "adamw"}, "--unfreeze=0.5: Adam's moments"),
         ({"sampling": "balanced", "class_weights": "balanced"}, "--class_weights=balanced: --sampling=balanced"),
+        ({"quantize": "none", "ranges": "learned"}, "--ranges=learned: this is of int8 arithmetic; give --quantize"),
+        ({"quantize": "none", "weight_bits": "4"}, "--weight_bits=4: this is of int8 arithmetic; give --quantize"),
+        ({"quantize": "int8", "weight_bits": 5}, "--weight_bits=5: expected 8, 4, or layers by their names"),
+        ({"quantize": "int8", "weight_bits": "stage3=6"}, "--weight_bits=stage3=6: expected 8, 4, or layers"),
         ({"quantize": "int8", "layer_decay": 0.7}, "--layer_decay=0.7: this is for a float training"),
         ({"quantize": "int8", "head_learning_rate": 0.1}, "--head_learning_rate=0.1: this is for a float training"),
     ):

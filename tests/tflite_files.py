@@ -7,14 +7,12 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from export import conversion
 
-def convert(model, io=tf.int8):
+
+def convert(model, io="int8"):
     """The bytes of a batch-1 `.tflite` of a quantized model."""
-    inputs = keras.Input(batch_shape=(1, *model.input_shape[1:]))
-    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, model(inputs)))
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.inference_input_type = converter.inference_output_type = io
-    return converter.convert()
+    return conversion.FORMATS["int8-qat"](model, None, io)
 
 
 def overflow_file(path):

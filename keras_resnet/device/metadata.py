@@ -88,7 +88,7 @@ def quantization(tensor):
 
 def quantized(x, tensor):
     """Turns float32 values into the type that LiteRT's details of a tensor name, clipped to what it holds."""
-    if tensor["dtype"] == np.float32:
+    if tensor["dtype"] in (np.float32, x.dtype):
         return x
     scale, zero = quantization(tensor)
     limits = np.iinfo(tensor["dtype"])

@@ -2,6 +2,7 @@
 
 import warnings
 
+import keras
 import numpy as np
 
 from keras_resnet.quantization import ranges
@@ -63,15 +64,19 @@ def _batch(element, model):
         element = [element]
     elif len(element) != len(names):
         raise ValueError(f"calibration: {len(element)} arrays for the inputs {', '.join(names)}; give dicts by name")
-    return [_held(part, i.shape) for part, i in zip(element, model.inputs, strict=True)]
+    return [_held(part, i.shape, i.dtype) for part, i in zip(element, model.inputs, strict=True)]
 
 
-def _held(array, shape):
-    """An array held to an input's shape."""
+def _held(array, shape, dtype):
+    """An array held to an input's shape and kind of numbers."""
     array = np.asarray(array)
     array = array[None] if array.ndim == len(shape) - 1 else array
     if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape[1:], array.shape[1:], strict=True)):
         raise ValueError(f"calibration: an array of shape {array.shape}; the model takes {shape}; {FORMS}")
+    if not keras.backend.is_float_dtype(dtype):
+        if not np.issubdtype(array.dtype, np.integer):
+            raise ValueError(f"calibration: an array of {array.dtype}; the model takes {dtype}")
+        return array.astype(dtype)
     if not np.issubdtype(array.dtype, np.floating):
         raise ValueError(f"calibration: pictures of {array.dtype}; {FORMS}")
     if not np.isfinite(array).all():
@@ -101,7 +106,7 @@ def input_range(given, batches, bits):
         bits: of the input.
 
     Returns:
-        (low, high), floats. A range that is found holds zero exactly.
+        (low, high), floats; None of integers, as an Embedding takes them. A range that is found holds zero exactly.
 
     Raises:
         ValueError: a given one is none.
@@ -109,6 +114,8 @@ def input_range(given, batches, bits):
     Warns:
         UserWarning: more than `CLIPPED` of the values lie beyond it.
     """
+    if np.issubdtype(batches[0].dtype, np.integer):
+        return None  # it is never rounded
     if given is None:
         low, high = min(float(b.min()) for b in batches), max(float(b.max()) for b in batches)
         half = (CONTRACT[1] - CONTRACT[0]) / 255 / 2

@@ -7,6 +7,7 @@ The graph is translated into TFLite's steps (`translation`), steps that TFLite r
 
 import contextlib
 import math
+import re
 
 import keras
 import numpy as np
@@ -14,87 +15,39 @@ from keras import layers
 
 from keras_resnet.networks.weights import broken_weight
 from keras_resnet.quantization import pictures, ranges
-from keras_resnet.quantization.fake_quantization import FakeQuantize, without_rounding
+from keras_resnet.quantization.fake_quantization import (
+    FakeQuantize,
+    QuantizedModel,
+    without_rounding,
+)
+from keras_resnet.quantization.fusing import fuse
 from keras_resnet.quantization.translation import (
-    FUSING,
     INHERITING,
     Graph,
-    Step,
+    calls,
     functional,
-    scaled_before_last,
     values,
+    widths,
 )
 
+WIDTHS = (8, 4)
 CHECKED = 4  # pictures of the first batch with which the new network is held to the float one
 # Rewritten rightly, networks are 1e-7 apart, and one of 50 layers 3e-5; wrongly, 0.7 and more.
 TOLERANCE = 1e-3
 NARROW = 0.1  # where the float one computes in half precision
 
 
-def _consumers(graph):
-    count = dict.fromkeys(graph.outputs, 1)
-    for step in graph.steps:
-        for key in step.inputs:
-            count[key] = count.get(key, 0) + 1
-    return count
-
-
-def _fuse(graph):
-    """Folds norms into the convolutions before them, and ReLUs into whatever is before them, as the converter does."""
-    _relu_first(graph)
-    makers = {step.output: step for step in graph.steps}
-    count, kept = _consumers(graph), []
-    for step in graph.steps:
-        before = makers.get(step.inputs[0])
-        alone = before is not None and count[step.inputs[0]] == 1 and before.activation is None
-        if step.kind == "affine" and alone and before.kind == "linear" and not before.shared:
-            before.kernel = before.scaled(before.kernel, step.kernel)
-            before.bias = before.bias * step.kernel + step.bias
-            for name in [name for name in before.options if name.endswith(("_regularizer", "_constraint"))]:
-                del before.options[name]  # they were of a kernel that is no more
-        elif step.kind == "activation" and step.activation and alone and before.kind in FUSING:
-            before.activation = step.activation
-        else:
-            kept += _alone(graph, step) if step.kind == "affine" else [step]
-            makers[kept[-1].output] = kept[-1]
-            continue
-        before.output, before.ends = step.output, step.ends
-        makers[step.output] = before
-    graph.steps = kept
-
-
-def _relu_first(graph):
-    """Moves ReLUs before the max-pooling that they follow: as one operator behind it, they would have two ranges."""
-    makers, count = {step.output: step for step in graph.steps}, _consumers(graph)
-    for step in [step for step in graph.steps if step.kind == "activation" and step.activation]:
-        while (pool := makers.get(step.inputs[0])) and pool.kind == "largest" and count[pool.output] == 1:
-            key = next(graph.keys)
-            step.inputs, step.output, pool.inputs, pool.output = pool.inputs, key, [key], step.output
-            makers |= {step.output: step, pool.output: pool}
-            graph.steps.remove(step)
-            graph.steps.insert(graph.steps.index(pool), step)
-
-
-def _alone(graph, step):
-    """The steps of a scale and offset with nothing before it to fold it into; vectors go through a map of one row."""
-    step.kind, step.kernel = "linear", step.kernel.reshape(1, 1, -1, 1)
-    step.scaled = scaled_before_last
-    if len(step.shape) == 3:
-        return [step]
-    if len(step.shape) > 3:
-        raise ValueError(f"layer {step.name}: a norm or scaling of tensors of more than four axes")
-
-    def reshaped(name, given, output, shape):
-        return Step("same", name, [given], output, make=lambda: layers.Reshape(shape, name=name))
-
-    row, flat = next(graph.keys), next(graph.keys)
-    before = reshaped(f"{step.name}_row", step.inputs[0], row, (1, -1, step.shape[-1]))
-    after = reshaped(f"{step.name}_flat", flat, step.output, tuple(-1 if n is None else n for n in step.shape))
-    step.inputs, step.output = [row], flat
-    return [before, step, after]
-
-
-def quantize_aware(model, calibration, *, weight_bits=8, activation_bits=8, search="mse", input_range=None):
+def quantize_aware(
+    model,
+    calibration,
+    *,
+    weight_bits=8,
+    activation_bits=8,
+    search="mse",
+    input_range=None,
+    learn_ranges=False,
+    learn_norms=False,
+):
     """Makes a trained convolutional network learn under int8 arithmetic.
 
     Args:
@@ -102,11 +55,16 @@ def quantize_aware(model, calibration, *, weight_bits=8, activation_bits=8, sear
         calibration: preprocessed training pictures that set the first ranges: a float32 array (n, height, width,
             channels), or an iterable (a list, a generator, a `tf.data.Dataset`) of batches or single pictures, of
             tuples whose first part is one, or of dicts by the input's name; for several inputs dicts or lists.
-        weight_bits: of kernels; 8, or fewer as an experiment.
+        weight_bits: of kernels, 8 or 4; or a dict by regular expressions of whole layers' names, the first that fits
+            counts, where others have 8: `{"stage3.*": 4}`. Transposed convolutions have 8.
         activation_bits: of activations.
         search: how ranges are found: `max`, `moving_average`, `percentile` or `mse` (see `ranges`).
         input_range: (low, high) of the model's input, or a list of one for each of several. None: the contract's, which
             makes every uint8 pixel exact, where the calibration pictures lie within it, else that of the pictures.
+        learn_ranges: whether ranges of activations and kernels go on learning with the weights. Those that TFLite
+            fixes, the input's, and those before and behind a global average (which must fit each other) do not.
+        learn_norms: whether batch norms behind convolutions go on learning, by the statistics of each batch until
+            `freeze_norms`; else they are folded with their moving ones before it learns.
 
     Returns:
         A functional `keras.Model` with the same inputs and outputs and the layers' names kept. Norms are folded with
@@ -123,12 +81,15 @@ def quantize_aware(model, calibration, *, weight_bits=8, activation_bits=8, sear
     if search not in ranges.SEARCHES:
         raise ValueError(f"search={search!r}: choose {', '.join(ranges.SEARCHES)}")
     model = functional(model)
+    _check_widths(weight_bits, model)
     broken = broken_weight(model)
     if broken:
         raise ValueError(f"weight {broken} is not finite; the model is broken, quantize an earlier checkpoint")
     batches = pictures.batches(model, calibration)
-    graph = Graph(model, weight_bits, pictures.input_ranges(input_range, batches, activation_bits))
-    _fuse(graph)
+    graph = Graph(
+        model, pictures.input_ranges(input_range, batches, activation_bits), weight_bits, learn_ranges, learn_norms
+    )
+    fuse(graph)
     with _float32():
         quantized, tensors, input_ranges, averages = _build(graph, model, activation_bits)
     ranges.calibrate(quantized, batches, search)
@@ -139,6 +100,36 @@ def quantize_aware(model, calibration, *, weight_bits=8, activation_bits=8, sear
     for layer, quantizer in input_ranges.items():
         layer.input_step.assign(quantizer.step)
     return quantized
+
+
+def freeze_norms(model, frozen=True):
+    """Lets the norms of a quantized model answer by their moving statistics in training, too; compile it again then."""
+    for layer in model.layers:
+        if getattr(layer, "norm", None) is not None:
+            layer.statistics = not frozen
+
+
+def _dtype(tensor):
+    """Of an input of the quantized network: floats of any width become float32."""
+    return "float32" if keras.backend.is_float_dtype(tensor.dtype) else tensor.dtype
+
+
+def _check_widths(weight_bits, model):
+    """Holds `weight_bits` to what a file can store, and its patterns to the model's layers."""
+    names = dict.fromkeys(
+        layer.name for layer in calls(model) if any("kernel" in w.name for w in getattr(layer, "weights", ()))
+    )
+    for pattern, bits in widths(weight_bits).items():
+        if bits not in WIDTHS:
+            raise ValueError(f"weight_bits={weight_bits}: expected 8 or 4, which LiteRT stores, or a dict of them")
+        try:
+            found = any(re.fullmatch(pattern, name) for name in names)
+        except re.error as error:
+            raise ValueError(f"weight_bits={weight_bits}: {pattern} is no regular expression ({error})") from error
+        if not found and isinstance(weight_bits, dict):
+            raise ValueError(
+                f"weight_bits={weight_bits}: {pattern} is no layer's whole name; there are {', '.join(names)}"
+            )
 
 
 @contextlib.contextmanager
@@ -197,14 +188,21 @@ def _build(graph, model, bits):
     """
     group, quantizers, input_ranges, averages, shared = _groups(graph), {}, {}, [], {}
     fixed = _fixed(graph, group)
+    means = [step for step in graph.steps if step.kind == "mean"]
+    still = {*fixed, *(group(key) for step in means for key in (*step.inputs, step.output))}
 
     def rounded(tensor, key, name):
+        if not keras.backend.is_float_dtype(tensor.dtype):
+            return tensor  # numbers of rows of a table
         root = group(key)
         if root not in quantizers:
-            quantizers[root] = FakeQuantize(bits, fixed.get(root), name=f"{name}_range")
+            learns = graph.learns and root not in still
+            quantizers[root] = FakeQuantize(bits, fixed.get(root), learns, name=f"{name}_range")
         return quantizers[root](tensor)
 
-    inputs = [keras.Input(batch_shape=i.shape, name=i._keras_history.operation.name) for i in model.inputs]
+    inputs = [
+        keras.Input(batch_shape=i.shape, dtype=_dtype(i), name=i._keras_history.operation.name) for i in model.inputs
+    ]
     tensors = {key: rounded(x, key, x.name) for key, x in zip(graph.inputs, inputs, strict=True)}
     for step in graph.steps:
         x = [tensors[key] for key in step.inputs]
@@ -214,21 +212,34 @@ def _build(graph, model, bits):
             y = layer(x)
             layer.kernel.assign(step.kernel)
             layer.bias.assign(step.bias)
+            if step.norm:
+                layer.norm.set_weights(step.norm.get_weights())
+            if layer.learns:
+                layer.reset_range()
             input_ranges[layer] = quantizers[group(step.inputs[0])]
+            if input_ranges[layer].learns:
+                layer.follow(input_ranges[layer])
             if step.shared:
                 shared[step.shared] = layer
         else:
-            y = step.make()(x)
+            layer = step.make()
+            y = layer(x)
+            if step.weights:
+                layer.set_weights(step.weights)
         if step.activation and step.name != step.ends and (step.shared or step.kind != "linear"):
             y = layers.ReLU(6.0 if step.activation == "relu6" else None, name=f"{step.name}_{step.activation}")(y)
         tensors[step.output] = y if step.kind == "same" else rounded(y, step.output, step.ends)
-        if isinstance(y._keras_history.operation, layers.GlobalAveragePooling2D) and None not in x.shape[1:3]:
+        if step.kind == "mean" and None not in x.shape[1:3]:
             averages.append(
                 (math.prod(x.shape[1:3]), quantizers[group(step.inputs[0])], quantizers[group(step.output)])
             )
     outputs = [tensors[key] for key in graph.outputs]
-    structure = keras.tree.pack_sequence_as(model._outputs_struct, outputs)
-    quantized = keras.Model(inputs if len(inputs) > 1 else inputs[0], structure, name=f"{model.name}_int8")
+    quantized = QuantizedModel(
+        inputs if len(inputs) > 1 else inputs[0],
+        keras.tree.pack_sequence_as(model._outputs_struct, outputs),
+        name=f"{model.name}_int8",
+        output_names=model.output_names,
+    )
     return quantized, tensors, input_ranges, averages
 
 

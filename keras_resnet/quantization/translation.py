@@ -5,18 +5,22 @@ What can be quantized is what `TRANSLATIONS` and `operations.OPERATIONS` list; e
 
 import collections
 import dataclasses
+import functools
 import itertools
+import re
 
 import keras
 import numpy as np
 from keras import layers
 
-from keras_resnet.quantization import operations
+from keras_resnet.quantization import operations, sequences
 from keras_resnet.quantization.fake_quantization import (
+    Lookup,
     QuantizedConv2D,
     QuantizedConv2DTranspose,
     QuantizedDense,
     QuantizedDepthwiseConv2D,
+    QuantizedPReLU,
 )
 
 # TFLite's kernels demand these output scales: 1/256 and 1/128.
@@ -36,8 +40,8 @@ class Step:
     Attributes:
         kind: `linear` (convolution or dense), `affine` (a scale and an offset for each channel), `activation`, `join`
             (of several inputs), `same` (keeps its input's values), `largest` (keeps some of them: a ReLU may as well
-            come first), `average` and `between` (keep their input's range, but round), `concatenate`, `own` (has its
-            own range).
+            come first), `average` and `between` (keep their input's range, but round), `concatenate`, `mean` (whose
+            range must fit its input's: `ranges.untied`), `own` (has its own range).
         name: of the layer it came from.
         inputs, output: keys of tensors.
         make: function without arguments that makes the layer; for `linear` it takes `activation`.
@@ -45,9 +49,12 @@ class Step:
         activation: what is fused into it: `relu`, `relu6` or None.
         options: those of its layer that say how it is learned, among others.
         scaled: function of a `linear` step's kernel and a factor for each channel of its output.
+        norm: the `BatchNormalization` that an `affine` step is, or that stays behind a `linear` one.
         shared: the layer of the original of which this is one call of several, or None.
         fixed: the range (low, high) that TFLite demands of its output, or None.
-        shape: of the output of an `affine` step, without the batch.
+        shape: of the output of an `affine` step, without the batch; of a `same` one that leaves channels alone, so that
+            what works on each may as well come before it, of its input.
+        weights: arrays of what it makes that has others than a kernel and a bias, or None.
         ends: name of the last layer that is fused into it, whose output is its output.
     """
 
@@ -60,10 +67,12 @@ class Step:
     bias: np.ndarray | None = None
     activation: str | None = None
     options: dict = dataclasses.field(default_factory=dict)
-    scaled: object = lambda kernel, scale: kernel * scale
+    scaled: object = None
+    norm: object = None
     shared: object = None
     fixed: tuple | None = None
     shape: tuple = ()
+    weights: list | None = None
     ends: str = ""
 
     def __post_init__(self):
@@ -121,6 +130,11 @@ def values(model, inputs):
     return [made[id(t)] for t in model.outputs]
 
 
+def widths(weight_bits):
+    """Regular expression of layers' names -> bits of their weights."""
+    return weight_bits if isinstance(weight_bits, dict) else {".*": weight_bits}
+
+
 class Graph:
     """A functional model, nested ones included, as steps.
 
@@ -128,11 +142,11 @@ class Graph:
         made: list of (layer's name, key of its output).
     """
 
-    def __init__(self, model, weight_bits, input_ranges):
+    def __init__(self, model, input_ranges, weight_bits=8, learn_ranges=False, learn_norms=False):
         self.keys = itertools.count()
-        self.weight_bits = weight_bits
+        self.widths, self.learns, self.learn_norms = widths(weight_bits), learn_ranges, learn_norms
         self.steps, self.made = [], []
-        self.calls, self.names = collections.Counter(calls(model)), set()
+        self.calls, self.names, self.twins = collections.Counter(calls(model)), set(), {}
         self.taken = {layer.name for layer in self.calls}
         self.inputs = [next(self.keys) for _ in model.inputs]
         self.input_ranges = dict(zip(self.inputs, input_ranges, strict=True))
@@ -152,14 +166,37 @@ class Graph:
 
     def _translate(self, node, keys):
         layer = operations.as_layer(node)
+        if type(layer) in sequences.TWINS:
+            return self._in_a_row(layer, keys, node)
         translate = TRANSLATIONS.get(type(layer))
         if translate is None:
-            known = ", ".join(kind.__name__ for kind in TRANSLATIONS)
+            known = ", ".join(kind.__name__ for kind in (*TRANSLATIONS, *sequences.TWINS))
             raise ValueError(
                 f"layer {layer.name} of type {type(layer).__name__} can't be quantized; "
                 f"replace it by layers that can: {known}"
             )
         return translate(self, layer, keys, node)
+
+    def _in_a_row(self, layer, keys, node):
+        """Translates a layer of sequences as that of maps of one row."""
+        _channels_last(layer)
+        given, made = node.input_tensors[0].shape[1:], node.output_tensors[0].shape[1:]
+        if layer not in self.twins:
+            self.twins[layer] = sequences.twin(layer, given[0])
+            self.calls[self.twins[layer]] = self.calls[layer]
+        row = keras.Input((1, *given))
+        key = self.reshape(f"{layer.name}_row", keys[0], (1, *given))
+        if zeros := sequences.causal_padding(layer):
+            pad = layers.ZeroPadding2D(((0, 0), (zeros, 0)), name=f"{layer.name}_pad")
+            key, row = _kept("same")(self, pad, [key], None), pad(row)
+        (of_maps,) = (outputs := self.twins[layer](row))._keras_history.operation._inbound_nodes[-1:]
+        key = TRANSLATIONS[type(self.twins[layer])](self, self.twins[layer], [key], of_maps)
+        return key if len(outputs.shape) == 2 else self.reshape(f"{layer.name}_flat", key, made, outputs.shape[1:])
+
+    def reshape(self, name, key, shape, given=()):
+        """Adds a reshape to (…, length, channels), where the length may be None; `given` as `Step.shape`."""
+        name, shape = self.unique(name), tuple(-1 if n is None else n for n in shape)
+        return self.add("same", name, [key], make=lambda: layers.Reshape(shape, name=name), shape=given)
 
     def unique(self, name):
         """A name for a step: a layer's own, with a number where it is called again."""
@@ -178,6 +215,11 @@ class Graph:
             fixed[step.output] = fixed[step.inputs[0]] if inherits else step.fixed
             kinds[step.output] = step.kind
         return fixed
+
+    def rounding(self, layer):
+        """How the kernel of a layer is rounded: arguments of a layer of `fake_quantization`."""
+        bits = [bits for pattern, bits in self.widths.items() if re.fullmatch(pattern, layer.name)]
+        return {"weight_bits": (bits or [8])[0], "learns": self.learns, "trainable": layer.trainable}
 
     def shared(self, layer):
         """The layer, where it is called more than once."""
@@ -235,33 +277,23 @@ def _channels_last(layer):
         raise ValueError(f"layer {layer.name}: data_format={layer.data_format}; TFLite wants channels_last")
 
 
-def _linear(graph, layer, inputs, node, kind, kernel, bias, scaled=Step.scaled, **options):
+def _linear(graph, layer, inputs, node, kind, kernel, bias, **options):
     """A step with a kernel, and its activation."""
     _channels_last(layer)
     if graph.shared(layer) and graph.fixed()[inputs[0]]:  # its other inputs may need another
         inputs = [_affine(graph, f"{layer.name}_input", inputs, 1.0, 0.0, node.input_tensors[0].shape[1:])]
     name = graph.unique(layer.name)
-    options |= {"weight_bits": graph.weight_bits, "trainable": layer.trainable, "name": name}
+    options = {**graph.rounding(layer), **options, "name": name}
 
     def make(activation):
         return kind(**options, activation=activation)
 
     channels = node.output_tensors[0].shape[-1]
     bias = np.zeros(channels, np.float32) if bias is None else array(bias)
-    fields = {"make": make, "kernel": kernel, "bias": bias, "scaled": scaled, "options": options}
+    fields = {"make": make, "kernel": kernel, "bias": bias, "scaled": kind.scaled, "options": options}
     fields |= {"shared": graph.shared(layer)}
     key = graph.add("linear", name, inputs, **fields)
     return graph.activate(key, _name(layer.activation), f"{layer.name}_activation", node.output_tensors[0].shape[1:])
-
-
-def _depthwise_scaled(kernel, scale):
-    """A depthwise kernel's output channels are its last two axes together."""
-    return kernel * scale.reshape(kernel.shape[2:])
-
-
-def scaled_before_last(kernel, scale):
-    """A kernel's output channels are its last axis but one."""
-    return kernel * scale[:, None]
 
 
 def _options(layer, *names):
@@ -275,15 +307,13 @@ GEOMETRY = ("kernel_size", "strides", "padding", "dilation_rate")
 
 
 def _convolution(graph, layer, inputs, node):
-    if layer.groups != 1:
-        raise ValueError(f"layer {layer.name}: groups={layer.groups} has no int8 kernel in TFLite; use groups=1")
-    options = _options(layer, "filters", *GEOMETRY)
+    options = _options(layer, "filters", "groups", *GEOMETRY)
     return _linear(graph, layer, inputs, node, QuantizedConv2D, array(layer.kernel), layer.bias, **options)
 
 
 def _depthwise(graph, layer, inputs, node):
     options = _options(layer, "depth_multiplier", *GEOMETRY)
-    given = (QuantizedDepthwiseConv2D, array(layer.kernel), layer.bias, _depthwise_scaled)
+    given = (QuantizedDepthwiseConv2D, array(layer.kernel), layer.bias)
     return _linear(graph, layer, inputs, node, *given, **options)
 
 
@@ -291,8 +321,8 @@ def _transposed(graph, layer, inputs, node):
     if any(n != 1 for n in np.atleast_1d(layer.dilation_rate)) or layer.output_padding is not None:
         raise ValueError(f"layer {layer.name}: TFLite has Conv2DTranspose without dilation and output_padding")
     options = _options(layer, "filters", "kernel_size", "strides", "padding")
-    given = (QuantizedConv2DTranspose, array(layer.kernel), layer.bias, scaled_before_last)
-    return _linear(graph, layer, inputs, node, *given, **options)
+    given = (QuantizedConv2DTranspose, array(layer.kernel), layer.bias)
+    return _linear(graph, layer, inputs, node, *given, **options, weight_bits=8)  # LiteRT has no kernel for fewer
 
 
 def _separable(graph, layer, inputs, node):
@@ -303,13 +333,14 @@ def _separable(graph, layer, inputs, node):
     given, learned = _options(layer, "depth_multiplier", *GEOMETRY), {"trainable": layer.trainable}
     learned |= {name.replace("pointwise", "kernel"): given.pop(name) for name in list(given) if "pointwise" in name}
     learned |= {name: given.pop(name) for name in list(given) if name.startswith(("bias_", "activity_"))}
-    options = {**given, "trainable": layer.trainable, "weight_bits": graph.weight_bits, "name": name}
+    options = {**given, **graph.rounding(layer), "name": name}
 
     def make(activation):
         return QuantizedDepthwiseConv2D(**options, activation=activation)
 
     zeros = np.zeros(kernel.shape[2] * kernel.shape[3], np.float32)
-    key = graph.add("linear", name, inputs, make=make, kernel=kernel, bias=zeros, scaled=_depthwise_scaled)
+    scaled = QuantizedDepthwiseConv2D.scaled
+    key = graph.add("linear", name, inputs, make=make, kernel=kernel, bias=zeros, scaled=scaled)
     given = (QuantizedConv2D, array(layer.pointwise_kernel), layer.bias)
     return _linear(graph, layer, [key], node, *given, filters=layer.filters, kernel_size=1, **learned)
 
@@ -325,16 +356,16 @@ def _last_axis(layer, axes, rank):
         raise ValueError(f"layer {layer.name}: axis={layer.axis}; int8 kernels work along the last one: permute before")
 
 
-def _affine(graph, name, inputs, scale, offset, shape, trainable=False):
+def _affine(graph, name, inputs, scale, offset, shape, trainable=False, norm=None):
     """A scale and an offset for each channel: folded into what comes before, or a 1x1 depthwise convolution."""
     scale, offset = (np.broadcast_to(np.asarray(v, np.float32).ravel(), shape[-1]).copy() for v in (scale, offset))
     name = graph.unique(name)
 
     def make(activation):
-        options = {"weight_bits": graph.weight_bits, "trainable": trainable, "name": name}
+        options = {"learns": graph.learns, "trainable": trainable, "name": name}
         return QuantizedDepthwiseConv2D(1, activation=activation, **options)
 
-    return graph.add("affine", name, inputs, make=make, kernel=scale, bias=offset, shape=tuple(shape))
+    return graph.add("affine", name, inputs, make=make, kernel=scale, bias=offset, shape=tuple(shape), norm=norm)
 
 
 def _batch_normalization(graph, layer, inputs, node):
@@ -342,7 +373,7 @@ def _batch_normalization(graph, layer, inputs, node):
     _last_axis(layer, [layer.axis], len(shape))
     scale = (array(layer.gamma) if layer.scale else 1.0) / np.sqrt(array(layer.moving_variance) + layer.epsilon)
     offset = (array(layer.beta) if layer.center else 0.0) - array(layer.moving_mean) * scale
-    return _affine(graph, layer.name, inputs, scale, offset, shape[1:], layer.trainable)
+    return _affine(graph, layer.name, inputs, scale, offset, shape[1:], layer.trainable, norm=layer)
 
 
 def _rescaling(graph, layer, inputs, node):
@@ -369,6 +400,21 @@ def _relu(graph, layer, inputs, node):
     key = _affine(graph, f"{layer.name}_to_6", inputs, 6 / limit, 0.0, shape)
     key = graph.activate(key, "relu6", f"{layer.name}_relu6", shape)
     return _affine(graph, layer.name, [key], limit / 6, 0.0, shape)
+
+
+def _prelu(graph, layer, inputs, node):
+    name, options = graph.unique(layer.name), _options(layer, "shared_axes")
+    options |= {"trainable": layer.trainable, "name": name}
+    make = functools.partial(QuantizedPReLU, **options)
+    return graph.add("own", name, inputs, make=make, weights=[array(layer.alpha)])
+
+
+def _embedding(graph, layer, inputs, node):
+    if layer.mask_zero:
+        raise ValueError(f"layer {layer.name}: mask_zero=True, but TFLite knows no masks; leave it out")
+    name, options = graph.unique(layer.name), _options(layer, "input_dim", "output_dim")
+    make = functools.partial(Lookup, **options, trainable=layer.trainable, name=name)
+    return graph.add("own", name, inputs, make=make, weights=[array(layer.embeddings)])
 
 
 def _function(graph, layer, inputs, node):
@@ -471,11 +517,13 @@ TRANSLATIONS = {
     layers.DepthwiseConv2D: _depthwise,
     layers.SeparableConv2D: _separable,
     layers.Dense: _dense,
+    layers.Embedding: _embedding,
     layers.BatchNormalization: _batch_normalization,
     layers.Rescaling: _rescaling,
     layers.Normalization: _normalization,
     layers.ReLU: _relu,
     layers.LeakyReLU: _kept("activation"),
+    layers.PReLU: _prelu,
     layers.Activation: _function,
     layers.Softmax: _softmax,
     layers.Add: _chain("join"),
@@ -485,7 +533,7 @@ TRANSLATIONS = {
     layers.Maximum: _chain("same"),
     layers.Minimum: _chain("same"),
     layers.Concatenate: _concatenate,
-    layers.GlobalAveragePooling2D: _kept("own"),
+    layers.GlobalAveragePooling2D: _kept("mean"),
     layers.GlobalMaxPooling2D: _kept("same"),
     layers.AveragePooling2D: _kept("average"),
     layers.MaxPooling2D: _kept("largest"),
@@ -498,6 +546,7 @@ TRANSLATIONS = {
     layers.Permute: _kept("same"),
     operations.Slice: _kept("same"),
     layers.Dropout: _nothing,
+    layers.SpatialDropout1D: _nothing,
     layers.SpatialDropout2D: _nothing,
     layers.GaussianNoise: _nothing,
     layers.GaussianDropout: _nothing,

@@ -10,6 +10,7 @@ import re
 from keras_resnet import runs
 from keras_resnet.networks.transfer import split
 
+RANGES = 30.0  # times the weights' learning rate: so slow as int8-aware training is, ranges would hardly move
 STAGES = ("stem", "stage2", "stage3", "stage4", "stage5")
 
 
@@ -52,11 +53,15 @@ def frozen(model, recipe, epoch):
 def factors(model, recipe):
     """Path of a variable -> factor of its learning rate; 1 where none is given.
 
-    `layer_decay` as in timm, block by block (Clark et al. 2020, https://arxiv.org/abs/2003.10555).
+    `layer_decay` as in timm, block by block (Clark et al. 2020, https://arxiv.org/abs/2003.10555). Ranges that are
+    learned, which only int8-aware trainings have, have `RANGES`.
 
     Raises:
         RunError: `layer_decay` is given, and the network has no blocks that are known by name.
     """
+    if recipe.ranges == "learned":
+        ranges = [weight.path for weight in model.trainable_weights if weight.path.endswith(("growth", "kernel_range"))]
+        return dict.fromkeys(ranges, RANGES)
     if recipe.layer_decay == 1 and not recipe.head_learning_rate:
         return {}
     found = places(model)

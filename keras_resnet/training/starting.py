@@ -36,7 +36,8 @@ def build_model(recipe, data, task, run, model=None):
     from keras_resnet.quantization import quantize_aware
 
     pictures = data.calibration(CALIBRATION_PICTURES, recipe.seed)
-    return quantize_aware(origin, pictures, weight_bits=recipe.weight_bits), teachers
+    learning = {"learn_ranges": recipe.ranges == "learned", "learn_norms": recipe.norms == "learning"}
+    return quantize_aware(origin, pictures, weight_bits=recipe.widths, **learning), teachers
 
 
 def load_teachers(recipe, contract, origin):

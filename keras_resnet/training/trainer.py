@@ -129,7 +129,7 @@ class Trainer:
                 for i, model in enumerate((self.model, *teachers))
             ]
             self.layers = {layer.name: layer for layer in twins[0].layers if layer.trainable}
-            self.frozen = set()
+            self.frozen, self.settled = set(), True
             self._freeze(recipe.epochs)  # what stays so to the end has no place in the optimizer
             self.twin, *teachers = map(normalization.from_pixels, twins)
             learned = recipe
@@ -163,11 +163,18 @@ class Trainer:
             raise runs.model_removed(run)
 
     def _freeze(self, epoch):
-        """Makes the layers trainable that learn in an epoch, and no other; returns whether any of them changed."""
-        before, self.frozen = self.frozen, freezing.frozen(self.model, self.recipe, epoch)
+        """Makes the layers trainable that learn in an epoch, and no other; returns whether any of them changed.
+
+        And lets the norms of an int8-aware training stay as they are for its last third.
+        """
+        before = self.frozen, self.settled
+        self.frozen = freezing.frozen(self.model, self.recipe, epoch)
+        self.settled = self.recipe.norms == "folded" or 3 * epoch >= 2 * self.recipe.epochs
         for name, layer in self.layers.items():
             layer.trainable = name not in self.frozen
-        return self.frozen != before
+            if getattr(layer, "norm", None) is not None:
+                layer.statistics = not self.settled
+        return (self.frozen, self.settled) != before
 
     def save(self):
         if broken_weight(self.twin):  # a step with a finite loss can still ruin the weights

@@ -8,11 +8,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 from tflite_files import convert
 
 from export import conversion, fidelity, purity
-from keras_resnet.quantization import operations
+from keras_resnet.quantization import operations, sequences
 from keras_resnet.quantization.quantizer import quantize_aware
 from keras_resnet.quantization.translation import ACTIVATIONS, TRANSLATIONS
 
@@ -46,7 +47,6 @@ def checked(model, pictures=PICTURES):
 # Of learning, or of a layer's making: they change no answer.
 SILENT = ("name", "trainable", "dtype", "momentum", "synchronized", "seed", "kwargs", "keywords", "self")
 SILENT += ("lora_rank", "lora_alpha", "renorm", "renorm_clipping", "renorm_momentum", "noise_shape", "rate", "stddev")
-MAP, VECTOR = (6, 6, 6), (5, 6)
 OTHER = {  # of each option, what it is not by default; the layer fits maps of 6 x 6 x 6
     "activation": "relu",
     "use_bias": False,
@@ -79,6 +79,8 @@ OTHER = {  # of each option, what it is not by default; the layer fits maps of 6
     "fill_value": 1.0,
     "size": 3,
     "cropping": 2,
+    "shared_axes": [1, 2],
+    "mask_zero": True,
 }
 NEEDED = {
     layers.Conv2D: {"filters": 6, "kernel_size": 3},
@@ -86,6 +88,14 @@ NEEDED = {
     layers.SeparableConv2D: {"filters": 6, "kernel_size": 3},
     layers.Conv2DTranspose: {"filters": 6, "kernel_size": 3, "output_padding": None},
     layers.Dense: {"units": 6},
+    layers.Embedding: {"input_dim": 256, "output_dim": 6, "weights": None, "size": 0},
+    layers.Conv1D: {"filters": 6, "kernel_size": 3},
+    layers.DepthwiseConv1D: {"kernel_size": 3},
+    layers.SeparableConv1D: {"filters": 6, "kernel_size": 3},
+    layers.Conv1DTranspose: {"filters": 6, "kernel_size": 3, "output_padding": None},
+    layers.AveragePooling1D: {"pool_size": 2},
+    layers.ZeroPadding1D: {"padding": 2},
+    layers.SpatialDropout1D: {"rate": 0.5},
     layers.AveragePooling2D: {"pool_size": 2},
     layers.ZeroPadding2D: {"padding": 2},
     layers.Resizing: {"height": 9, "width": 12},
@@ -113,6 +123,11 @@ JOINS = (
 
 def of_kind(kind, **options):
     """A network with a layer of some kind, named odd, behind a convolution (two, where it joins)."""
+    if kind is layers.Embedding:
+        return tables(**options)
+    if kind in sequences.TWINS or kind is layers.SpatialDropout1D:
+        odd = kind(**{**NEEDED.get(kind, {}), **options}, name="odd")
+        return network(layers.Conv1D(6, 1, name="before"), odd, shape=(36, 6))
     if kind in JOINS:
         inputs = keras.Input((6, 6, 6))
         a, b = layers.Conv2D(6, 1)(inputs), layers.Conv2D(6, 1, activation="relu")(inputs)
@@ -120,8 +135,21 @@ def of_kind(kind, **options):
     return network(layers.Conv2D(6, 1, name="before"), kind(**{**NEEDED.get(kind, {}), **options}, name="odd"))
 
 
+def tables(**options):
+    """A network of numbers, whose table is named odd."""
+    inputs = keras.Input((36,), dtype="int32")
+    return keras.Model(inputs, layers.Conv1D(6, 3)(layers.Embedding(256, 6, **options, name="odd")(inputs)))
+
+
+def given(model):
+    """Pictures, as sequences or numbers where a network takes these."""
+    (shape,) = {i.shape[1:] for i in model.inputs}
+    numbers = np.round(128 * PICTURES[..., 0] + 128).astype("int32")
+    return PICTURES.reshape(16, *shape) if len(shape) > 1 else numbers.reshape(16, *shape)
+
+
 def options():
-    for kind in TRANSLATIONS:
+    for kind in (*TRANSLATIONS, *sequences.TWINS):
         for option in inspect.signature(kind.__init__).parameters:
             learning = option.endswith(("_initializer", "_regularizer", "_constraint"))
             if option not in (*SILENT, *NEEDED.get(kind, {"size": 0})) and not learning:
@@ -134,18 +162,19 @@ def test_no_option_of_any_layer_is_lost(kind, option):
     """Each is refused in a sentence, or the network without rounding answers as in float, which it checks itself."""
     model = of_kind(kind, **{option: OTHER[option]})
     try:
-        quantized = quantize_aware(model, PICTURES)
+        quantized = quantize_aware(model, given(model))
     except ValueError as error:
         assert str(error).startswith("layer odd")
     else:
-        answers, expected = np.array(quantized(PICTURES)), np.array(model(PICTURES))
+        answers, expected = np.array(quantized(given(model))), np.array(model(given(model)))
         assert np.linalg.norm(answers - expected) < 0.05 * np.linalg.norm(expected)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", TRANSLATIONS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", (*TRANSLATIONS, *sequences.TWINS), ids=lambda kind: kind.__name__)
 def test_each_layer_passes_every_check(kind):
-    checked(of_kind(kind))
+    model = of_kind(kind)
+    checked(model, given(model))
 
 
 @pytest.mark.slow
@@ -317,6 +346,20 @@ def test_what_no_calibration_is_is_said(calibration, says):
         answers_of(calibration)
 
 
+@pytest.mark.parametrize("weight", [1e-4, 1e-7, 1e-12, 0])
+def test_channels_that_are_all_but_dead_keep_their_bias(weight):
+    """In steps of such weights it would not be an int32."""
+    parts = (layers.Conv2D(6, 3, name="a"), layers.DepthwiseConv2D(3), layers.Conv2DTranspose(4, 2), layers.Dense(3))
+    model = network(*parts)
+    model.get_layer("a").kernel.assign(model.get_layer("a").kernel * np.array([1, weight, 1, weight, 1, weight]))
+    for part in parts[1:]:
+        part.kernel.assign(part.kernel * weight)
+    tensors = checked(model)
+    assert all(np.mean(tensor.steps == 0) > 0.98 for tensor in tensors)
+    expected = np.array(model(PICTURES))
+    assert np.abs(quantize_aware(model, PICTURES)(PICTURES) - expected).max() < 0.02 * np.abs(expected).max()
+
+
 def graph(make, shape=(6, 6, 6)):
     inputs = keras.Input(shape)
     return keras.Model(inputs, make(inputs))
@@ -367,7 +410,17 @@ def vectors(x):
     return layers.Dense(3)(layers.BatchNormalization()(layers.ReLU()(x)))
 
 
+def sequence(x):
+    """A residual block of causal convolutions over rows, whose norms and ReLUs are folded all the same."""
+    x = layers.Reshape((36, 6))(x)
+    y = layers.ReLU()(layers.BatchNormalization()(layers.Conv1D(6, 3, padding="causal")(x)))
+    y = layers.BatchNormalization()(layers.Conv1D(6, 3, padding="causal", dilation_rate=2)(y))
+    y = layers.MaxPooling1D(2)(layers.PReLU("uniform", shared_axes=[1])(layers.Add()([x, y])))
+    return layers.Dense(3)(layers.GlobalAveragePooling1D()(y))
+
+
 ANY_GRAPH = {
+    "a residual block of sequences": sequence,
     "operations": of_operations,
     "a block of MobileNetV3": mobile,
     "shared heads": heads,
@@ -472,6 +525,23 @@ class TestSeveralInputs:
         assert float(quantized.get_layer("image_range").high) == 127 / 128
         assert 39 < float(quantized.get_layer("row_range").high) < 41
 
+    def test_outputs_have_their_names_here_and_in_the_file(self, tmp_path):
+        image, row = keras.Input((6, 6, 6), name="image"), keras.Input((3,), name="row")
+        boxes = layers.Conv2D(4, 1, name="boxes")(image)
+        scores = layers.Dense(4, activation="sigmoid", name="scores")(row)
+        pooled = layers.GlobalAveragePooling2D()(boxes)
+        model = keras.Model([image, row], [boxes, layers.Add(name="sum")([scores, pooled])])
+        given = [PICTURES, self.figures]
+        quantize_aware(model, given).save(tmp_path / "model.keras")
+        quantized = keras.models.load_model(tmp_path / "model.keras")
+        quantized.compile(loss={"boxes": "mse", "sum": "mae"})
+        assert np.all(np.isfinite(quantized.evaluate(given, [PICTURES[..., :4], self.figures[:, :1]])))
+        content = convert(quantized)
+        file = Interpreter(model_content=content).get_signature_list()["serving_default"]
+        assert file == {"inputs": ["image", "row"], "outputs": ["boxes", "sum"]}
+        tensors = list(fidelity.compare(quantized, content, given))
+        assert len(tensors) == 5 and all(np.mean(tensor.steps <= 1) >= 0.999 for tensor in tensors)
+
     def test_ranges_by_input(self):
         quantized = quantize_aware(self.model(), [PICTURES, self.figures], input_range=[None, (0, 50)])
         assert float(quantized.get_layer("row_range").high) == 50
@@ -552,7 +622,7 @@ def test_a_second_call_takes_no_other_layers_name():
 
 def test_a_uint8_file_is_compared_too():
     quantized = quantize_aware(network(layers.Conv2D(6, 3, name="a"), layers.ReLU(), layers.Conv2D(6, 1)), PICTURES)
-    content = convert(quantized, tf.uint8)
+    content = convert(quantized, "uint8")
     assert purity.impurities(content, "uint8") == [] != purity.impurities(content, "int8")
     said = fidelity.report(quantized, content, PICTURES)
     assert re.match(r"2 operators, given the file's own inputs: (99\.[89]|100).*% of the values equal; least: ", said)

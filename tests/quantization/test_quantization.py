@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers
 from tflite_files import File, convert
 
@@ -97,7 +96,7 @@ def test_our_networks_become_pure_int8(name):
     # Norms are folded; version 2's that read a sum, or a stem that the shortcut reads too, stand alone, as a mean does.
     alone = {"v2": 4, "blurred": 4, "of another project": 1, "keras.applications' v1": 1, "keras.applications' v2": 6}
     assert file.operators["DEPTHWISE_CONV_2D"] == alone.get(name, 0)
-    assert_pure(File(convert(quantized, tf.uint8)), boundaries=2)
+    assert_pure(File(convert(quantized, "uint8")), boundaries=2)
 
 
 @pytest.mark.slow
@@ -123,14 +122,14 @@ def test_others_networks_become_pure_int8(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_folding_changes_nothing_but_the_rounding(name):
-    # With 16 bits the rounding is too fine to see: what is left is the rewriting of the graph.
     keras.utils.set_random_seed(0)
     model = alive(NETWORKS[name]())
     images = scaled(pixels(model.input_shape[1:]))
-    quantized = quantize_aware(model, images, weight_bits=16, activation_bits=16, search="max")
+    quantized = quantize_aware(model, images)
     expected = np.array(model(images))
     assert np.std(expected) > 0.01
-    assert np.linalg.norm(quantized(images) - expected) < 5e-3 * np.linalg.norm(expected)
+    with without_rounding(*quantized.layers):
+        assert np.linalg.norm(quantized(images) - expected) < 1e-4 * np.linalg.norm(expected)
 
 
 def single(*parts, shape=(8, 8, 6)):
@@ -311,9 +310,9 @@ def test_fewer_bits_lose_more():
     images = scaled(pixels((32, 32, 3), 32))
     errors = [
         np.abs(np.array(quantize_aware(model, images, weight_bits=bits)(images)) - np.array(model(images))).mean()
-        for bits in (8, 4, 2)
+        for bits in (8, 4)
     ]
-    assert errors[0] < errors[1] / 3 < errors[2] / 3
+    assert errors[0] < errors[1] / 3
 
 
 class Doubled(layers.Layer):
@@ -325,7 +324,7 @@ class Doubled(layers.Layer):
     ("make", "images", "says"),
     [
         (lambda: single(Doubled(name="twice")), 4, "layer twice of type Doubled can't be quantized; replace it"),
-        (lambda: single(layers.Conv2D(4, 3, groups=2, name="g")), 4, "layer g: groups=2 has no int8 kernel"),
+        (lambda: single(layers.LayerNormalization(name="n")), 4, "layer n of type LayerNormalization can't be"),
         (lambda: single(layers.ReLU(threshold=1, name="r")), 4, "layer r: TFLite has ReLU without a threshold"),
         (lambda: single(layers.Conv2D(4, 3, activation="softplus", name="s")), 4, "activation softplus has no int8"),
         (lambda: single(layers.Conv2D(4, 3)), 0, "calibration: no pictures"),

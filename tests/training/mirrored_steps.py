@@ -64,7 +64,9 @@ if __name__ == "__main__":
     model = ResNet(8, (16, 16, 3), 10)
     teacher = model
     if int8:
-        model = quantize_aware(model, images[:64].clip(-1, 127 / 128))
+        with hardware.strategy.scope():  # as people may well call it
+            learning = {"learn_ranges": True, "learn_norms": True}
+            model = quantize_aware(model, images[:64].clip(-1, 127 / 128), **learning)
     with contextlib.nullcontext() if strategy == "by_hand" else hardware.strategy.scope():
         # Stock norms on one device: the fused kernel rounds differently in mixed precision, which is not the question.
         kind = hardware.norm if hardware.replicas > 1 or halves else "stock"

@@ -545,7 +545,8 @@ def test_replicas_continue_bit_for_bit(tmp_path, norm):
 
 @pytest.mark.slow
 def test_int8_aware_run_is_a_run_like_any_other(whole, tmp_path):
-    flags = ("--quantize=int8", f"--init={whole[0]}", "--save_seconds=0")
+    flags = ("--quantize=int8", "--weight_bits=stage2.*=4", "--ranges=learned", "--norms=learning")
+    flags += (f"--init={whole[0]}", "--save_seconds=0")
     output = finish(tmp_path / "whole", *flags, "--split=validation", recipe=())
     steps = saved_steps(tmp_path / "whole")
     kill(tmp_path / "cut", lambda: saved_steps(tmp_path / "cut") > steps // 3 + 2, *flags, recipe=())
