@@ -35,7 +35,7 @@ def define_flags():
     programs.define_places()
     flags.DEFINE_bool("layers", False, "Report layer by layer how much int8 rounding disturbs the signal.")
     flags.DEFINE_bool("android", False, "Copy the best file (int8 before float) and its golden set into the app.")
-    flags.DEFINE_bool("c_array", False, "Write model_data.cc of each int8 file too, for microcontrollers.")
+    flags.DEFINE_bool("c_array", False, "Write each int8 file as C++, too: model_data.cc and .h.")
     flags.DEFINE_string("license", "", "Of the model and what it learned from, for the files' metadata; none if empty.")
     flags.DEFINE_string("author", "", "Of the model, for the files' metadata; none if empty.")
     flags.DEFINE_string("description", "", "Of the model, for the files' metadata; none if empty.")

@@ -228,14 +228,3 @@ def _check_input(name, content, io):
     scale, zero = Interpreter(model_content=content).get_input_details()[0]["quantization"]
     if not (np.isclose(scale, 1 / 128, rtol=1e-6) and zero == (128 if io == "uint8" else 0)):
         raise ConversionError(f"{name}: the input has scale {scale} and zero point {zero}, not the contract's 1/128")
-
-
-def c_array(content, name="g_model"):
-    """A file's bytes as C++ source for TensorFlow Lite for Microcontrollers."""
-    rows = [", ".join(f"0x{byte:02x}" for byte in content[i : i + 12]) for i in range(0, len(content), 12)]
-    body = ",\n    ".join(rows)
-    return (
-        "// Made by `python -m export --c_array`; aligned as the interpreter wants it.\n"
-        f"alignas(16) extern const unsigned char {name}[] = {{\n    {body}}};\n"
-        f"extern const unsigned int {name}_len = {len(content)};\n"
-    )

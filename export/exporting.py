@@ -13,7 +13,7 @@ from keras_resnet.quantization import quantize_aware
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.training import callbacks, trainer
 
-from . import android, comparison, conversion, fidelity, golden, layers, metadata
+from . import android, comparison, conversion, fidelity, golden, layers, metadata, microcontroller
 
 BESIDE = 32  # pictures on which a file and its simulation are compared operator by operator
 
@@ -128,13 +128,25 @@ class Export:
 
     def _write(self, name):
         content, chosen = self._content(name), self.options
+        # First: nothing is written of a file that was asked for a microcontroller and can't run on one.
+        sources = self._sources(name, content)
         title = f"{self.models['float'].name} ({name})"
         card = metadata.Card(title, chosen.description, chosen.model_version, chosen.author, chosen.license)
         path = self.folder / f"{self.models['float'].name}-{name}.tflite"
         files.write_bytes(path, metadata.embed(content, self.task.contract, card))
-        if chosen.c_array and name.startswith("int8"):
-            files.write_text(path.with_suffix(".model_data.cc"), conversion.c_array(content))
+        for suffix, text in sources.items():
+            files.write_text(path.with_suffix(suffix), text)
         return path
+
+    def _sources(self, name, content):
+        """Suffix -> text of the C++ files of an int8 file, where they are asked for; without its metadata."""
+        if not (self.options.c_array and name.startswith("int8")):
+            return {}
+        try:
+            header = microcontroller.header(content)
+        except microcontroller.MicrocontrollerError as error:
+            raise ExportError(f"{error}; leave out --c_array") from error
+        return {".model_data.h": header, ".model_data.cc": microcontroller.source(content)}
 
     def _compare(self, paths):
         """Prints and writes the comparison; returns the points that int8-qat lost against float."""

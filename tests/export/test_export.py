@@ -402,6 +402,7 @@ def test_int8_files_for_microcontrollers(run_dir):
     interpreter = Interpreter(model_path=str(file(run_dir, "int8-qat")))
     assert interpreter.get_input_details()[0]["dtype"] == np.int8
     source = file(run_dir, "int8-qat").with_suffix(".model_data.cc").read_text()
+    assert "tflite::MicroMutableOpResolver<4>" in file(run_dir, "int8-qat").with_suffix(".model_data.h").read_text()
     data = bytes(int(word, 16) for word in source[source.index("{") + 1 : source.index("}")].split(","))
     pixels = np.zeros((1, 32, 32, 3), np.int8)
     outputs = []
