@@ -161,9 +161,8 @@ def by_ai_edge_quantizer(model, pictures, learn):
         ((key, signature),) = Interpreter(model_path=str(path)).get_signature_list().items()
         (name,) = signature["inputs"]
         quantizer = ai_edge_quantizer.Quantizer(str(path), ai_edge_quantizer.recipe.static_wi8_ai8())
-        extremes = np.stack([np.full(pictures.shape[1:], value, np.float32) for value in (-1.0, 127 / 128)])
-        shown = (*pictures, *extremes)  # as TFLite's own gets them here: the input's range is then that of pixels
-        found = quantizer.calibrate({key: [{name: picture[None]} for picture in shown]}, num_threads=2)
+        # Its ranges are moving averages over the pictures: TFLite's black and white ones would not widen them.
+        found = quantizer.calibrate({key: [{name: picture[None]} for picture in pictures]}, num_threads=2)
         return None, None, bytes(quantizer.quantize(found).quantized_model)
 
 
@@ -363,9 +362,11 @@ def refuse(row, path):
 
     A converter may take the process with it: what is tried is written first, and the next process goes on behind it.
     """
-    environment.load_tensorflow()
     found = files.read_json(path) if path.exists() else {}
-    for name in [name for name in LAYERS if name not in found]:
+    left = [name for name in LAYERS if name not in found]
+    if left:
+        environment.load_tensorflow()
+    for name in left:
         files.write_json(path, {**found, name: "its process crashes"})
         found[name] = not_taken(row, *LAYERS[name])
         files.write_json(path, found)
