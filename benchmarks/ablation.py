@@ -49,7 +49,14 @@ def picture(accuracies, title, path):
     for place, name in enumerate(names):
         differences = [accuracy - base for accuracy in accuracies[name]]
         colour = drawing.BLUE if statistics.mean(differences) > 0 else drawing.ORANGE
-        axes.plot([0, statistics.mean(differences)], [place, place], color=colour, linewidth=6, alpha=0.5)
+        axes.plot(
+            [0, statistics.mean(differences)],
+            [place, place],
+            color=colour,
+            linewidth=6,
+            alpha=0.5,
+            solid_capstyle="butt",
+        )
         axes.scatter(differences, [place] * len(differences), s=14, color=colour)
     axes.axvline(0, color="black", linewidth=1)
     spread = [accuracy - base for accuracy in accuracies["base"]]
@@ -57,7 +64,7 @@ def picture(accuracies, title, path):
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("points of accuracy more than the base; dots: single seeds")
     axes.set_title(title)
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside lower center", fontsize=9)
     axes.grid(axis="x", alpha=0.3)
     drawing.save(figure, path)
 
@@ -93,7 +100,9 @@ def main():
         for name in sorted(accuracies, key=lambda name: -statistics.mean(accuracies[name]))
     ]
     print("\n".join(markdown(("change", "accuracy, %", "difference", "time of a step"), rows)))
-    title = f"ResNet-{arguments.depth}, {arguments.epochs} epochs of CIFAR-10 (JPEG q75 copy), one change each"
+    title = (
+        f"ResNet-{arguments.depth}, {arguments.epochs} epochs of CIFAR-10 (JPEG q75 copy)\none change each, validation"
+    )
     picture(accuracies, title, arguments.out / "ablation.png")
 
 

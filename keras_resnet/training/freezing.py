@@ -10,7 +10,7 @@ import re
 from keras_resnet import runs
 from keras_resnet.networks.transfer import split
 
-RANGES = 30.0  # times the weights' learning rate: so slow as int8-aware training is, ranges would hardly move
+RANGES = 200.0  # times the weights' learning rate: so slow as int8-aware training is, ranges would hardly move
 STAGES = ("stem", "stage2", "stage3", "stage4", "stage5")
 
 
