@@ -13,6 +13,7 @@ from keras_resnet import load_dataset, load_pretrained
 from keras_resnet.device.reader import Reader
 from keras_resnet.quantization import quantize_aware
 
+pytestmark = pytest.mark.slow
 needs_tflm = pytest.mark.skipif(
     not microcontroller.is_installed(),
     reason='SKIPPED: tflite-micro is not installed, nothing ran in it; pip install -e ".[micro]"',

@@ -346,7 +346,7 @@ def test_what_no_calibration_is_is_said(calibration, says):
         answers_of(calibration)
 
 
-@pytest.mark.parametrize("weight", [1e-4, 1e-7, 1e-12, 0])
+@pytest.mark.parametrize("weight", [1e-7, 0])
 def test_channels_that_are_all_but_dead_keep_their_bias(weight):
     """In steps of such weights it would not be an int32."""
     parts = (layers.Conv2D(6, 3, name="a"), layers.DepthwiseConv2D(3), layers.Conv2DTranspose(4, 2), layers.Dense(3))

@@ -162,6 +162,7 @@ def test_widths_that_no_file_can_have(network, widths, says):
         quantize_aware(network, PICTURES, weight_bits=widths)
 
 
+@pytest.mark.slow
 class TestNormsThatLearn:
     """Batch norms that are folded in the file only."""
 
