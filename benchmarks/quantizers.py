@@ -13,6 +13,7 @@ an environment that has this project and the tool. Rows that are there are not m
 
 import argparse
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -121,6 +122,11 @@ def main():
     for name in ("tfmot", "edge", "hgq2", "qkeras"):
         parser.add_argument(f"--{name}_python", default=sys.executable, help="Python of an environment that has it")
     arguments = parser.parse_args()
+    if unknown := [row for row in arguments.rows.split(",") if row not in MAKERS]:
+        parser.error(f"--rows: no {unknown[0]}; there are {', '.join(MAKERS)}")
+    for name in ("tfmot", "edge", "hgq2", "qkeras"):
+        if not shutil.which(python := getattr(arguments, f"{name}_python")):
+            parser.error(f"--{name}_python={python}: no program")
     there, rows = {}, []
     for row in arguments.rows.split(","):
         folder, problem = made(row, arguments)

@@ -25,7 +25,7 @@ KINDS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=pathlib.Path, help="a finished float run's folder")
-    parser.add_argument("--bits", default="8,4")
+    parser.add_argument("--bits", default="8,4", choices=("8,4", "8", "4"), help="of the weights")
     parser.add_argument("--epochs", type=int, help="of QAT; a tenth of the float training's by default")
     parser.add_argument("--learning_rate", type=float, help="of QAT; by default a 200th of the float training's")
     arguments = parser.parse_args()

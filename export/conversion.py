@@ -19,7 +19,7 @@ from keras_resnet import environment, files, runs
 from keras_resnet.networks import convolution
 from keras_resnet.quantization.fake_quantization import FakeQuantize
 from keras_resnet.quantization.saved import load_model
-from keras_resnet.quantization.translation import FIXED_RANGES
+from keras_resnet.quantization.translation import FIXED_RANGES, functional
 from keras_resnet.recipes import Recipe
 
 from . import averages, purity
@@ -169,6 +169,7 @@ def by_tfmot(recipe, io, output="logits"):
 
 def _converter(model):
     """Of batches of one; several inputs have their names, and several outputs theirs, in the file's signature."""
+    model = functional(model)
     names = [i.name for i in model.inputs] if len(model.inputs) > 1 else ["image"]
     inputs = [
         keras.Input(batch_shape=(1, *i.shape[1:]), dtype=i.dtype, name=name)

@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import pathlib
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -75,14 +76,17 @@ def operators(content):
         Sorted names of the schema's `BuiltinOperator`, each once: `["ADD", "CONV_2D", …]`; others as `CUSTOM name`.
 
     Raises:
-        MicrocontrollerError: it is no `.tflite`.
+        MicrocontrollerError: it is no `.tflite`, or a damaged one.
     """
     if content[4:8] != b"TFL3":
         raise MicrocontrollerError(f"no .tflite: it begins with {content[:8]!r}, expected TFL3 as bytes 4 to 7")
     from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
 
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    try:
+        model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    except (struct.error, IndexError, TypeError) as error:
+        raise MicrocontrollerError(f"no .tflite: it is damaged or cut off ({error})") from error
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     found = set()
     for index in {operator.opcodeIndex for graph in model.subgraphs for operator in graph.operators}:
@@ -247,6 +251,8 @@ def main(arguments):
             f"expected one .tflite, got {arguments}; type python -m export.microcontroller NAME.tflite"
         )
     path = pathlib.Path(arguments[0])
+    if not path.is_file():
+        raise MicrocontrollerError(f"{path}: no file; type python -m export.microcontroller NAME.tflite")
     content = path.read_bytes()
     print(f"operators: {', '.join(operators(content))}")
     resolver(content)  # raises where TFLM lacks one
@@ -265,4 +271,4 @@ if __name__ == "__main__":
         environment.load_tensorflow()
         main(sys.argv[1:])
     except (ValueError, OSError) as error:
-        sys.exit(f"microcontroller: {error}")
+        sys.exit(f"microcontroller: {' '.join(sys.argv[1:])}: {error}")

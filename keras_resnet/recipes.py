@@ -97,8 +97,8 @@ class Recipe:
     )
     weight_bits: int | str = option(
         8,
-        "With --quantize, of weights: 8, 4, or 4 in the layers whose whole names fit regular expressions: stage3.*=4. "
-        "Others after a comma.",
+        "With --quantize, of weights: 8, 4, or layers by regular expressions of their whole names, separated by "
+        "commas, a number alone for all others: stage3.*=4,logits=4,8.",
     )
     ranges: str = option(
         "found",
@@ -108,7 +108,7 @@ class Recipe:
     norms: str = option(
         "folded",
         "With --quantize: folded into the convolutions before it learns, or learning on, by the statistics of each "
-        "batch for the first two thirds of the epochs.",
+        "batch for the first two thirds of the epochs, at a learning rate ten times as high.",
         ("folded", "learning"),
     )
 
@@ -242,7 +242,8 @@ class Recipe:
             ("width", self.width > 0, "a positive factor, as 0.5 or 2"),
             (
                 "weight_bits",
-                all(bits in (4, 8) for bits in self.widths.values()),
+                all(bits in (4, 8) for bits in self.widths.values())
+                and len(self.widths) == len(str(self.weight_bits).split(",")),
                 "8, 4, or layers by their names, as stage3.*=4,stage4.*=4",
             ),
             (

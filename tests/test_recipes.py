@@ -132,6 +132,8 @@ def test_what_does_not_go_together_is_refused():
         ({"quantize": "none", "ranges": "learned"}, "--ranges=learned: this is of int8 arithmetic; give --quantize"),
         ({"quantize": "none", "weight_bits": "4"}, "--weight_bits=4: this is of int8 arithmetic; give --quantize"),
         ({"quantize": "int8", "weight_bits": 5}, "--weight_bits=5: expected 8, 4, or layers by their names"),
+        ({"quantize": "int8", "weight_bits": "8,4"}, "--weight_bits=8,4: expected 8, 4, or layers"),
+        ({"quantize": "int8", "weight_bits": "a=4,a=8"}, "--weight_bits=a=4,a=8: expected 8, 4, or layers"),
         ({"quantize": "int8", "weight_bits": "stage3=6"}, "--weight_bits=stage3=6: expected 8, 4, or layers"),
         ({"quantize": "int8", "layer_decay": 0.7}, "--layer_decay=0.7: this is for a float training"),
         ({"quantize": "int8", "head_learning_rate": 0.1}, "--head_learning_rate=0.1: this is for a float training"),

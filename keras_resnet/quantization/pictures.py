@@ -64,7 +64,11 @@ def _batch(element, model):
         element = [element]
     elif len(element) != len(names):
         raise ValueError(f"calibration: {len(element)} arrays for the inputs {', '.join(names)}; give dicts by name")
-    return [_held(part, i.shape, i.dtype) for part, i in zip(element, model.inputs, strict=True)]
+    held = [_held(part, i.shape, i.dtype) for part, i in zip(element, model.inputs, strict=True)]
+    if len({len(part) for part in held}) > 1:
+        numbers = ", ".join(f"{name} {len(part)}" for name, part in zip(names, held, strict=True))
+        raise ValueError(f"calibration: not as many of each input: {numbers}")
+    return held
 
 
 def _held(array, shape, dtype):
@@ -75,7 +79,7 @@ def _held(array, shape, dtype):
         raise ValueError(f"calibration: an array of shape {array.shape}; the model takes {shape}; {FORMS}")
     if not keras.backend.is_float_dtype(dtype):
         if not np.issubdtype(array.dtype, np.integer):
-            raise ValueError(f"calibration: an array of {array.dtype}; the model takes {dtype}")
+            raise ValueError(f'calibration: an array of {array.dtype}; the model takes {dtype}: .astype("{dtype}")')
         return array.astype(dtype)
     if not np.issubdtype(array.dtype, np.floating):
         raise ValueError(f"calibration: pictures of {array.dtype}; {FORMS}")

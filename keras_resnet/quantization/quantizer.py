@@ -30,7 +30,8 @@ from keras_resnet.quantization.translation import (
     widths,
 )
 
-WIDTHS = (8, 4)
+BITS = 8  # of activations
+WIDTHS = (8, 4)  # of weights
 CHECKED = 4  # pictures of the first batch with which the new network is held to the float one
 # Rewritten rightly, networks are 1e-7 apart, and one of 50 layers 3e-5; wrongly, 0.7 and more.
 TOLERANCE = 1e-3
@@ -42,7 +43,6 @@ def quantize_aware(
     calibration,
     *,
     weight_bits=8,
-    activation_bits=8,
     search="mse",
     input_range=None,
     learn_ranges=False,
@@ -57,7 +57,6 @@ def quantize_aware(
             tuples whose first part is one, or of dicts by the input's name; for several inputs dicts or lists.
         weight_bits: of kernels, 8 or 4; or a dict by regular expressions of whole layers' names, the first that fits
             counts, where others have 8: `{"stage3.*": 4}`. Transposed convolutions have 8.
-        activation_bits: of activations.
         search: how ranges are found: `max`, `moving_average`, `percentile` or `mse` (see `ranges`).
         input_range: (low, high) of the model's input, or a list of one for each of several. None: the contract's, which
             makes every uint8 pixel exact, where the calibration pictures lie within it, else that of the pictures.
@@ -68,7 +67,7 @@ def quantize_aware(
 
     Returns:
         A functional `keras.Model` with the same inputs and outputs and the layers' names kept. Norms are folded with
-        their moving statistics. It trains, saves, loads and converts (`tf.lite.TFLiteConverter`) like any other.
+        their moving statistics. It trains, saves and loads like any other; `export.conversion.convert` makes the file.
 
     Raises:
         ValueError: a layer can't be quantized (it is named, with what would do), there are no calibration pictures, or
@@ -80,18 +79,21 @@ def quantize_aware(
     """
     if search not in ranges.SEARCHES:
         raise ValueError(f"search={search!r}: choose {', '.join(ranges.SEARCHES)}")
+    for name, given in (("learn_ranges", learn_ranges), ("learn_norms", learn_norms)):
+        if not isinstance(given, bool):
+            raise ValueError(f"{name}={given!r}: expected True or False")
     model = functional(model)
+    if isinstance(model, QuantizedModel):
+        raise ValueError(f"model {model.name} is made ready for int8 already; give the float one")
     _check_widths(weight_bits, model)
     broken = broken_weight(model)
     if broken:
         raise ValueError(f"weight {broken} is not finite; the model is broken, quantize an earlier checkpoint")
     batches = pictures.batches(model, calibration)
-    graph = Graph(
-        model, pictures.input_ranges(input_range, batches, activation_bits), weight_bits, learn_ranges, learn_norms
-    )
+    graph = Graph(model, pictures.input_ranges(input_range, batches, BITS), weight_bits, learn_ranges, learn_norms)
     fuse(graph)
     with _float32():
-        quantized, tensors, input_ranges, averages = _build(graph, model, activation_bits)
+        quantized, tensors, input_ranges, averages = _build(graph, model)
     ranges.calibrate(quantized, batches, search)
     _hold_to_float(quantized, tensors, graph, model, [part[:CHECKED] for part in batches[0]])
     for count, given, made in averages:
@@ -121,14 +123,14 @@ def _check_widths(weight_bits, model):
     )
     for pattern, bits in widths(weight_bits).items():
         if bits not in WIDTHS:
-            raise ValueError(f"weight_bits={weight_bits}: expected 8 or 4, which LiteRT stores, or a dict of them")
+            raise ValueError(f"weight_bits={weight_bits!r}: expected 8 or 4, which LiteRT stores, or a dict of them")
         try:
             found = any(re.fullmatch(pattern, name) for name in names)
         except re.error as error:
-            raise ValueError(f"weight_bits={weight_bits}: {pattern} is no regular expression ({error})") from error
+            raise ValueError(f"weight_bits={weight_bits!r}: {pattern} is no regular expression ({error})") from error
         if not found and isinstance(weight_bits, dict):
             raise ValueError(
-                f"weight_bits={weight_bits}: {pattern} is no layer's whole name; there are {', '.join(names)}"
+                f"weight_bits={weight_bits!r}: {pattern} is no layer's whole name; there are {', '.join(names)}"
             )
 
 
@@ -180,7 +182,7 @@ def _fixed(graph, group):
     return fixed
 
 
-def _build(graph, model, bits):
+def _build(graph, model):
     """Builds the quantized network from fused steps, with one `FakeQuantize` for each range.
 
     Returns it, its tensors by key, the `FakeQuantize` of the input of each layer that has a kernel, and of each global
@@ -197,7 +199,7 @@ def _build(graph, model, bits):
         root = group(key)
         if root not in quantizers:
             learns = graph.learns and root not in still
-            quantizers[root] = FakeQuantize(bits, fixed.get(root), learns, name=f"{name}_range")
+            quantizers[root] = FakeQuantize(BITS, fixed.get(root), learns, name=f"{name}_range")
         return quantizers[root](tensor)
 
     inputs = [

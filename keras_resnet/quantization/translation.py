@@ -97,6 +97,8 @@ def functional(model):
     Raises:
         ValueError: it is none, or not built.
     """
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"expected a keras.Model, got {type(model).__name__}")
     if isinstance(model, keras.Sequential) and model._functional is None:
         raise ValueError(f"model {model.name} is not built: begin it with keras.Input(shape)")
     model = model._functional if isinstance(model, keras.Sequential) else model
@@ -412,6 +414,10 @@ def _prelu(graph, layer, inputs, node):
 def _embedding(graph, layer, inputs, node):
     if layer.mask_zero:
         raise ValueError(f"layer {layer.name}: mask_zero=True, but TFLite knows no masks; leave it out")
+    if keras.backend.is_float_dtype(node.input_tensors[0].dtype):
+        raise ValueError(
+            f'layer {layer.name}: its numbers come as floats; begin with keras.Input(shape, dtype="int32")'
+        )
     name, options = graph.unique(layer.name), _options(layer, "input_dim", "output_dim")
     make = functools.partial(Lookup, **options, trainable=layer.trainable, name=name)
     return graph.add("own", name, inputs, make=make, weights=[array(layer.embeddings)])

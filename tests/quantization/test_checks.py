@@ -485,6 +485,28 @@ class TestWhatIsKept:
         assert tensors
 
 
+@pytest.mark.parametrize(
+    ("make", "options", "says"),
+    [
+        (lambda: "model.keras", {}, "expected a keras.Model, got str"),
+        (lambda: network(layers.Conv2D(4, 3)), {"learn_ranges": "no"}, "learn_ranges='no': expected True or False"),
+        (lambda: network(layers.Conv2D(4, 3)), {"weight_bits": "4"}, "weight_bits='4': expected 8 or 4"),
+        (lambda: quantize_aware(network(layers.Conv2D(4, 3)), PICTURES), {}, "is made ready for int8 already"),
+        (lambda: network(layers.Embedding(9, 4, name="odd"), shape=(6,)), {}, "layer odd: its numbers come as floats"),
+    ],
+)
+def test_what_is_no_float_network_or_option_is_said(make, options, says):
+    with pytest.raises(ValueError, match=says):
+        model = make()
+        quantize_aware(model, PICTURES[..., 0, 0] if "odd" in says else PICTURES, **options)
+
+
+def test_inputs_of_two_lengths_are_said():
+    a, b = keras.Input((6, 6, 6), name="a"), keras.Input((6, 6, 6), name="b")
+    with pytest.raises(ValueError, match="calibration: not as many of each input: a 16, b 3"):
+        quantize_aware(keras.Model([a, b], layers.Add()([a, b])), [PICTURES, PICTURES[:3]])
+
+
 class Hidden(keras.Model):
     def call(self, x):
         return x
