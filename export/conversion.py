@@ -178,8 +178,13 @@ def _converter(model):
     inputs = keras.tree.pack_sequence_as(model._inputs_struct, inputs)
     outputs = model(inputs)
     if len(model.outputs) > 1:
-        outputs = dict(zip(model.output_names, keras.tree.flatten(outputs), strict=True))
+        outputs = dict(zip(_apart(model.output_names), keras.tree.flatten(outputs), strict=True))
     return tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, outputs, name=model.name))
+
+
+def _apart(names):
+    """Names, numbered where one comes again: a layer that is called twice may make two outputs."""
+    return [f"{name}_{names[:i].count(name) + 1}" if name in names[:i] else name for i, name in enumerate(names)]
 
 
 def _with_io(converter, io):

@@ -308,6 +308,8 @@ class Recipe:
             )
         if self.batch_norm == "frozen" and not self.init:
             raise ValueError("--batch_norm=frozen: new norms have no statistics yet; give --init with it")
+        if self.norms == "learning" and self.batch_norm == "frozen":
+            raise ValueError("--batch_norm=frozen: --norms=learning lets them learn; drop one")
         if self.unfreeze and self.freeze == "none":
             raise ValueError(f"--unfreeze={self.unfreeze}: nothing is frozen; give --freeze=all with it")
         if self.unfreeze and self.optimizer in ("adamw", "lamb", "muon"):
@@ -646,6 +648,8 @@ def continued(recipe, init, quantize, norms="folded"):
         init=init,
         quantize=quantize,
         norms=norms,
+        weight_bits=recipe.weight_bits if quantize != "none" else 8,
+        ranges=recipe.ranges if quantize != "none" else "found",
         teacher="" if quantize != "none" else recipe.teacher,
         extends="",
         head="random",

@@ -7,6 +7,7 @@ import pytest
 
 from keras_resnet import recipes
 from keras_resnet.recipes import RECIPES, Recipe
+from keras_resnet.training import freezing
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -114,6 +115,17 @@ def test_what_a_continued_recipe_learns():
     short = recipes.continued(origin, "d", "int8")
     assert (short.init, short.quantize, short.teachers, short.epochs, short.seed) == ("d", "int8", [], 8, origin.seed)
     assert recipes.continued(origin, "d", "none").teachers == ["b", "c"]
+    learning = recipes.continued(origin, "d", "int8", "learning")
+    assert (learning.norms, learning.learning_rate) == ("learning", 10 * short.learning_rate)
+    narrow = dataclasses.replace(learning, weight_bits=4, ranges="learned")
+    recipes.continued(narrow, "keras:resnet50", "none").check()
+
+
+def test_norms_that_learn_stay_for_the_last_third():
+    for epochs, extends, still in ((1, "", []), (2, "", [1]), (3, "", [2]), (6, "", [4, 5]), (5, "3", [2, 3, 4])):
+        recipe = Recipe(norms="learning", epochs=epochs, extends=extends)
+        assert [epoch for epoch in range(epochs) if freezing.settled(recipe, epoch)] == still
+    assert freezing.settled(Recipe(), 0)
 
 
 def test_a_continued_recipe_forgets_what_was_for_the_start_and_the_noise():
@@ -128,6 +140,7 @@ def test_a_continued_recipe_forgets_what_was_for_the_start_and_the_noise():
 def test_what_does_not_go_together_is_refused():
     for fields, says in (
         ({"unfreeze": 0.5, "freeze": "all", "optimizer": "adamw"}, "--unfreeze=0.5: Adam's moments"),
+        ({"norms": "learning", "quantize": "int8", "batch_norm": "frozen"}, "--batch_norm=frozen: --norms=learning"),
         ({"sampling": "balanced", "class_weights": "balanced"}, "--class_weights=balanced: --sampling=balanced"),
         ({"quantize": "none", "ranges": "learned"}, "--ranges=learned: this is of int8 arithmetic; give --quantize"),
         ({"quantize": "none", "weight_bits": "4"}, "--weight_bits=4: this is of int8 arithmetic; give --quantize"),

@@ -105,6 +105,8 @@ class FakeQuantize(layers.Layer):
     def set_range(self, low, high):
         self.low.assign(low)
         self.high.assign(high)
+        if self.learns:
+            self.growth.assign(0.0)
 
     @property
     def range(self):
@@ -167,11 +169,9 @@ class _Quantized:
         weight_bits: of the kernel; None rounds neither kernel nor bias.
         learns: whether the kernel's range is learned, as `learned` does; else it is that of its largest weights.
         follows: name of the `FakeQuantize` of its input, whose range learns; None: `input_step` stays as it is.
+        statistics: whether its norm's are those of each batch. They have to stay for the last part of a training.
         norm: configuration of a `BatchNormalization` behind it that goes on learning, which the file has folded into
             kernel and bias (Krishnamoorthi 2018, section 3.2.2); None: there is none, or it is in them already.
-
-    Attributes:
-        statistics: whether its norm's are still those of each batch. They have to stay for the last part of a training.
     """
 
     per_channel = True
@@ -179,10 +179,10 @@ class _Quantized:
     save_own_variables = layers.Layer.save_own_variables
     load_own_variables = layers.Layer.load_own_variables
 
-    def __init__(self, *arguments, weight_bits=8, learns=False, follows=None, norm=None, **keywords):
+    def __init__(self, *arguments, weight_bits=8, learns=False, follows=None, norm=None, statistics=True, **keywords):
         super().__init__(*arguments, **{**keywords, "dtype": "float32"})
         self.weight_bits, self.learns, self.follows = weight_bits, learns, follows
-        self.given_step, self.statistics = None, True
+        self.given_step, self.statistics = None, statistics
         given = {**(norm or {}), "dtype": "float32", "synchronized": True}
         self.norm = layers.BatchNormalization.from_config(given) if norm else None
 
@@ -243,7 +243,7 @@ class _Quantized:
         """A kernel whose last axis are the channels that have ranges of their own."""
         return kernel
 
-    def _rounded(self, kernel, bias, training):
+    def _rounded(self, kernel, bias, training=False):
         largest = 2.0**self.kernel_range if self.learns else kernel_range(kernel, self.per_channel)
         if bias is not None:
             levels = 2 ** (self.weight_bits - 1) - 1
@@ -264,7 +264,8 @@ class _Quantized:
 
     def get_config(self):
         given = {"weight_bits": self.weight_bits, "learns": self.learns, "follows": self.follows}
-        return {**super().get_config(), **given, "norm": self.norm and self.norm.get_config()}
+        given |= {"norm": self.norm and self.norm.get_config(), "statistics": self.statistics}
+        return {**super().get_config(), **given}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -293,7 +294,7 @@ class QuantizedDepthwiseConv2D(_Quantized, layers.DepthwiseConv2D):
     def _flat(self, kernel):
         return ops.reshape(kernel, (*kernel.shape[:2], -1))
 
-    def _rounded(self, kernel, bias, training):
+    def _rounded(self, kernel, bias, training=False):
         flat, bias = super()._rounded(self._flat(kernel), bias, training)
         return ops.reshape(flat, kernel.shape), bias
 

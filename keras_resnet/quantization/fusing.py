@@ -25,7 +25,7 @@ def fuse(graph):
         alone = before is not None and count[step.inputs[0]] == 1 and before.activation is None
         if step.kind == "affine" and alone and before.kind == "linear" and not (before.shared or before.norm):
             if graph.learn_norms and step.norm:
-                before.norm, before.options["norm"] = step.norm, step.norm.get_config()
+                before.norm, before.options["norm"] = step.norm, {**step.norm.get_config(), "axis": -1}
                 before.output, before.ends = step.output, step.ends
                 makers[step.output] = before
                 continue

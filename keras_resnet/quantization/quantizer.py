@@ -90,6 +90,7 @@ def quantize_aware(
     if broken:
         raise ValueError(f"weight {broken} is not finite; the model is broken, quantize an earlier checkpoint")
     batches = pictures.batches(model, calibration)
+    learn_ranges = learn_ranges and bool(model.trainable_weights)
     graph = Graph(model, pictures.input_ranges(input_range, batches, BITS), weight_bits, learn_ranges, learn_norms)
     fuse(graph)
     with _float32():
@@ -101,14 +102,19 @@ def quantize_aware(
         made.set_range(made.low * growth, made.high * growth)
     for layer, quantizer in input_ranges.items():
         layer.input_step.assign(quantizer.step)
+        if quantizer.learns:
+            layer.follow(quantizer)
     return quantized
 
 
 def freeze_norms(model, frozen=True):
     """Lets the norms of a quantized model answer by their moving statistics in training, too; compile it again then."""
-    for layer in model.layers:
+    found = False
+    for layer in model._flatten_layers():
         if getattr(layer, "norm", None) is not None:
-            layer.statistics = not frozen
+            layer.statistics, found = not frozen, True
+    if not found:
+        raise ValueError(f"model {model.name} has no norms that learn; quantize_aware(…, learn_norms=True) leaves them")
 
 
 def _dtype(tensor):
@@ -159,7 +165,7 @@ def _groups(graph):
         if step.kind in INHERITING:
             for key in step.inputs:
                 parent[find(key)] = find(step.output)
-        if step.shared:  # one kernel, one bias: its step is that of one input
+        if step.shared and step.kind == "linear":  # one kernel, one bias: its step is that of one input
             parent[find(step.inputs[0])] = find(shared.setdefault(step.shared, step.inputs[0]))
     return find
 
@@ -219,15 +225,15 @@ def _build(graph, model):
             if layer.learns:
                 layer.reset_range()
             input_ranges[layer] = quantizers[group(step.inputs[0])]
-            if input_ranges[layer].learns:
-                layer.follow(input_ranges[layer])
             if step.shared:
                 shared[step.shared] = layer
         else:
-            layer = step.make()
+            layer = shared.get(step.shared) or step.make()
             y = layer(x)
             if step.weights:
                 layer.set_weights(step.weights)
+            if step.shared:
+                shared[step.shared] = layer
         if step.activation and step.name != step.ends and (step.shared or step.kind != "linear"):
             y = layers.ReLU(6.0 if step.activation == "relu6" else None, name=f"{step.name}_{step.activation}")(y)
         tensors[step.output] = y if step.kind == "same" else rounded(y, step.output, step.ends)

@@ -168,6 +168,10 @@ class Graph:
 
     def _translate(self, node, keys):
         layer = operations.as_layer(node)
+        if layer is node.operation and len(node.input_tensors) > len(keras.tree.flatten(node.arguments.args[:1])):
+            raise ValueError(f"layer {layer.name}: it is given more than its input (a mask?); TFLite knows no such")
+        if type(layer) is not layers.Embedding and not all(_is_float(tensor) for tensor in node.input_tensors):
+            raise ValueError(f"layer {layer.name}: it is given integers; only an Embedding can take them: give floats")
         if type(layer) in sequences.TWINS:
             return self._in_a_row(layer, keys, node)
         translate = TRANSLATIONS.get(type(layer))
@@ -272,6 +276,10 @@ ACTIVATIONS = ("linear", "relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu
 
 def array(variable):
     return np.asarray(keras.ops.convert_to_numpy(variable), np.float32)
+
+
+def _is_float(tensor):
+    return keras.backend.is_float_dtype(tensor.dtype)
 
 
 def _channels_last(layer):
@@ -408,19 +416,19 @@ def _prelu(graph, layer, inputs, node):
     name, options = graph.unique(layer.name), _options(layer, "shared_axes")
     options |= {"trainable": layer.trainable, "name": name}
     make = functools.partial(QuantizedPReLU, **options)
-    return graph.add("own", name, inputs, make=make, weights=[array(layer.alpha)])
+    return graph.add("own", name, inputs, make=make, weights=[array(layer.alpha)], shared=graph.shared(layer))
 
 
 def _embedding(graph, layer, inputs, node):
     if layer.mask_zero:
         raise ValueError(f"layer {layer.name}: mask_zero=True, but TFLite knows no masks; leave it out")
-    if keras.backend.is_float_dtype(node.input_tensors[0].dtype):
+    if _is_float(node.input_tensors[0]):
         raise ValueError(
             f'layer {layer.name}: its numbers come as floats; begin with keras.Input(shape, dtype="int32")'
         )
     name, options = graph.unique(layer.name), _options(layer, "input_dim", "output_dim")
     make = functools.partial(Lookup, **options, trainable=layer.trainable, name=name)
-    return graph.add("own", name, inputs, make=make, weights=[array(layer.embeddings)])
+    return graph.add("own", name, inputs, make=make, weights=[array(layer.embeddings)], shared=graph.shared(layer))
 
 
 def _function(graph, layer, inputs, node):

@@ -50,6 +50,11 @@ def frozen(model, recipe, epoch):
     return {name for name, place in found.items() if place.split("_")[0] in kept}
 
 
+def settled(recipe, epoch):
+    """Whether the norms of an int8-aware training stay in an epoch, from 0: in its last third, and when extended."""
+    return recipe.norms == "folded" or epoch >= max(1, 2 * recipe.ends[0] // 3)
+
+
 def factors(model, recipe):
     """Path of a variable -> factor of its learning rate; 1 where none is given.
 

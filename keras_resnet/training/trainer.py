@@ -169,7 +169,7 @@ class Trainer:
         """
         before = self.frozen, self.settled
         self.frozen = freezing.frozen(self.model, self.recipe, epoch)
-        self.settled = self.recipe.norms == "folded" or 3 * epoch >= 2 * self.recipe.epochs
+        self.settled = freezing.settled(self.recipe, epoch)
         for name, layer in self.layers.items():
             layer.trainable = name not in self.frozen
             if getattr(layer, "norm", None) is not None:

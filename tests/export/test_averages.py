@@ -145,6 +145,7 @@ def test_a_quantized_network_has_such_averages_itself():
     assert distance_to_tie(sums[sums < 256]) > 0.9 / 2 / ranges.DENOMINATORS[-1]
     assert quantized.get_layer("logits").input_step.numpy() == np.float32(made.step)
     content = conversion.FORMATS["int8-qat"](quantized, None, "int8")  # so that a file keeps its simulation's ranges
-    scales = [fidelity.outputs(c, np.zeros((1, 32, 32, 3), np.float32)) for c in (content, averages.settle(content))]
+    black = {"image": np.zeros((1, 32, 32, 3), np.float32)}
+    scales = [fidelity.outputs(c, black) for c in (content, averages.settle(content))]
     (before,), (after,) = ([output.scale for output in s.values() if output.operator == "MEAN"] for s in scales)
     assert abs(after / before - 1) < 1e-6

@@ -501,6 +501,34 @@ def test_what_is_no_float_network_or_option_is_said(make, options, says):
         quantize_aware(model, PICTURES[..., 0, 0] if "odd" in says else PICTURES, **options)
 
 
+def test_masks_and_integers_are_refused():
+    inputs, mask = keras.Input((8, 4)), keras.Input((8,))
+    pooled = layers.GlobalAveragePooling1D(name="odd")(inputs, mask=mask)
+    with pytest.raises(ValueError, match="layer odd: it is given more than its input"):
+        given = [PICTURES[:, 0].reshape(16, 9, 4)[:, :8], np.ones((16, 8), "float32")]
+        quantize_aware(keras.Model([inputs, mask], pooled), given)
+    pixels = keras.Input((6, 6, 6), dtype="uint8")
+    with pytest.raises(ValueError, match="layer odd: it is given integers"):
+        quantize_aware(keras.Model(pixels, layers.Rescaling(0.1, name="odd")(pixels)), np.ones((4, 6, 6, 6), "uint8"))
+
+
+def test_tables_and_slopes_that_are_shared_are_one():
+    a, b = keras.Input((6,), dtype="int32", name="a"), keras.Input((6,), dtype="int32", name="b")
+    table, slopes = layers.Embedding(9, 4, name="table"), layers.PReLU("uniform", name="slopes")
+    model = keras.Model([a, b], layers.Add()([slopes(table(a)), slopes(table(b))]))
+    numbers = RNG.integers(0, 9, (16, 6)).astype("int32")
+    quantized = quantize_aware(model, [numbers, numbers[::-1]])
+    assert {weight.path for weight in quantized.trainable_weights} == {"table/embeddings", "slopes/alpha"}
+
+
+def test_outputs_of_one_layer_are_told_apart_in_the_file():
+    a, b, dense = keras.Input((3,), name="a"), keras.Input((3,), name="b"), layers.Dense(2, name="dense")
+    rows = RNG.uniform(-1, 0.99, (16, 3)).astype("float32")
+    content = convert(quantize_aware(keras.Model([a, b], [dense(a), dense(b)]), [rows, rows]))
+    signature = Interpreter(model_content=content).get_signature_list()["serving_default"]
+    assert signature == {"inputs": ["a", "b"], "outputs": ["dense", "dense_2"]}
+
+
 def test_inputs_of_two_lengths_are_said():
     a, b = keras.Input((6, 6, 6), name="a"), keras.Input((6, 6, 6), name="b")
     with pytest.raises(ValueError, match="calibration: not as many of each input: a 16, b 3"):

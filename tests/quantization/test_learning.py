@@ -101,6 +101,11 @@ def test_biases_follow_a_range_that_learns(learner):
     details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     np.testing.assert_allclose(details[operator["inputs"][2]]["quantization_parameters"]["scales"], steps, rtol=1e-5)
 
+    quantized.get_layer("depthwise").bias.assign(np.linspace(0.1, 1, 6))
+    _, bias = layer._rounded(*layer.folded, training=False)
+    np.testing.assert_allclose(np.array(bias) / steps, np.round(np.array(bias) / steps), atol=0.02)
+    assert np.abs(np.array(bias) - np.linspace(0.1, 1, 6)).max() > 0  # and it is rounded
+
 
 def test_training_computes_what_inference_does(learner):
     np.testing.assert_allclose(learner[0](PICTURES, training=True), learner[0](PICTURES), atol=1e-5)
@@ -213,6 +218,52 @@ class TestNormsThatLearn:
             assert np.mean(tensor.steps <= 1) >= 0.999, tensor.layer
         quantized.save(tmp_path / "model.keras")
         np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(PICTURES), quantized(PICTURES))
+
+    def test_the_folded_form_is_rounded_beside(self):
+        """Against the same by hand: the norm of the convolution, and what rounding its folded form adds."""
+        norm = layers.BatchNormalization().get_config()
+        layer = fake_quantization.QuantizedConv2D(5, 3, weight_bits=4, norm=norm)
+        layer.build((None, 8, 8, 3))
+        layer.bias.assign(RNG.normal(size=5))
+        layer.norm.set_weights([RNG.uniform(0.5, 2, 5) for _ in range(4)])
+        layer.input_step.assign(0.5)  # coarse: the bias' rounding is seen
+        gamma, beta, mean, variance = map(np.array, layer.norm.get_weights())
+        kernel, bias = np.array(layer.kernel), np.array(layer.bias)
+        scale = gamma / np.sqrt(variance + 1e-3)
+        folded, offset = kernel * scale, beta + (bias - mean) * scale
+        steps = np.abs(folded).max(axis=(0, 1, 2)) / 7
+        rounded = np.round(folded / steps) * steps
+        offsets = np.round(offset / (0.5 * steps)) * 0.5 * steps
+        raw = np.array(tf.nn.conv2d(PICTURES, kernel, 1, "VALID")) + bias
+        normed = (raw - raw.mean(axis=(0, 1, 2))) / np.sqrt(raw.var(axis=(0, 1, 2)) + 1e-3) * gamma + beta
+        added = np.array(tf.nn.conv2d(PICTURES, rounded - folded, 1, "VALID")) + offsets - offset
+        np.testing.assert_allclose(layer(PICTURES, training=True), normed + added, atol=1e-3)
+        assert np.abs(added).max() > 0.1 and np.abs(offsets - offset).max() > 0.01
+
+    def test_a_norm_of_the_last_axis_is_so_in_a_row_too(self):
+        inputs = keras.Input((6, 4))
+        x = layers.BatchNormalization(axis=2)(layers.Conv1D(6, 1)(inputs))
+        model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
+        given = RNG.uniform(-1, 0.99, (16, 6, 4)).astype("float32")
+        model(given, training=True)
+        quantized = quantize_aware(model, given, learn_norms=True)
+        with fake_quantization.without_rounding(*quantized.layers):
+            np.testing.assert_allclose(quantized(given, training=True), model(given, training=True), atol=1e-4)
+
+    def test_frozen_norms_keep_their_statistics(self, tmp_path):
+        model, _ = self.pair()
+        for layer in model.layers:
+            layer.trainable = not isinstance(layer, layers.BatchNormalization)
+        quantized = quantize_aware(model, PICTURES, learn_norms=True)
+        before = [np.array(weight) for weight in quantized.weights if "moving" in weight.path]
+        quantized(PICTURES, training=True)
+        assert all(map(np.array_equal, before, [np.array(w) for w in quantized.weights if "moving" in w.path]))
+        freeze_norms(quantized)
+        quantized.save(tmp_path / "model.keras")
+        loaded = keras.models.load_model(tmp_path / "model.keras")
+        assert not any(layer.statistics for layer in loaded.layers if getattr(layer, "norm", None))
+        with pytest.raises(ValueError, match="has no norms that learn"):
+            freeze_norms(model)
 
     def test_what_stays_frozen(self):
         model, _ = self.pair()

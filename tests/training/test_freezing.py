@@ -9,6 +9,7 @@ import pytest
 from keras_resnet import recipes, runs
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.networks.resnet import ResNet
+from keras_resnet.quantization.quantizer import quantize_aware
 from keras_resnet.training import freezing, trainer
 
 INIT = "keras_resnet/models/digits-resnet8"
@@ -100,3 +101,11 @@ def test_the_last_layer_learns_at_its_own_rate(tmp_path):
     two = trained(tmp_path, "fast", epochs=1, momentum=0.0)
     steps = [np.abs(after["logits/kernel"] - before["logits/kernel"]).max() for before, after, _ in (one, two)]
     assert steps[0] < 1e-6 < 1e-4 < steps[1]
+
+
+def test_ranges_learn_faster_than_weights():
+    pictures = np.zeros((2, 16, 16, 3), "float32")
+    model = quantize_aware(ResNet(8, (16, 16, 3), 4, width=0.25), pictures, learn_ranges=True)
+    found = freezing.factors(model, dataclasses.replace(SHORT, ranges="learned"))
+    assert set(found.values()) == {freezing.RANGES} and freezing.RANGES > 100
+    assert {path for path in found if "stem" in path} == {"stem_conv/kernel_range", "stem_relu_range/growth"}
