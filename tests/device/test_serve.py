@@ -387,6 +387,7 @@ def test_refused_uploads_are_told_why(folder, models):
         assert request(address, "GET", "/", Cookie="x" * 15000)[0] == 200
 
 
+@pytest.mark.slow
 def test_slow_clients_are_left_and_others_answered(folder, models, pictures):
     """24 clients whose uploads never end and 120 that send half a line, beside one who would like an answer."""
     picture = (pictures / "02.png").read_bytes()

@@ -512,20 +512,22 @@ def test_weights_that_are_no_numbers_are_refused(finished):
 
 
 def test_an_unsupported_layer_fails_its_format_alone(finished):
-    classifier_of(layers.Conv2D(4, 3), layers.PReLU(name="learned")).save(finished / "model.keras")
+    classifier_of(layers.Conv2D(4, 3), layers.LayerNormalization(name="learned")).save(finished / "model.keras")
     result = export(finished, "--formats=int8-qat,float32", "--qat_epochs=1")
     assert result.returncode == 3
-    assert "int8-qat   failed: layer learned of type PReLU can't be quantized; replace it by" in result.stderr
+    assert (
+        "int8-qat   failed: layer learned of type LayerNormalization can't be quantized; replace it by" in result.stderr
+    )
     assert [path.name for path in finished.rglob("*.tflite")] == ["small-float32.tflite"]
     assert not (finished / "qat").exists()
 
 
 def test_an_int8_aware_training_learns_from_the_data_that_is_loaded(finished, monkeypatch):
-    classifier_of(layers.Conv2D(4, 3), layers.PReLU(name="learned")).save(finished / "model.keras")
+    classifier_of(layers.Conv2D(4, 3), layers.LayerNormalization(name="learned")).save(finished / "model.keras")
     loads, load = [], loading.load_dataset
     monkeypatch.setattr(loading, "load_dataset", lambda *args, **kwargs: loads.append(1) or load(*args, **kwargs))
     options = types.SimpleNamespace(dataset=None, data_dir=None, output="logits", calibration=8, qat_epochs=1)
-    with pytest.raises(ValueError, match="PReLU can't be quantized"):  # what comes after the data
+    with pytest.raises(ValueError, match="LayerNormalization can't be quantized"):  # what comes after the data
         Export(finished, options)._quantized()
     assert loads == [1]
 

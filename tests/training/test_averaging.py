@@ -79,6 +79,7 @@ def test_the_better_one_is_kept_and_named(tmp_path):
     assert float(np.mean(losses)) == pytest.approx(best["val_loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_average(tmp_path):
     finish(tmp_path / "whole", recipe=SHORT)
     kill(tmp_path / "cut", (tmp_path / "cut" / "checkpoints" / "previous.npz").exists, "--save_seconds=0", recipe=SHORT)
