@@ -4,6 +4,8 @@ import numpy as np
 
 from keras_resnet.quantization.ranges import untied
 
+from . import purity
+
 
 def settle(content):
     """Moves the output scales of a `.tflite`'s int8 means, and the biases behind them, away from ties.
@@ -20,15 +22,13 @@ def settle(content):
     from tensorflow.lite.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
-    builtin = schema.BuiltinOperator
-    weighted = {builtin.CONV_2D, builtin.DEPTHWISE_CONV_2D, builtin.FULLY_CONNECTED}
-    kinds = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    weighted, kinds = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}, purity.kinds(model)
     for graph in model.subgraphs:
         for mean in graph.operators:
             given, made = graph.tensors[mean.inputs[0]], graph.tensors[mean.outputs[0]]
             readers = [o for o in graph.operators if mean.outputs[0] in o.inputs]
             if (
-                kinds[mean.opcodeIndex] != builtin.MEAN
+                kinds[mean.opcodeIndex] != "MEAN"
                 or made.type != schema.TensorType.INT8
                 or mean.outputs[0] in graph.outputs
                 or not all(kinds[o.opcodeIndex] in weighted for o in readers)

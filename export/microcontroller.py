@@ -18,6 +18,8 @@ import tempfile
 
 import numpy as np
 
+from . import purity
+
 # The operators that TFLM has, as its MicroMutableOpResolver calls them: `AddAbs()`, …
 METHODS = """
     Abs Add AddN ArgMax ArgMin AssignVariable AveragePool2D BatchMatMul BatchToSpaceNd BroadcastArgs BroadcastTo
@@ -80,19 +82,16 @@ def operators(content):
     """
     if content[4:8] != b"TFL3":
         raise MicrocontrollerError(f"no .tflite: it begins with {content[:8]!r}, expected TFL3 as bytes 4 to 7")
-    from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
 
     try:
         model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     except (struct.error, IndexError, TypeError) as error:
         raise MicrocontrollerError(f"no .tflite: it is damaged or cut off ({error})") from error
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    found = set()
+    found, names = set(), purity.kinds(model)
     for index in {operator.opcodeIndex for graph in model.subgraphs for operator in graph.operators}:
-        code = model.operatorCodes[index]
-        kind = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        found.add(f"CUSTOM {code.customCode.decode()}" if kind == "CUSTOM" else kind)
+        custom = names[index] == "CUSTOM"
+        found.add(f"CUSTOM {model.operatorCodes[index].customCode.decode()}" if custom else names[index])
     return sorted(found)
 
 

@@ -3,6 +3,14 @@
 import numpy as np
 
 
+def kinds(model):
+    """The names of the schema's `BuiltinOperator` that a model's operators' `opcodeIndex` stands for, as a list."""
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    return [names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
+
+
 def impurities(content, io, again=False):
     """Looks through a file for what is not int8.
 
@@ -19,13 +27,11 @@ def impurities(content, io, again=False):
     from tensorflow.lite.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     floats = (schema.TensorType.FLOAT16, schema.TensorType.FLOAT32, schema.TensorType.FLOAT64)
-    found = []
+    found, names = [], kinds(model)
     for graph in model.subgraphs:
         for operator in graph.operators:
-            code = model.operatorCodes[operator.opcodeIndex]
-            kind = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            kind = names[operator.opcodeIndex]
             tensors = [index for index in (*operator.inputs, *operator.outputs) if index != -1]
             boundary = operator.inputs[0] in graph.inputs or operator.outputs[0] in graph.outputs
             if kind in ("QUANTIZE", "DEQUANTIZE") and boundary and io != "int8":

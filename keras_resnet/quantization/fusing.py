@@ -26,13 +26,11 @@ def fuse(graph):
         if step.kind == "affine" and alone and before.kind == "linear" and not (before.shared or before.norm):
             if graph.learn_norms and step.norm:
                 before.norm, before.options["norm"] = step.norm, {**step.norm.get_config(), "axis": -1}
-                before.output, before.ends = step.output, step.ends
-                makers[step.output] = before
-                continue
-            before.kernel = np.asarray(before.scaled(before.kernel, step.kernel))
-            before.bias = before.bias * step.kernel + step.bias
-            for name in [name for name in before.options if name.endswith(("_regularizer", "_constraint"))]:
-                del before.options[name]  # they were of a kernel that is no more
+            else:
+                before.kernel = np.asarray(before.scaled(before.kernel, step.kernel))
+                before.bias = before.bias * step.kernel + step.bias
+                for name in [name for name in before.options if name.endswith(("_regularizer", "_constraint"))]:
+                    del before.options[name]  # they were of a kernel that is no more
         elif step.kind == "activation" and step.activation and alone and before.kind in FUSING:
             before.activation = step.activation
         else:

@@ -26,6 +26,7 @@ from keras_resnet.quantization.translation import (
     Graph,
     calls,
     functional,
+    is_float,
     values,
     widths,
 )
@@ -119,7 +120,7 @@ def freeze_norms(model, frozen=True):
 
 def _dtype(tensor):
     """Of an input of the quantized network: floats of any width become float32."""
-    return "float32" if keras.backend.is_float_dtype(tensor.dtype) else tensor.dtype
+    return "float32" if is_float(tensor) else tensor.dtype
 
 
 def _check_widths(weight_bits, model):
@@ -200,8 +201,8 @@ def _build(graph, model):
     still = {*fixed, *(group(key) for step in means for key in (*step.inputs, step.output))}
 
     def rounded(tensor, key, name):
-        if not keras.backend.is_float_dtype(tensor.dtype):
-            return tensor  # numbers of rows of a table
+        if not is_float(tensor):
+            return tensor
         root = group(key)
         if root not in quantizers:
             learns = graph.learns and root not in still

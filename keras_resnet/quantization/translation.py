@@ -85,6 +85,11 @@ def nodes(model):
         yield from (node for node in model._nodes_by_depth[depth] if not node.is_input)
 
 
+def is_float(tensor):
+    """Whether a tensor is rounded; integers are numbers of a table's rows."""
+    return keras.backend.is_float_dtype(tensor.dtype)
+
+
 def call(node, values):
     """What a node's operation makes of values, a dict by the id of its tensors."""
     arguments, keywords = node.arguments.fill_in(values)
@@ -168,9 +173,10 @@ class Graph:
 
     def _translate(self, node, keys):
         layer = operations.as_layer(node)
-        if layer is node.operation and len(node.input_tensors) > len(keras.tree.flatten(node.arguments.args[:1])):
+        given = node.arguments.args[:1] or node.arguments.kwargs.get("inputs")
+        if layer is node.operation and len(node.input_tensors) > len(keras.tree.flatten(given)):
             raise ValueError(f"layer {layer.name}: it is given more than its input (a mask?); TFLite knows no such")
-        if type(layer) is not layers.Embedding and not all(_is_float(tensor) for tensor in node.input_tensors):
+        if type(layer) is not layers.Embedding and not all(is_float(tensor) for tensor in node.input_tensors):
             raise ValueError(f"layer {layer.name}: it is given integers; only an Embedding can take them: give floats")
         if type(layer) in sequences.TWINS:
             return self._in_a_row(layer, keys, node)
@@ -276,10 +282,6 @@ ACTIVATIONS = ("linear", "relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu
 
 def array(variable):
     return np.asarray(keras.ops.convert_to_numpy(variable), np.float32)
-
-
-def _is_float(tensor):
-    return keras.backend.is_float_dtype(tensor.dtype)
 
 
 def _channels_last(layer):
@@ -422,7 +424,7 @@ def _prelu(graph, layer, inputs, node):
 def _embedding(graph, layer, inputs, node):
     if layer.mask_zero:
         raise ValueError(f"layer {layer.name}: mask_zero=True, but TFLite knows no masks; leave it out")
-    if _is_float(node.input_tensors[0]):
+    if is_float(node.input_tensors[0]):
         raise ValueError(
             f'layer {layer.name}: its numbers come as floats; begin with keras.Input(shape, dtype="int32")'
         )
