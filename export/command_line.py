@@ -11,6 +11,8 @@ from keras_resnet import programs
 from . import android
 
 FORMATS = ("float32", "float16", "dynamic", "int8-ptq", "int8-qat", "int16x8", "int8-tfmot")
+OF_A_RUN = ("qat_epochs", "output", "split", "tolerance", "dataset", "data_dir")
+OF_A_CONTRACT = ("android", "license", "author", "description", "model_version")
 FLAGS = flags.FLAGS
 
 
@@ -33,6 +35,8 @@ def define_flags():
     flags.DEFINE_integer("threads", 1, "Of LiteRT, for the answers.", 1, max(64, os.cpu_count() or 1))
     flags.DEFINE_integer("calibration", 512, "Training pictures that set the ranges of int8-ptq and int16x8.", 1)
     programs.define_places()
+    flags.DEFINE_string("examples", None, "Of MODEL.keras: .npz with an array for each input, or a folder of pictures.")
+    flags.DEFINE_string("contract", None, "Of MODEL.keras, where it takes pictures and tells classes: contract.json.")
     flags.DEFINE_bool("layers", False, "Report layer by layer how much int8 rounding disturbs the signal.")
     flags.DEFINE_bool("android", False, "Copy the best file (int8 before float) and its golden set into the app.")
     flags.DEFINE_bool("c_array", False, "Write each int8 file as C++, too: model_data.cc and .h.")
@@ -47,6 +51,8 @@ def main(argv):
 
     if len(argv) != 2:
         raise ValueError(f"expected one run's folder, got {argv[1:]}; type python -m export runs/NAME")
+    alone = argv[1].endswith(".keras")
+    _check_kind(alone)
     asked = FORMATS if FLAGS.formats is None else FLAGS.formats
     unknown = sorted(set(asked) - set(FORMATS))
     if unknown:
@@ -61,10 +67,24 @@ def main(argv):
         raise ValueError(f"--android: {android.ASSETS.parents[4]} is not there; export from a clone of the repository")
     environment.load_tensorflow()
     try:
-        from .exporting import Export
+        from . import exporting, network
     except ModuleNotFoundError as error:
         raise ValueError(f'{error}; type pip install -e ".[export]"') from error
-    return Export(pathlib.Path(argv[1]), options()).run()
+    return (network if alone else exporting).export(pathlib.Path(argv[1]), options())
+
+
+def _check_kind(alone):
+    """Holds the flags to what is exported, a run or a model alone."""
+    if not alone:
+        if given := [name for name in ("examples", "contract") if FLAGS[name].present]:
+            raise ValueError(f"--{given[0]}: it is for a MODEL.keras; a run has its own")
+        return
+    if given := [name for name in OF_A_RUN if FLAGS[name].present]:
+        raise ValueError(f"--{given[0]}: a model alone has no training and no data set; it is for runs/NAME")
+    if FLAGS.examples is None:
+        raise ValueError("--examples: expected what the model takes, as --examples=inputs.npz (np.savez, from Python)")
+    if FLAGS.contract is None and (given := [name for name in OF_A_CONTRACT if FLAGS[name].present]):
+        raise ValueError(f"--{given[0]}: files without --contract have no metadata and no place in the app")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +109,8 @@ class Options:
     model_version: str
     dataset: str | None = None
     data_dir: str | None = None
+    examples: str | None = None
+    contract: str | None = None
 
 
 def options():

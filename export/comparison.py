@@ -151,7 +151,7 @@ class Comparison:
             latency,
             peak_memory(path),
             operators(self.readers[name].interpreter),
-            sum(t["dtype"] in (np.float16, np.float32) for t in self.readers[name].interpreter.get_tensor_details()),
+            float_tensors(self.readers[name].interpreter),
         )
 
 
@@ -161,17 +161,26 @@ def operators(interpreter):
     return dict(collections.Counter(name for name in names if name != "DELEGATE"))
 
 
-def measure_latency(paths, images, runs=LATENCY_RUNS):
-    """Milliseconds of the network for one picture, median and 90th percentile, for one and two threads, taking turns.
+def float_tensors(interpreter):
+    """How many tensors of a file hold floats."""
+    return sum(tensor["dtype"] in (np.float16, np.float32) for tensor in interpreter.get_tensor_details())
+
+
+def measure_latency(paths, examples, runs=LATENCY_RUNS, kind=Reader):
+    """Milliseconds of the network for one example, median and 90th percentile, for one and two threads, taking turns.
 
     The first tenth of the runs warms up and is not counted.
+
+    Args:
+        paths: format -> path of its file.
+        examples: what a `kind` of reader quantizes, as pixels of `Reader`.
     """
-    readers = {(name, n): Reader(path, n) for name, path in paths.items() for n in (1, 2)}
-    inputs = {key: [reader.quantize(image) for image in images] for key, reader in readers.items()}
+    readers = {(name, n): kind(path, n) for name, path in paths.items() for n in (1, 2)}
+    inputs = {key: [reader.quantize(example) for example in examples] for key, reader in readers.items()}
     times = {key: [] for key in readers}
     for turn in range(runs):
         for key, reader in readers.items():
-            tensor = inputs[key][turn % len(images)]
+            tensor = inputs[key][turn % len(examples)]
             began = time.perf_counter()
             reader.invoke(tensor)
             times[key].append(1000 * (time.perf_counter() - began))
@@ -234,14 +243,23 @@ def cells(row):
 
 def table(rows, output="logits"):
     """The comparison as aligned text; `output` is what the files answer."""
-    lines = [header(output), *map(cells, rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
+    return aligned([header(output), *map(cells, rows)])
+
+
+def aligned(lines):
+    """Lines of texts, below one another."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines)
 
 
 def markdown(rows, output="logits"):
     """The comparison as a Markdown table."""
-    lines = [header(output), ["---"] * len(HEADER), *map(cells, rows)]
+    return markdown_lines([header(output), *map(cells, rows)])
+
+
+def markdown_lines(lines):
+    """Lines of texts as a Markdown table; the first is its head."""
+    lines = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 

@@ -18,6 +18,7 @@ import tensorflow as tf
 from keras_resnet import environment, files, runs
 from keras_resnet.networks import convolution
 from keras_resnet.quantization.fake_quantization import FakeQuantize
+from keras_resnet.quantization.pictures import CONTRACT
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.quantization.translation import FIXED_RANGES, functional
 from keras_resnet.recipes import Recipe
@@ -65,7 +66,7 @@ def int8_ptq(model, pictures, io):
     """int8 throughout, by quantization after training: ranges from pictures, nothing is learned."""
     converter = _converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = _representative(pictures)
+    converter.representative_dataset = _representative(model, pictures)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     return _convert(_with_io(converter, io))
 
@@ -83,7 +84,7 @@ def int16x8(model, pictures, io):
     del io
     converter = _converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = _representative(pictures)
+    converter.representative_dataset = _representative(model, pictures)
     kinds = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
     converter.target_spec.supported_ops = [kinds]
     return _convert(converter)
@@ -99,14 +100,17 @@ FORMATS = {
 }
 
 
-def convert(name, model, pictures, io="uint8"):
+def convert(name, model, pictures, io="uint8", raw_pixels=True):
     """Converts a model.
 
     Args:
         name: a name of `FORMATS`.
         model: `keras.Model` from scaled pictures to logits or probabilities; for `int8-qat`, one of `quantize_aware`.
-        pictures: float32 calibration pictures (n, height, width, channels), training pictures without augmentation.
+        pictures: float32 calibration pictures (n, height, width, channels), training pictures without augmentation; a
+            list of arrays (n, …) for several inputs.
         io: type of input and output of the int8 formats: `uint8` (raw pixels in), `int8` or `float32`.
+        raw_pixels: whether the input is `pixel / 128 - 1` and int8 formats take pixels as they are; without, the
+            ranges of inputs are those of `pictures`, or those that the model was quantized with.
 
     Returns:
         The file's bytes.
@@ -115,10 +119,11 @@ def convert(name, model, pictures, io="uint8"):
         ConversionError: TensorFlow's converter refused, the file is not pure int8 (`purity`), or it would not take the
             contract's pixels as they are.
     """
-    if not len(pictures):
+    arrays = pictures if isinstance(pictures, list) else [pictures]
+    if not len(arrays[0]):
         raise ConversionError(f"{name}: no calibration pictures; give at least one")
-    content = FORMATS[name](model, pictures, io)
-    return _settled(name, content, io) if name.startswith("int8") else content
+    content = FORMATS[name](model, [_with_extremes(arrays[0])] if raw_pixels else arrays, io)
+    return _settled(name, content, io, raw_pixels) if name.startswith("int8") else content
 
 
 def with_probabilities(model, activation):
@@ -170,7 +175,7 @@ def by_tfmot(recipe, io, output="logits"):
 def _converter(model):
     """Of batches of one; several inputs have their names, and several outputs theirs, in the file's signature."""
     model = functional(model)
-    names = [i.name for i in model.inputs] if len(model.inputs) > 1 else ["image"]
+    names = input_names(model)
     inputs = [
         keras.Input(batch_shape=(1, *i.shape[1:]), dtype=i.dtype, name=name)
         for i, name in zip(model.inputs, names, strict=True)
@@ -178,12 +183,19 @@ def _converter(model):
     inputs = keras.tree.pack_sequence_as(model._inputs_struct, inputs)
     outputs = model(inputs)
     if len(model.outputs) > 1:
-        outputs = dict(zip(_apart(model.output_names), keras.tree.flatten(outputs), strict=True))
+        outputs = dict(zip(output_names(model), keras.tree.flatten(outputs), strict=True))
     return tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, outputs, name=model.name))
 
 
-def _apart(names):
-    """Names, numbered where one comes again: a layer that is called twice may make two outputs."""
+def input_names(model):
+    """Of a file's inputs: the model's; `image` where it takes pictures alone."""
+    alone = len(model.inputs) == 1 and len(model.inputs[0].shape) == 4
+    return ["image"] if alone else [i.name for i in model.inputs]
+
+
+def output_names(model):
+    """Of a file's outputs, where it has several: the model's, numbered where a layer makes two."""
+    names = model.output_names
     return [f"{name}_{names[:i].count(name) + 1}" if name in names[:i] else name for i, name in enumerate(names)]
 
 
@@ -207,22 +219,27 @@ def _convert(converter):
         raise ConversionError(reason.splitlines()[0][:300]) from error
 
 
-def _representative(pictures):
-    def batches():
-        # Two pictures of black and white alone: with them the input's range is the contract's, and no pixel is rounded.
-        extremes = np.stack([np.full(pictures.shape[1:], v, np.float32) for v in (-1.0, 127 / 128)])
-        for picture in (*pictures, *extremes):
-            yield [picture[None]]
-
-    return batches
+def _with_extremes(pictures):
+    """Pictures, and two of black and white alone: so the input's range is the contract's, and no pixel is rounded."""
+    return np.concatenate([pictures, *(np.full((1, *pictures.shape[1:]), v, np.float32) for v in CONTRACT)])
 
 
-def _settled(name, content, io):
+def _representative(model, arrays):
+    """What the converter asks for: examples one by one, by the inputs' names."""
+
+    def examples():
+        for parts in zip(*arrays, strict=True):
+            yield {name: part[None] for name, part in zip(input_names(model), parts, strict=True)}
+
+    return examples
+
+
+def _settled(name, content, io, raw_pixels=True):
     """An int8 file whose averages are moved off ties; it is held to be pure, and its input to the contract's."""
     if found := purity.impurities(content, io, again=name != "int8-qat"):
         raise ConversionError(f"{name}: not pure int8: {', '.join(found[:3])}{', …' * (len(found) > 3)}")
     content = averages.settle(content)
-    if io != "float32":
+    if raw_pixels and io != "float32":
         _check_input(name, content, io)
     return content
 
@@ -233,4 +250,7 @@ def _check_input(name, content, io):
 
     scale, zero = Interpreter(model_content=content).get_input_details()[0]["quantization"]
     if not (np.isclose(scale, 1 / 128, rtol=1e-6) and zero == (128 if io == "uint8" else 0)):
-        raise ConversionError(f"{name}: the input has scale {scale} and zero point {zero}, not the contract's 1/128")
+        raise ConversionError(
+            f"{name}: the input has scale {scale} and zero point {zero}, not the contract's 1/128; convert(…, "
+            "raw_pixels=False) lets it"
+        )

@@ -22,6 +22,11 @@ class ExportError(ValueError):
     """A run that can't be exported; the message says what to type."""
 
 
+def export(run_dir, options):
+    """Exports a finished run; see `Export`, and `Export.run` for the exit status."""
+    return Export(run_dir, options).run()
+
+
 class Export:
     """What one export works on.
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet import files
+from keras_resnet.device import tensors
 
 COUNT = 16
 
@@ -33,6 +34,22 @@ class Choice:
     def images(self):
         """The chosen pictures, uint8 (n, height, width, channels)."""
         return np.stack([image for *_, image in self.chosen])
+
+
+def write_arrays(path, network, examples):
+    """Writes `golden.npz` of a file of any inputs and outputs.
+
+    Args:
+        path: of the `.tflite`; the golden file takes its name, `NAME.golden.npz`.
+        network: `Tensors` of the file.
+        examples: list of dicts: name of an input -> float32 or integer array.
+    """
+    given = [network.quantize(example) for example in examples]
+    made = [network.invoke(one) for one in given]
+    arrays = {tensors.GIVEN + name: np.stack([one[name] for one in given]) for name in network.inputs}
+    arrays |= {tensors.MADE + name: np.stack([one[name] for one in made]) for name in network.outputs}
+    with files.atomic(path.with_suffix(".golden.npz")) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
 
 
 def write(path, reader, images):

@@ -89,17 +89,20 @@ def model_metadata(contract, card):
     size = _table(b, 2, {}, {}, {0: picture.width, 1: picture.height})
     properties = _table(b, 2, {1: size}, {0: RGB if picture.channels == 3 else GRAYSCALE})
     content = _table(b, 3, {1: properties}, {0: IMAGE_PROPERTIES})
-    scale = _table(b, 2, {0: _floats(b, [128.0]), 1: _floats(b, [128.0])})
+    mean, std = (value if isinstance(value, tuple) else (value,) for value in (picture.mean, picture.std))
+    channels = max(len(mean), len(std))
+    scale = _table(b, 2, {slot: _floats(b, v * channels if len(v) == 1 else v) for slot, v in enumerate((mean, std))})
+    ends = [picture.scaled(np.full((1, 1, picture.channels), end, np.uint8)).ravel()[:channels] for end in (0, 255)]
     unit = _table(b, 2, {1: scale}, {0: NORMALIZATION})
     image = _table(
         b,
         7,
         {
             0: text("image"),
-            1: text(f"{picture.height}x{picture.width} pixels; x = pixel / 128 - 1"),
+            1: text(f"{picture.height}x{picture.width} pixels; {_formula(picture)}"),
             3: content,
             4: _offsets(b, [unit]),
-            5: _table(b, 2, {0: _floats(b, [127 / 128]), 1: _floats(b, [-1.0])}),
+            5: _table(b, 2, {0: _floats(b, ends[1]), 1: _floats(b, ends[0])}),
         },
     )
     activation = "sigmoid" if contract.output.KIND == "labels" else "softmax"
@@ -110,6 +113,12 @@ def model_metadata(contract, card):
     root = _table(b, 8, {slot: text(value) for slot, value in names.items() if value} | {3: _offsets(b, [graph])})
     b.Finish(root, file_identifier=b"M001")
     return bytes(b.Output())
+
+
+def _formula(picture):
+    if picture.mean == picture.std == 128.0:
+        return "x = pixel / 128 - 1"
+    return f"x = (pixel - {picture.mean}) / {picture.std}"
 
 
 def _table(b, slots, offsets, bytes_=None, integers=None):

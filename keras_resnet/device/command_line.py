@@ -1,6 +1,7 @@
 """What the programs of this folder share: numbers from flags, a model from its file, how bad input ends them."""
 
 import argparse
+import importlib
 import importlib.metadata
 import math
 import os
@@ -35,12 +36,21 @@ def seconds(text):
 
 def load(parser, path, threads=1, labels=None):
     """The `Reader` of a file, with the labels of another; a sentence and exit status 2 where it can't be had."""
+    return _loaded(parser, "reader", "Reader", path, threads, read_labels(parser, labels))
+
+
+def load_tensors(parser, path, threads=1):
+    """The `Tensors` of a file; a sentence and exit status 2 where they can't be had."""
+    return _loaded(parser, "tensors", "Tensors", path, threads)
+
+
+def _loaded(parser, module, kind, *arguments):
     try:
-        from .reader import Reader
+        kind = getattr(importlib.import_module(f".{module}", __package__), kind)
     except ModuleNotFoundError as error:
         sys.exit(to_install(parser.prog, error))
     try:
-        return Reader(path, threads, read_labels(parser, labels))
+        return kind(*arguments)
     except (ValueError, OSError) as error:
         fail(parser, error)
 

@@ -95,6 +95,14 @@ def quantized(x, tensor):
     return np.clip(np.round(x / scale) + zero, limits.min, limits.max).astype(tensor["dtype"])
 
 
+def dequantized(output, tensor):
+    """Turns a tensor as it is into float32, by LiteRT's details of it."""
+    if output.dtype == np.float32:
+        return output
+    scale, zero = quantization(tensor)
+    return ((output.astype(np.float32) - zero) * scale).astype(np.float32)
+
+
 def shown_normalization(tensor):
     """(mean, std) of a network that says nothing of its scale, and a sentence of what is taken.
 

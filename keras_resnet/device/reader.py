@@ -8,9 +8,9 @@ import dataclasses
 import time
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 
 from . import metadata
+from .tensors import opened
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +46,7 @@ class Reader:
     """
 
     def __init__(self, path, threads=1, labels=None):
-        try:
-            self.interpreter = Interpreter(model_path=str(path), num_threads=threads)
-            self.interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise ValueError(f"{path}: no .tflite that LiteRT can run ({str(error).splitlines()[0]})") from error
+        self.interpreter = opened(path, threads)
         self.input, self.output = _tensors(path, self.interpreter)
         shape, classes = tuple(int(n) for n in self.input["shape"][1:]), int(self.output["shape"][1])
         probabilities = ends_in_softmax(self.interpreter)
@@ -72,10 +68,7 @@ class Reader:
 
     def dequantize(self, output):
         """Turns an output tensor into float32 scores: logits, or probabilities where the network ends with them."""
-        if output.dtype == np.float32:
-            return output
-        scale, zero = metadata.quantization(self.output)
-        return ((output.astype(np.float32) - zero) * scale).astype(np.float32)
+        return metadata.dequantized(output, self.output)
 
     def prepare(self, file, name=None):
         """The network's input of a file (a path, or a binary file that messages call `name`).

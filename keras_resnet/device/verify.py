@@ -1,6 +1,7 @@
-"""Replays the golden pictures beside a model: `python -m device verify MODEL.tflite…`.
+"""Replays the golden examples beside a model: `python -m device verify MODEL.tflite…`.
 
-Each is a PNG with the exact bytes that enter the network and the exact output that the exporting machine saw.
+Each has the exact bytes that enter the network and the exact outputs that the exporting machine saw; where a file's
+contract is of pictures, the PNG that they come from, too.
 Exit status: 0, all identical; 1, not; 2, bad input.
 """
 
@@ -19,22 +20,49 @@ from . import command_line
 
 
 def main(given, program):
-    parser = argparse.ArgumentParser(program, description="Replays the golden pictures beside a model.")
+    parser = argparse.ArgumentParser(program, description="Replays the golden examples beside a model.")
     parser.add_argument("models", nargs="+", metavar="MODEL.tflite")
     parser.add_argument("--threads", type=command_line.threads, default=1, help="of LiteRT")
     chosen = parser.parse_args(given)
     identical = True
     for model in map(pathlib.Path, chosen.models):
-        reader = command_line.load(parser, model, chosen.threads)
         try:
-            replay = [compare(reader, *one) for one in load_golden(model)]
+            if examples := load_arrays(model):
+                network = command_line.load_tensors(parser, model, chosen.threads)
+                replay, unit = [compare_arrays(network, *one) for one in examples], ""
+            else:
+                reader = command_line.load(parser, model, chosen.threads)
+                replay = [compare(reader, *one) for one in load_golden(model)]
+                step = reader.output["quantization"][0]
+                unit = f" steps of {step:.4g}" if step else ""
         except FileNotFoundError as error:
             command_line.fail(parser, f"{model}: {error}")
         except Exception as error:  # of many kinds: JSON's, a zip's, NumPy's, Pillow's
             text = f"{type(error).__name__}: {error}"
-            command_line.fail(parser, f"{model}: broken golden pictures ({text}); python -m export makes them anew")
-        identical = report(model, reader, replay) and identical
+            command_line.fail(parser, f"{model}: broken golden examples ({text}); python -m export makes them anew")
+        identical = report(model, replay, unit) and identical
     sys.exit(not identical)
+
+
+def load_arrays(model):
+    """The golden examples of a model that are no pictures, as `tensors.load_golden` returns them, or None."""
+    from .tensors import load_golden
+
+    path = model.with_suffix(".golden.npz")
+    return load_golden(path) if path.exists() and not model.with_suffix(".golden.json").exists() else None
+
+
+def compare_arrays(network, given, expected):
+    """Runs one golden example; returns the same as `compare`.
+
+    Raises:
+        Exception: it is none of this network's.
+    """
+    made = network.invoke(given)
+    if {name: (a.shape, a.dtype) for name, a in made.items()} != {n: (a.shape, a.dtype) for n, a in expected.items()}:
+        raise ValueError(f"outputs {', '.join(expected)}; this model has {', '.join(made)}, or of other shapes")
+    differences = [np.abs(made[name].astype(np.float64) - expected[name]).ravel() for name in made]
+    return True, b"".join(output.tobytes() for output in made.values()), np.concatenate(differences)
 
 
 def load_golden(model):
@@ -61,7 +89,7 @@ def load_golden(model):
 
 
 def compare(reader, png, expected_input, expected_output):
-    """Runs one golden picture: whether its input is the expected one, the output, and its differences.
+    """Runs one golden picture: whether its input is the expected one, the output's bytes, and its differences.
 
     Raises:
         Exception: the picture or the expected output is broken.
@@ -72,14 +100,14 @@ def compare(reader, png, expected_input, expected_output):
     if expected_output.shape != output.shape:
         raise ValueError(f"{expected_output.size} outputs, this model has {output.size}")
     differences = np.abs(output.astype(np.float64) - expected_output.astype(np.float64))
-    return tensor.tobytes() == expected_input, output, differences
+    return tensor.tobytes() == expected_input, output.tobytes(), differences
 
 
-def report(model, reader, replay):
-    """Prints what one model's replay showed; returns whether all was identical."""
+def report(model, replay, unit):
+    """Prints what one model's replay showed, differences in a `unit`; returns whether all was identical."""
     good = sum(same and not differences.any() for same, _, differences in replay)
     # Two machines whose outputs have this digest in common answered alike, to the last bit.
-    digest = hashlib.sha256(b"".join(output.tobytes() for _, output, _ in replay)).hexdigest()[:16]
+    digest = hashlib.sha256(b"".join(output for _, output, _ in replay)).hexdigest()[:16]
     where = f"LiteRT {command_line.litert_version()}, {platform.machine()}, outputs {digest}"
     print(f"{model.name}: {good}/{len(replay)} identical ({where})")
     inputs = sum(not same for same, _, _ in replay)
@@ -87,6 +115,5 @@ def report(model, reader, replay):
         print(f"  {inputs} pictures were prepared otherwise: another version of Pillow resizes or decodes otherwise")
     outputs = [differences.max() for _, _, differences in replay if differences.any()]
     if outputs:
-        unit = "" if reader.output["dtype"] == np.float32 else f" steps of {reader.output['quantization'][0]:.4g}"
         print(f"  {len(outputs)} outputs differ, by at most {max(outputs):.4g}{unit}")
     return good == len(replay)

@@ -11,6 +11,7 @@ CONTRACT = (-1.0, 127 / 128)  # scale 1/128, zero point 0: the contract's pixels
 FILLED = 1 / 8  # part of it that pictures reach at least: data so small has another scale
 BATCH = 64
 ENDLESS = -1  # tf.data.INFINITE_CARDINALITY
+TIED = 1e-3  # of a step
 CLIPPED = 0.001  # part of the values from which on it is worth a warning
 FORMS = (
     "give a float32 array (n, height, width, channels) of what the network learned from, pixel / 128 - 1 for this "
@@ -33,16 +34,31 @@ def batches(model, calibration):
     if hasattr(calibration, "cardinality") and int(calibration.cardinality()) == ENDLESS:
         raise ValueError("calibration: a data set without an end; take some of it: .take(8)")
     if hasattr(calibration, "shape") or isinstance(calibration, dict) or several:
-        whole = _batch(calibration, model)
+        whole = held(calibration, model)
         return _filled([[part[i : i + BATCH] for part in whole] for i in range(0, len(whole[0]), BATCH)])
     try:
-        found = [_batch(element, model) for element in calibration]
+        found = [held(element, model) for element in calibration]
     except TypeError as error:
         raise ValueError(f"calibration: a {type(calibration).__name__}; {FORMS}") from error
     if len(found) > 1 and all(len(part) == 1 for batch in found for part in batch):  # one by one would take long
         whole = map(np.concatenate, zip(*found, strict=True))
         return batches(model, dict(zip((i.name for i in model.inputs), whole, strict=True)))
     return _filled(found)
+
+
+def pixel_range(picture):
+    """The range (low, high) of a network's input by its contract, a `Picture`: of pixels from 0 to 255 in any channel.
+
+    Where pixels would lie in the middle between two steps (as by a mean of 127.5), steps are a 256th smaller: else the
+    last bit of a quotient would say which of two each becomes.
+    """
+    ends = picture.scaled(np.array([[[0] * picture.channels], [[255] * picture.channels]], np.uint8)).astype(float)
+    low, high = min(ends.min(), 0.0), max(ends.max(), 0.0)
+    pixels = np.arange(256, dtype=np.uint8)[:, None, None].repeat(picture.channels, -1)
+    steps = picture.scaled(pixels) / ((high - low) / 255) % 1
+    if np.mean(np.abs(steps - 0.5) < TIED) > 0.5:
+        low, high = low * 255 / 256, high * 255 / 256
+    return ranges.nudged(low, high, 8)
 
 
 def _filled(found):
@@ -52,8 +68,8 @@ def _filled(found):
     return found
 
 
-def _batch(element, model):
-    """One batch, or a single picture, as a list of an array for each input, held to it."""
+def held(element, model):
+    """One batch, or a single example, as a list of an array for each input of a model; ValueError where it is none."""
     element = element[0] if isinstance(element, tuple) and element else element
     names = [i.name for i in model.inputs]
     if isinstance(element, dict):
@@ -64,11 +80,11 @@ def _batch(element, model):
         element = [element]
     elif len(element) != len(names):
         raise ValueError(f"calibration: {len(element)} arrays for the inputs {', '.join(names)}; give dicts by name")
-    held = [_held(part, i.shape, i.dtype) for part, i in zip(element, model.inputs, strict=True)]
-    if len({len(part) for part in held}) > 1:
-        numbers = ", ".join(f"{name} {len(part)}" for name, part in zip(names, held, strict=True))
+    arrays = [_held(part, i.shape, i.dtype) for part, i in zip(element, model.inputs, strict=True)]
+    if len({len(part) for part in arrays}) > 1:
+        numbers = ", ".join(f"{name} {len(part)}" for name, part in zip(names, arrays, strict=True))
         raise ValueError(f"calibration: not as many of each input: {numbers}")
-    return held
+    return arrays
 
 
 def _held(array, shape, dtype):

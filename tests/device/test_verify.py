@@ -43,7 +43,7 @@ def test_verify_without_golden_pictures(folder, models):
     ):
         (folder / INT8.replace(".tflite", ".golden.json")).write_text(json.dumps({"pictures": pictures}))
         result = run(folder, "verify", INT8)
-        assert result.returncode == 2 and "broken golden pictures" in result.stderr, pictures
+        assert result.returncode == 2 and "broken golden examples" in result.stderr, pictures
         assert "Traceback" not in result.stderr
 
 
