@@ -1,15 +1,18 @@
 """Claim: keras.applications' convolutional families become pure int8 files, as near to float as TFLite's own make them.
 
-    python -m benchmarks.applications [--names=MobileNetV3Small,ResNet50,…]
+    python -m benchmarks.applications [--names=MobileNetV3Small,ResNet50,…] [--tools=mse,max,tflite,edge]
 
 One network a family, small pictures, random weights, norms that have the statistics of their inputs (without, a deep
-random network answers everything alike). `error`: norm of the logits' difference from the float network's, over that of
-how the logits of different pictures differ; of ranges alone, nothing is trained. PTQ is TFLite's own, on the same
-pictures. A network that is refused says why.
+random network answers everything alike). The error: norm of the logits' difference from the float network's, over that
+of how the logits of different pictures differ; of ranges alone, nothing is trained. All tools have the same pictures.
+One that refuses a network says why.
 """
 
 import argparse
-import time
+import pathlib
+import subprocess
+import sys
+import tempfile
 
 import numpy as np
 
@@ -22,6 +25,7 @@ import keras  # noqa: E402
 from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 
 from export import conversion, purity  # noqa: E402
+from keras_resnet.device import metadata  # noqa: E402
 from keras_resnet.quantization import quantize_aware  # noqa: E402
 
 SIDES = {
@@ -60,15 +64,15 @@ def network(name):
 
 
 def answers(content, pictures):
-    """The logits of a file that takes and gives floats."""
+    """The logits of a file."""
     interpreter = Interpreter(model_content=content)
     interpreter.allocate_tensors()
     (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
     rows = []
     for picture in pictures:
-        interpreter.set_tensor(given["index"], picture[None])
+        interpreter.set_tensor(given["index"], metadata.quantized(picture[None], given))
         interpreter.invoke()
-        rows.append(interpreter.get_tensor(made["index"])[0])
+        rows.append(metadata.dequantized(interpreter.get_tensor(made["index"])[0], made))
     return np.array(rows)
 
 
@@ -77,34 +81,66 @@ def error(content, pictures, expected):
     return f"{difference / np.linalg.norm(expected - expected.mean(0)):.3f}"
 
 
-def row(name):
-    began = time.monotonic()
-    model, pictures = network(name)
+def ours(search):
+    """How `quantize_aware` makes a file, with ranges found by a `search`."""
+
+    def make(model, calibration):
+        quantized = quantize_aware(model, calibration, search=search)
+        return conversion.convert("int8-qat", quantized, calibration, "float32", raw_pixels=False)
+
+    return make
+
+
+def by_tflite(model, calibration):
+    return conversion.FORMATS["int8-ptq"](model, calibration, "float32")
+
+
+def by_edge_quantizer(python):
+    """How ai-edge-quantizer makes a file of the float one, in an environment of its own."""
+
+    def make(model, calibration):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [pathlib.Path(folder, name) for name in ("float.tflite", "pictures.npy", "quantized.tflite")]
+            paths[0].write_bytes(conversion.convert("float32", model, calibration))
+            np.save(paths[1], calibration)
+            program = pathlib.Path(__file__).with_name("edge_quantizer.py")
+            made = subprocess.run([python, program, *paths], capture_output=True, text=True)
+            if made.returncode:
+                raise ValueError((made.stderr.strip().splitlines() or [f"signal {-made.returncode}"])[-1])
+            return paths[2].read_bytes()
+
+    return make
+
+
+def row(network_name, tools):
+    """A network's name, and for each tool its error, and what in its file is not int8; or why it refused."""
+    model, pictures = network(network_name)
     calibration, asked = pictures[:32], pictures[32:]
-    expected = np.array(model(asked))
-    cells = []
-    for kind in ("mse", "max"):
+    expected, cells = np.array(model(asked)), []
+    for name, make in tools.items():
         try:
-            content = conversion.FORMATS["int8-qat"](
-                quantize_aware(model, calibration, search=kind), calibration, "float32"
-            )
-            cells.append(error(content, asked, expected))
-            pure = ", ".join(purity.impurities(content, "float32")[:2]) or "pure int8"
+            content = make(model, calibration)
         except ValueError as problem:
-            return name, str(problem).split("; replace it")[0], "", "", "", f"{time.monotonic() - began:.0f}"
-    content = conversion.FORMATS["int8-ptq"](model, calibration, "float32")
-    return name, pure, *cells, error(content, asked, expected), f"{time.monotonic() - began:.0f}"
+            cells.append(str(problem).split("; replace it")[0])
+            continue
+        impure = len(purity.impurities(content, "int8" if name == "edge" else "float32", again=True))
+        cells.append(error(content, asked, expected) + (f", {impure} operators in float" if impure else ""))
+    return network_name, *cells
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--names", default=",".join(SIDES))
-    rows = []
-    for name in parser.parse_args().names.split(","):
-        rows.append(row(name))
+    parser.add_argument("--names", default=",".join(SIDES), help=f"of {', '.join(SIDES)}")
+    parser.add_argument("--tools", default="mse,max,tflite", help="of mse, max (our searches), tflite, edge")
+    parser.add_argument("--edge_python", default=sys.executable, help="of an environment with ai-edge-quantizer")
+    arguments = parser.parse_args()
+    known = {"mse": ours("mse"), "max": ours("max"), "tflite": by_tflite}
+    known["edge"] = by_edge_quantizer(arguments.edge_python)
+    tools, rows = {name: known[name] for name in arguments.tools.split(",")}, []
+    for name in arguments.names.split(","):
+        rows.append(row(name, tools))
         print(*rows[-1], flush=True)
-    head = ("network", "file", "error, `search=mse`", "`search=max`", "TFLite's PTQ", "seconds")
-    print("\n".join(markdown(head, rows)))
+    print("\n".join(markdown(("network", *tools), rows)))
 
 
 if __name__ == "__main__":

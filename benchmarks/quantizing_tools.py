@@ -150,20 +150,13 @@ def by_tflite(model, pictures, learn):
 
 
 def by_ai_edge_quantizer(model, pictures, learn):
-    import ai_edge_quantizer
-    from ai_edge_litert.interpreter import Interpreter
-
+    from benchmarks import edge_quantizer
     from export import conversion
 
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "float.tflite")
         path.write_bytes(conversion.convert("float32", model, pictures))
-        ((key, signature),) = Interpreter(model_path=str(path)).get_signature_list().items()
-        (name,) = signature["inputs"]
-        quantizer = ai_edge_quantizer.Quantizer(str(path), ai_edge_quantizer.recipe.static_wi8_ai8())
-        # Its ranges are moving averages over the pictures: TFLite's black and white ones would not widen them.
-        found = quantizer.calibrate({key: [{name: picture[None]} for picture in pictures]}, num_threads=2)
-        return None, None, bytes(quantizer.quantize(found).quantized_model)
+        return None, None, edge_quantizer.quantize(path, pictures)
 
 
 def integer_bits(values, bits, signed):

@@ -37,7 +37,10 @@ def main():
     from keras_resnet.training import starting, trainer
 
     float_run = runs.Run(arguments.run)
-    recipe = runs.load_recipe(float_run)
+    try:
+        recipe = runs.load_recipe(float_run)
+    except runs.RunError as error:
+        parser.error(error)
     changed = {k: v for k in ("epochs", "learning_rate") if (v := getattr(arguments, k)) is not None}
     continued = dataclasses.replace(recipes.continued(recipe, str(arguments.run), "int8"), **changed)
     data = load_data(recipe, float_run)

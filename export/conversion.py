@@ -224,8 +224,9 @@ def _with_extremes(pictures):
     return np.concatenate([pictures, *(np.full((1, *pictures.shape[1:]), v, np.float32) for v in CONTRACT)])
 
 
-def _representative(model, arrays):
+def _representative(model, pictures):
     """What the converter asks for: examples one by one, by the inputs' names."""
+    arrays = pictures if isinstance(pictures, list) else [pictures]
 
     def examples():
         for parts in zip(*arrays, strict=True):

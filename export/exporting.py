@@ -102,7 +102,12 @@ class Export:
         """Finds or trains the int8-aware model that `int8-qat` is made of."""
         recipe = self._continued()
         if self.options.qat_epochs:
-            trainer.train(dataclasses.replace(recipe, epochs=self.options.qat_epochs), self.qat.path, data=self.data)
+            recipe = dataclasses.replace(recipe, epochs=self.options.qat_epochs)
+            try:
+                runs.check(self.qat, recipe)
+            except runs.RunError as error:
+                raise ExportError(f"{error}; without --qat_epochs it is exported as it is") from error
+            trainer.train(recipe, self.qat.path, data=self.data)
         if not runs.is_finished(self.qat):
             raise ExportError(self._no_qat())
         return self._load(self.qat)

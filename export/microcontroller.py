@@ -6,6 +6,7 @@ names the operators, measures the tensor arena, and replays the golden pictures 
 of its own, which it can abort; `pip install -e ".[micro]"` has it, for Linux on x86-64.
 """
 
+import argparse
 import dataclasses
 import importlib.metadata
 import importlib.util
@@ -15,6 +16,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 import numpy as np
 
@@ -243,15 +245,28 @@ def _beside(answers, others):
     return f"{same}/{n} the same bytes, {best}/{n} the same largest score, at most {apart:g} apart"
 
 
-def main(arguments):
-    """The program; prints what it finds of one file."""
-    if len(arguments) != 1:
+def load_golden(path):
+    """Inputs and first outputs, (n, …), of a `golden.npz` of pictures, or of examples of one input.
+
+    Raises:
+        MicrocontrollerError: it is broken, or of several inputs.
+    """
+    try:
+        with np.load(path) as arrays:
+            given, made = (
+                [arrays[name] for name in arrays if name.partition("/")[0] == kind] for kind in ("inputs", "outputs")
+            )
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise MicrocontrollerError(f"{path.name}: broken ({error}); python -m export makes it anew") from error
+    if len(given) != 1 or not made or len(given[0]) != len(made[0]):
         raise MicrocontrollerError(
-            f"expected one .tflite, got {arguments}; type python -m export.microcontroller NAME.tflite"
+            f"{path.name}: it has {len(given)} inputs and {len(made)} outputs, expected one each"
         )
-    path = pathlib.Path(arguments[0])
-    if not path.is_file():
-        raise MicrocontrollerError(f"{path}: no file; type python -m export.microcontroller NAME.tflite")
+    return given[0], made[0]
+
+
+def main(path):
+    """The program; prints what it finds of one file."""
     content = path.read_bytes()
     print(f"operators: {', '.join(operators(content))}")
     resolver(content)  # raises where TFLM lacks one
@@ -259,15 +274,21 @@ def main(arguments):
     if not golden.exists():
         print(f"arena: {run(content).arena:,} bytes\nno {golden.name} beside it: nothing was replayed")
         return
-    with np.load(golden) as arrays:
-        print("\n".join(replay(content, arrays["inputs"], arrays["outputs"])))
+    print("\n".join(replay(content, *load_golden(golden))))
 
 
 if __name__ == "__main__":
     from keras_resnet import environment
 
+    parser = argparse.ArgumentParser(
+        "python -m export.microcontroller", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("path", type=pathlib.Path, metavar="NAME.tflite")
+    path = parser.parse_args().path
     try:
+        if not path.is_file():
+            raise MicrocontrollerError("no such file; python -m export runs/NAME --formats=int8-qat --io=int8 makes it")
         environment.load_tensorflow()
-        main(sys.argv[1:])
+        main(path)
     except (ValueError, OSError) as error:
-        sys.exit(f"microcontroller: {' '.join(sys.argv[1:])}: {error}")
+        sys.exit(f"microcontroller: {path}: {error}")

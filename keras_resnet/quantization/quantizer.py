@@ -33,6 +33,7 @@ from keras_resnet.quantization.translation import (
 
 BITS = 8  # of activations
 WIDTHS = (8, 4)  # of weights
+SHOWN = 8  # names of layers in a message
 CHECKED = 4  # pictures of the first batch with which the new network is held to the float one
 # Rewritten rightly, networks are 1e-7 apart, and one of 50 layers 3e-5; wrongly, 0.7 and more.
 TOLERANCE = 1e-3
@@ -62,7 +63,8 @@ def quantize_aware(
         input_range: (low, high) of the model's input, or a list of one for each of several. None: the contract's, which
             makes every uint8 pixel exact, where the calibration pictures lie within it, else that of the pictures.
         learn_ranges: whether ranges of activations and kernels go on learning with the weights. Those that TFLite
-            fixes, the input's, and those before and behind a global average (which must fit each other) do not.
+            fixes, the input's, and those before and behind a global average (which must fit each other) do not; those
+            behind frozen layers do, unless all are frozen.
         learn_norms: whether batch norms behind convolutions go on learning, by the statistics of each batch until
             `freeze_norms`; else they are folded with their moving ones before it learns.
 
@@ -136,9 +138,8 @@ def _check_widths(weight_bits, model):
         except re.error as error:
             raise ValueError(f"weight_bits={weight_bits!r}: {pattern} is no regular expression ({error})") from error
         if not found and isinstance(weight_bits, dict):
-            raise ValueError(
-                f"weight_bits={weight_bits!r}: {pattern} is no layer's whole name; there are {', '.join(names)}"
-            )
+            shown = [*names][:SHOWN] + ["…"] * (len(names) > SHOWN)
+            raise ValueError(f"weight_bits={weight_bits!r}: {pattern} is no layer's whole name; as {', '.join(shown)}")
 
 
 @contextlib.contextmanager
@@ -244,7 +245,7 @@ def _build(graph, model):
             )
     outputs = [tensors[key] for key in graph.outputs]
     quantized = QuantizedModel(
-        inputs if len(inputs) > 1 else inputs[0],
+        keras.tree.pack_sequence_as(model._inputs_struct, inputs),
         keras.tree.pack_sequence_as(model._outputs_struct, outputs),
         name=f"{model.name}_int8",
         output_names=model.output_names,

@@ -113,7 +113,7 @@ def calibrate(model, pictures, search="mse"):
         batches = 0
         for batch in pictures:
             parts = [keras.ops.convert_to_tensor(part) for part in batch]
-            model(parts if len(parts) > 1 else parts[0], training=False)
+            model(keras.tree.pack_sequence_as(model._inputs_struct, parts), training=False)
             batches += 1
     finally:
         seen = {layer: layer.observe for layer in waiting}

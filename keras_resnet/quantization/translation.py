@@ -12,6 +12,7 @@ import re
 import keras
 import numpy as np
 from keras import layers
+from keras.src.applications.inception_resnet_v2 import CustomScaleLayer  # no public name has it
 
 from keras_resnet.quantization import operations, sequences
 from keras_resnet.quantization.fake_quantization import (
@@ -493,6 +494,12 @@ def _apart(graph, name, inputs, node):
     ]
 
 
+def _scaled_residual(graph, layer, inputs, node):
+    """`x + scale * y`."""
+    key = _affine(graph, f"{layer.name}_scale", inputs[1:], layer.scale, 0.0, node.output_tensors[0].shape[1:])
+    return _chain("join")(graph, layers.Add(name=layer.name), [inputs[0], key], node)
+
+
 def _concatenate(graph, layer, inputs, node):
     if len(inputs) == 1:
         return inputs[0]
@@ -546,6 +553,7 @@ TRANSLATIONS = {
     layers.Subtract: _kept("join"),
     layers.Multiply: _chain("join"),
     layers.Average: _average,
+    CustomScaleLayer: _scaled_residual,
     layers.Maximum: _chain("same"),
     layers.Minimum: _chain("same"),
     layers.Concatenate: _concatenate,

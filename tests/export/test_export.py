@@ -532,6 +532,15 @@ def test_an_int8_aware_training_learns_from_the_data_that_is_loaded(finished, mo
     assert loads == [1]
 
 
+def test_an_int8_aware_run_of_other_flags_gets_advice_that_helps(finished):
+    qat = shutil.copytree(finished, finished.parent / "qat").rename(finished / "qat")
+    saved = files.read_json(qat / "recipe.json")
+    files.write_json(qat / "recipe.json", {**saved, "recipe": {**saved["recipe"], "weight_bits": 4}})
+    options = types.SimpleNamespace(dataset=None, data_dir=None, output="logits", calibration=8, qat_epochs=1)
+    with pytest.raises(ValueError, match=r"weight_bits=.*; without --qat_epochs it is exported as it is"):
+        Export(finished, options)._quantized()
+
+
 def test_no_calibration_pictures(finished):
     result = export(finished, "--calibration=0")
     assert result.returncode == 2

@@ -117,15 +117,22 @@ def test_the_arena_is_the_least_that_it_runs_in(paths, name):
 
 @needs_tflm
 def test_the_command_replays_the_golden_pictures(paths, tmp_path, capsys):
-    microcontroller.main([str(paths["int8-ptq"])])
+    microcontroller.main(paths["int8-ptq"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "operators: ADD, CONV_2D, FULLY_CONNECTED, MEAN"
     assert re.fullmatch(r"arena: 5\d,\d{3} bytes", lines[1])
     assert re.fullmatch(r"LiteRT: \d+/16 the same bytes, 16/16 the same largest score, at most 1 apart", lines[2])
     assert re.fullmatch(r"LiteRT's reference kernels: 1[456]/16 the same bytes, 16/16 .*, at most [01] apart", lines[3])
     (tmp_path / "alone.tflite").write_bytes(paths["int8-ptq"].read_bytes())
-    microcontroller.main([str(tmp_path / "alone.tflite")])
+    microcontroller.main(tmp_path / "alone.tflite")
     assert "no alone.golden.npz beside it: nothing was replayed" in capsys.readouterr().out
+    golden = dict(np.load(paths["int8-ptq"].with_suffix(".golden.npz")))
+    np.savez(tmp_path / "alone.golden.npz", **{f"{kind}/any": golden[kind] for kind in ("inputs", "outputs")})
+    microcontroller.main(tmp_path / "alone.tflite")  # as of a model that is no run's
+    assert capsys.readouterr().out.splitlines() == lines
+    (tmp_path / "alone.golden.npz").write_bytes(b"junk")
+    with pytest.raises(microcontroller.MicrocontrollerError, match=r"alone.golden.npz: broken \("):
+        microcontroller.main(tmp_path / "alone.tflite")
 
 
 @needs_tflm

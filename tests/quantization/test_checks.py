@@ -15,7 +15,7 @@ from tflite_files import convert
 from export import conversion, fidelity, purity
 from keras_resnet.quantization import operations, sequences
 from keras_resnet.quantization.quantizer import quantize_aware
-from keras_resnet.quantization.translation import ACTIVATIONS, TRANSLATIONS
+from keras_resnet.quantization.translation import ACTIVATIONS, TRANSLATIONS, CustomScaleLayer
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (16, 6, 6, 6)).astype(np.float32) / 128 - 1
@@ -101,6 +101,7 @@ NEEDED = {
     layers.Resizing: {"height": 9, "width": 12},
     operations.Slice: {"key": (slice(None), slice(1, 4), slice(None, None, 2))},
     layers.Rescaling: {"scale": 0.5},
+    CustomScaleLayer: {"scale": 0.5},
     layers.Normalization: {"mean": [0.0] * 6, "variance": [1.0] * 6},
     layers.Activation: {"activation": "relu"},
     layers.Reshape: {"target_shape": (6, 36)},
@@ -116,6 +117,7 @@ JOINS = (
     layers.Multiply,
     layers.Concatenate,
     layers.Average,
+    CustomScaleLayer,
     layers.Maximum,
     layers.Minimum,
 )
@@ -131,7 +133,7 @@ def of_kind(kind, **options):
     if kind in JOINS:
         inputs = keras.Input((6, 6, 6))
         a, b = layers.Conv2D(6, 1)(inputs), layers.Conv2D(6, 1, activation="relu")(inputs)
-        return keras.Model(inputs, kind(**options, name="odd")([a, b]))
+        return keras.Model(inputs, kind(**{**NEEDED.get(kind, {}), **options}, name="odd")([a, b]))
     return network(layers.Conv2D(6, 1, name="before"), kind(**{**NEEDED.get(kind, {}), **options}, name="odd"))
 
 
@@ -527,6 +529,14 @@ def test_outputs_of_one_layer_are_told_apart_in_the_file():
     content = convert(quantize_aware(keras.Model([a, b], [dense(a), dense(b)]), [rows, rows]))
     signature = Interpreter(model_content=content).get_signature_list()["serving_default"]
     assert signature == {"inputs": ["a", "b"], "outputs": ["dense", "dense_2"]}
+
+
+def test_a_dict_of_inputs_stays_one():
+    inputs = {name: keras.Input((3,), name=name) for name in ("zebra", "apple")}
+    model = keras.Model(inputs, layers.Dense(2)(layers.Concatenate()(list(inputs.values()))))
+    rows = {name: RNG.uniform(-1, 0.99, (16, 3)).astype("float32") for name in inputs}
+    quantized = quantize_aware(model, rows)
+    np.testing.assert_allclose(quantized(rows), model(rows), atol=0.05)
 
 
 def test_inputs_of_two_lengths_are_said():

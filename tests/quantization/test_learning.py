@@ -158,7 +158,7 @@ def test_widths_by_layer():
     [
         (5, "weight_bits=5: expected 8 or 4"),
         ({"conv": 3}, "expected 8 or 4"),
-        ({"nose.*": 4}, r"nose\.\* is no layer's whole name; there are conv, depthwise, transposed, last, logits"),
+        ({"nose.*": 4}, r"nose\.\* is no layer's whole name; as conv, depthwise, transposed, last, logits"),
         ({"(": 4}, r"\( is no regular expression"),
     ],
 )
