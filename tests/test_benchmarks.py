@@ -1,12 +1,15 @@
 """What the benchmarks' figures rest on, where it is quick to see."""
 
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from benchmarks import quantizing_tools
+from benchmarks import few_pictures, quantizing_tools
+from keras_resnet import files
 
 
 @pytest.mark.parametrize(
@@ -21,6 +24,32 @@ def test_fixed_point_numbers_hold_what_they_are_for(largest, bits, signed, integ
 def test_a_few_far_values_do_not_cost_all_others_a_bit():
     values = np.append(np.random.default_rng(0).uniform(-1, 1, 10_000), 4.01)
     assert quantizing_tools.integer_bits(values, 4, True) < 2
+
+
+@pytest.mark.slow
+def test_few_pictures_compares_the_same_network_on_the_same_pictures(tmp_path):
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 32), ("validation", 3)):
+        for name in ("dark", "light"):
+            folder = tmp_path / "photos" / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 100, (40, 40, 3)) + 150 * (name == "light")
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+    flags = ["--counts=16", "--seeds=0", "--image_size=32", f"--out={tmp_path / 'few'}"]
+    command = [sys.executable, "-m", "benchmarks.few_pictures", tmp_path / "photos", *flags]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr
+    assert re.findall(r"16 a class, seed 0, (.+): \d", result.stdout) == [*few_pictures.NAMES.values()]
+    drawn = {
+        split: {path.resolve() for path in (tmp_path / "few" / "photos-16-0" / split).rglob("*.png")}
+        for split in ("train", "validation", "test")
+    }
+    assert [len(paths) for paths in drawn.values()] == [32, 32, 6]
+    assert not drawn["train"] & drawn["validation"] and not drawn["test"] & (drawn["train"] | drawn["validation"])
+    reports = [files.read_json(tmp_path / "few" / f"{way}-16-0" / "report.json") for way in few_pictures.WAYS]
+    assert all(set(report) >= {"test"} for report in reports)
+    assert (tmp_path / "few" / "few_pictures.png").stat().st_size > 10_000
 
 
 def test_rows_of_tools_that_are_not_installed_say_what_to_install():
