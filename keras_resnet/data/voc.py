@@ -1,0 +1,58 @@
+"""Pascal VOC's folders: `Annotations/NAME.xml`, `JPEGImages/NAME.jpg`, `ImageSets/Main/SPLIT.txt`.
+
+Everingham et al. 2010, http://host.robots.ox.ac.uk/pascal/VOC/. Coordinates stay as they stand: VOC's own begin at
+1, most people's at 0, and no file says which.
+"""
+
+import xml.etree.ElementTree as ET
+
+from keras_resnet.data import DataError
+from keras_resnet.data.boxes import Raw
+from keras_resnet.data.class_folders import SUFFIXES, split_named
+
+SIDES = ("ymin", "xmin", "ymax", "xmax")
+
+
+def is_there(root):
+    """Whether a folder, a `pathlib.Path`, is laid out so."""
+    return (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir()
+
+
+def read(root):
+    """The pictures of a folder.
+
+    Returns:
+        (class names, sorted; split -> list of `Raw`, in the lists' order); without lists all are of `train`.
+
+    Raises:
+        DataError: a list names what is not there, or a file can't be understood.
+    """
+    names = {path.stem: path for path in sorted((root / "JPEGImages").iterdir()) if path.suffix.lower() in SUFFIXES}
+    lists = sorted((root / "ImageSets" / "Main").glob("*.txt"))
+    lists = {split_named(path.stem): path for path in lists if path.stem.isalpha()}  # no `dog_train.txt`
+    lists.pop(None, None)  # as `trainval.txt`
+    chosen = {split: path.read_text().split() for split, path in lists.items()} or {"train": list(names)}
+    splits = {split: [_picture(root, names, stem, lists.get(split)) for stem in of] for split, of in chosen.items()}
+    classes = sorted({name for raws in splits.values() for raw in raws for name, *_ in raw.objects})
+    return tuple(classes), splits
+
+
+def _picture(root, names, stem, said_by):
+    if stem not in names:
+        raise DataError(f"{root / 'JPEGImages'}: no picture {stem}; {said_by} lists it")
+    path = root / "Annotations" / f"{stem}.xml"
+    try:
+        tree = ET.parse(path).getroot()
+        size = tree.find("size")
+        size = size is not None and tuple(int(size.findtext(side)) for side in ("width", "height"))
+        return Raw(str(names[stem]), size or None, [_object(one) for one in tree.findall("object")])
+    except FileNotFoundError as error:
+        raise DataError(f"{names[stem]}: it has no {path}; one without an object says that nothing is there") from error
+    except (ET.ParseError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path}: no annotation of Pascal VOC's ({error})") from error
+
+
+def _object(element):
+    box = element.find("bndbox")
+    sides = tuple(float(box.findtext(side)) for side in SIDES)
+    return element.findtext("name").strip(), sides, element.findtext("difficult", "0").strip() == "1"

@@ -1,0 +1,208 @@
+"""Boxes of three formats: the same form inside, what is cut, what is left out, what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_resnet.data import DataError, boxes, coco_json, voc, yolo_txt
+
+CLASSES = ("cell", "plate")
+WIDTH, HEIGHT = 40, 30
+# split, file, (class, top, left, bottom, right, hard) of each box.
+PICTURES = (
+    ("train", "a.png", [("plate", 3, 5, 13, 25, False), ("cell", 0, 0, 30, 40, True)]),
+    ("train", "b.png", []),
+    ("validation", "c.png", [("cell", 6, 8, 9, 16, False)]),
+)
+
+
+def picture(path, size=(WIDTH, HEIGHT), orientation=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    Image.new("RGB", size).save(path, exif=exif)
+
+
+def xml(objects, size=(WIDTH, HEIGHT)):
+    lines = [
+        f"<object><name>{name}</name><difficult>{int(hard)}</difficult><bndbox><xmin>{left}</xmin><ymin>{top}</ymin>"
+        f"<xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object>"
+        for name, top, left, bottom, right, hard in objects
+    ]
+    size = f"<size><width>{size[0]}</width><height>{size[1]}</height></size>"
+    return f"<annotation>{size}{''.join(lines)}</annotation>"
+
+
+def as_voc(root):
+    lists = {}
+    for split, name, objects in PICTURES:
+        picture(root / "JPEGImages" / name)
+        (root / "Annotations").mkdir(exist_ok=True)
+        (root / "Annotations" / name).with_suffix(".xml").write_text(xml(objects))
+        lists.setdefault({"validation": "val"}.get(split, split), []).append(name.removesuffix(".png"))
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    for split, stems in lists.items():
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(stems))
+        (root / "ImageSets" / "Main" / f"cell_{split}.txt").write_text("nonsense -1")
+    (root / "ImageSets" / "Main" / "trainval.txt").write_text("a b c")
+    return voc.read(root)
+
+
+def as_coco(root):
+    for split in ("train", "validation"):
+        images, annotations = [], []
+        for number, (_, name, objects) in enumerate([one for one in PICTURES if one[0] == split], 7):
+            picture(root / split / name)
+            images.append({"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT})
+            for kind, top, left, bottom, right, hard in objects:
+                annotations.append(
+                    {
+                        "id": len(annotations),
+                        "image_id": number,
+                        "category_id": 3 + 2 * CLASSES.index(kind),
+                        "bbox": [left, top, right - left, bottom - top],
+                        "iscrowd": int(hard),
+                    }
+                )
+        categories = [{"id": 3 + 2 * i, "name": name, "supercategory": "blood"} for i, name in enumerate(CLASSES)]
+        categories.append({"id": 0, "name": "blood", "supercategory": "none"})  # as Roboflow's files have
+        saved = {"images": images, "annotations": annotations, "categories": categories[::-1]}
+        (root / split / "_annotations.coco.json").write_text(json.dumps(saved))
+    return coco_json.read(root)
+
+
+def as_yolo(root):
+    for split, name, objects in PICTURES:
+        picture(root / split / "images" / name)
+        lines = [
+            f"{CLASSES.index(kind)} {(left + right) / 2 / WIDTH} {(top + bottom) / 2 / HEIGHT} "
+            f"{(right - left) / WIDTH} {(bottom - top) / HEIGHT}"
+            for kind, top, left, bottom, right, _ in objects
+        ]
+        if lines:
+            file = (root / split / "labels" / name).with_suffix(".txt")
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("\n".join(lines) + "\n")
+    (root / "data.yaml").write_text("train: ../train/images\nval: validation/images\nnames: {0: cell, 1: plate}\n")
+    return yolo_txt.read(root)
+
+
+@pytest.mark.parametrize("form", [as_voc, as_coco, as_yolo])
+def test_the_same_boxes_in_every_form(tmp_path, form):
+    names, splits = form(tmp_path)
+    assert names == CLASSES and sorted(splits) == ["train", "validation"]
+    for split, raws in splits.items():
+        found, told = boxes.settle(raws, names)
+        expected = [objects for of, _, objects in PICTURES if of == split]
+        assert [one.path[-5:] for one in found] == [name for of, name, _ in PICTURES if of == split] and not told
+        for one, objects in zip(found, expected, strict=True):
+            assert one.boxes.shape == (len(objects), 4) and one.boxes.dtype == np.float32
+            np.testing.assert_allclose(one.boxes, np.reshape([box[1:5] for box in objects], (-1, 4)), atol=1e-4)
+            assert [CLASSES[i] for i in one.classes] == [box[0] for box in objects]
+            assert one.hard.tolist() == [box[5] and form is not as_yolo for box in objects]  # YOLO knows none
+
+
+def test_each_rule_is_told_and_what_it_leaves(tmp_path):
+    picture(tmp_path / "a.png")
+    objects = [
+        ("cell", (-2, 5, 10, 45), False),
+        ("cell", (5, 5, 5, 9), False),
+        ("cell", (40, 5, 50, 9), False),
+        ("rock", (1, 1, 2, 2), False),
+        ("cell", (1, 1, float("nan"), 2), False),
+        ("plate", (1, 2, 3, 4), False),
+    ]
+    raws = [boxes.Raw(str(tmp_path / "a.png"), (WIDTH, HEIGHT), objects)]
+    raws.append(boxes.Raw(str(tmp_path / "a.png"), (HEIGHT, WIDTH), objects))
+    (one,), told = boxes.settle(raws, CLASSES)
+    np.testing.assert_array_equal(one.boxes, [[0, 5, 10, 40], [1, 2, 3, 4]])
+    assert one.classes.tolist() == [0, 1]
+    assert {rule: len(cases) for rule, cases in told.items()} == {
+        **dict.fromkeys((boxes.OVER, boxes.FLAT, boxes.OUTSIDE, boxes.UNKNOWN, boxes.ODD, boxes.SIZE), 1)
+    }
+    text = boxes.report({boxes.FLAT: told[boxes.FLAT] * 5, boxes.SIZE: told[boxes.SIZE]})
+    assert text.startswith("5 boxes, of which each has no area: ") and ", … and 2 more\n1 picture, of which" in text
+    assert "cell x 5 to 9, y 5 to 5" in text and "a.png (40x30, its annotation says 30x40)" in text
+
+
+def test_a_turned_picture_is_as_it_is_shown(tmp_path):
+    picture(tmp_path / "a.jpg", (30, 40), orientation=6)
+    (one,), told = boxes.settle(
+        [boxes.Raw(str(tmp_path / "a.jpg"), (40, 30), [("cell", (0, 0, 30, 40), False)])], CLASSES
+    )
+    assert not told and one.boxes.tolist() == [[0, 0, 30, 40]]
+
+
+def broken_voc(root):
+    as_voc(root)
+    (root / "Annotations" / "a.xml").write_text("<annotation><object><name>x</name></object></annotation>")
+    voc.read(root)
+
+
+def missing_voc(root):
+    as_voc(root)
+    (root / "Annotations" / "b.xml").unlink()
+    voc.read(root)
+
+
+def listed_voc(root):
+    as_voc(root)
+    (root / "ImageSets" / "Main" / "train.txt").write_text("a z")
+    voc.read(root)
+
+
+def other_classes(root):
+    as_coco(root)
+    path = root / "validation" / "_annotations.coco.json"
+    path.write_text(path.read_text().replace('"plate"', '"dish"'))
+    coco_json.read(root)
+
+
+def broken_coco(root):
+    as_coco(root)
+    (root / "train" / "_annotations.coco.json").write_text('{"images": []}')
+    coco_json.read(root)
+
+
+def broken_yolo(root):
+    as_yolo(root)
+    (root / "train" / "labels" / "a.txt").write_text("0 0.5 0.5\n")
+    yolo_txt.read(root)
+
+
+def lost_yolo(root):
+    as_yolo(root)
+    (root / "data.yaml").write_text("train: elsewhere\nnames: [a]\n")
+    yolo_txt.read(root)
+
+
+def broken_yaml(root):
+    as_yolo(root)
+    (root / "data.yaml").write_text("names: [a\n")
+    yolo_txt.read(root)
+
+
+def no_picture(root):
+    boxes.settle([boxes.Raw(str(root / "a.png"), None, [])], CLASSES)
+
+
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (broken_voc, "a.xml: no annotation of Pascal VOC's"),
+        (missing_voc, r"b.png: it has no .*b.xml; one without an object says that nothing is there"),
+        (listed_voc, r"no picture z; .*train.txt lists it"),
+        (other_classes, "the classes of validation are not those of train; differing: 5 dish, 5 plate"),
+        (broken_coco, r"_annotations.coco.json: no boxes in COCO's format \(KeyError: 'annotations'\)"),
+        (broken_yolo, r"a.txt: '0 0.5 0.5'; expected a class's number and four parts"),
+        (lost_yolo, "data.yaml: train is elsewhere; no such folder at"),
+        (broken_yaml, r"data.yaml: .*; expected YAML"),
+        (no_picture, "a.png: .*; its annotation names it"),
+    ],
+)
+def test_what_cannot_be_understood_is_said(tmp_path, make, said):
+    with pytest.raises(DataError, match=said):
+        make(tmp_path)
