@@ -11,7 +11,7 @@ from keras_resnet import programs
 from . import android
 
 FORMATS = ("float32", "float16", "dynamic", "int8-ptq", "int8-qat", "int16x8", "int8-tfmot")
-OF_A_RUN = ("qat_epochs", "output", "split", "tolerance", "dataset", "data_dir")
+OF_A_RUN = ("qat_epochs", "split", "tolerance", "dataset", "data_dir")
 OF_A_CONTRACT = ("android", "license", "author", "description", "model_version")
 FLAGS = flags.FLAGS
 
@@ -33,7 +33,7 @@ def define_flags():
     flags.DEFINE_integer("pictures", 0, "Compare on so many of them, drawn by a fixed seed; 0 for all.", 0)
     flags.DEFINE_float("tolerance", 0.5, "Points of accuracy that int8-qat may lose before the exit status is 1.", 0)
     flags.DEFINE_integer("threads", 1, "Of LiteRT, for the answers.", 1, max(64, os.cpu_count() or 1))
-    flags.DEFINE_integer("calibration", 512, "Training pictures that set the ranges of int8-ptq and int16x8.", 1)
+    flags.DEFINE_integer("calibration", 512, "Training pictures (of MODEL.keras, examples) that ranges are set by.", 1)
     programs.define_places()
     flags.DEFINE_string("examples", None, "Of MODEL.keras: .npz with an array for each input, or a folder of pictures.")
     flags.DEFINE_string("contract", None, "Of MODEL.keras, where it takes pictures and tells classes: contract.json.")
@@ -50,10 +50,12 @@ def main(argv):
     from keras_resnet import environment
 
     if len(argv) != 2:
-        raise ValueError(f"expected one run's folder, got {argv[1:]}; type python -m export runs/NAME")
+        raise ValueError(f"expected one run's folder or NAME.keras, got {argv[1:]}; type python -m export runs/NAME")
     alone = argv[1].endswith(".keras")
-    _check_kind(alone)
+    _check_kind(argv[1], alone)
     asked = FORMATS if FLAGS.formats is None else FLAGS.formats
+    if alone and FLAGS.formats and "int8-tfmot" in FLAGS.formats:
+        raise ValueError("--formats=int8-tfmot: it learns, by a run's data and recipe; it is for runs/NAME")
     unknown = sorted(set(asked) - set(FORMATS))
     if unknown:
         raise ValueError(f"--formats={','.join(unknown)}: no such format; choose {', '.join(FORMATS)}")
@@ -73,12 +75,17 @@ def main(argv):
     return (network if alone else exporting).export(pathlib.Path(argv[1]), options())
 
 
-def _check_kind(alone):
+def _check_kind(name, alone):
     """Holds the flags to what is exported, a run or a model alone."""
     if not alone:
         if given := [name for name in ("examples", "contract") if FLAGS[name].present]:
-            raise ValueError(f"--{given[0]}: it is for a MODEL.keras; a run has its own")
+            raise ValueError(
+                f"{name}: --{given[0]} is for a model alone, NAME.keras, as model.save('NAME.keras') writes it; a run "
+                "has its own"
+            )
         return
+    if FLAGS["output"].present:
+        raise ValueError("--output: the file of a model alone answers as the model does; end that with a softmax")
     if given := [name for name in OF_A_RUN if FLAGS[name].present]:
         raise ValueError(f"--{given[0]}: a model alone has no training and no data set; it is for runs/NAME")
     if FLAGS.examples is None:

@@ -161,6 +161,14 @@ def operators(interpreter):
     return dict(collections.Counter(name for name in names if name != "DELEGATE"))
 
 
+def step(interpreter, output):
+    """The scale of an output, or of what becomes it by DEQUANTIZE; 0.0 of one that is computed in float."""
+    made_by = [op for op in interpreter._get_ops_details() if output["index"] in op["outputs"]]
+    before = {int(op["inputs"][0]) for op in made_by if op["op_name"] == "DEQUANTIZE"}
+    scales = [t["quantization"][0] for t in interpreter.get_tensor_details() if t["index"] in before]
+    return max([output["quantization"][0], *scales])
+
+
 def float_tensors(interpreter):
     """How many tensors of a file hold floats."""
     return sum(tensor["dtype"] in (np.float16, np.float32) for tensor in interpreter.get_tensor_details())

@@ -4,8 +4,10 @@ import contextlib
 import dataclasses
 import importlib.util
 import io as text_io
+import itertools
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,7 @@ from . import averages, purity
 
 # What the converter says of each quantization, whatever its log level.
 NOISE = "fully_quantize: "
+NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")  # of what TensorFlow calls a scope
 IO_TYPES = {"uint8": tf.uint8, "int8": tf.int8, "float32": tf.float32}
 
 
@@ -119,11 +122,30 @@ def convert(name, model, pictures, io="uint8", raw_pixels=True):
         ConversionError: TensorFlow's converter refused, the file is not pure int8 (`purity`), or it would not take the
             contract's pixels as they are.
     """
+    if name not in FORMATS:
+        raise ConversionError(f"format {name!r}: choose {', '.join(FORMATS)}")
+    if io not in IO_TYPES:
+        raise ConversionError(f"io={io!r}: choose {', '.join(IO_TYPES)}")
+    if name == "int8-qat" and not any(isinstance(layer, FakeQuantize) for layer in functional(model).layers):
+        raise ConversionError("int8-qat: it is made of a quantized model; quantize_aware(model, pictures) makes one")
     arrays = pictures if isinstance(pictures, list) else [pictures]
     if not len(arrays[0]):
         raise ConversionError(f"{name}: no calibration pictures; give at least one")
     content = FORMATS[name](model, [_with_extremes(arrays[0])] if raw_pixels else arrays, io)
     return _settled(name, content, io, raw_pixels) if name.startswith("int8") else content
+
+
+def in_float32(model):
+    """A functional model whose layers compute in float32: itself, or a copy of one in mixed precision."""
+    if all(layer.compute_dtype == "float32" for layer in model._flatten_layers() if layer.weights):
+        return model
+
+    def remade(layer):
+        return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+
+    copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def with_probabilities(model, activation):
@@ -175,16 +197,23 @@ def by_tfmot(recipe, io, output="logits"):
 def _converter(model):
     """Of batches of one; several inputs have their names, and several outputs theirs, in the file's signature."""
     model = functional(model)
+    for layer in model._flatten_layers():
+        if not NAME.fullmatch(layer.name):
+            raise ConversionError(
+                f"layer {layer.name!r}: TensorFlow's converter takes names of A to Z, a to z, 0 to 9 and . _ - alone; "
+                "name it otherwise"
+            )
     names = input_names(model)
     inputs = [
         keras.Input(batch_shape=(1, *i.shape[1:]), dtype=i.dtype, name=name)
         for i, name in zip(model.inputs, names, strict=True)
     ]
-    inputs = keras.tree.pack_sequence_as(model._inputs_struct, inputs)
-    outputs = model(inputs)
+    outputs = model(keras.tree.pack_sequence_as(model._inputs_struct, inputs))
     if len(model.outputs) > 1:
         outputs = dict(zip(output_names(model), keras.tree.flatten(outputs), strict=True))
-    return tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, outputs, name=model.name))
+    # The converter hands on a list, whatever the model takes.
+    alone = inputs if len(inputs) > 1 else inputs[0]
+    return tf.lite.TFLiteConverter.from_keras_model(keras.Model(alone, outputs, name=model.name))
 
 
 def input_names(model):
@@ -195,8 +224,12 @@ def input_names(model):
 
 def output_names(model):
     """Of a file's outputs, where it has several: the model's, numbered where a layer makes two."""
-    names = model.output_names
-    return [f"{name}_{names[:i].count(name) + 1}" if name in names[:i] else name for i, name in enumerate(names)]
+    names = []
+    for name in model.output_names:
+        numbered = (f"{name}_{i}" for i in itertools.count(2))
+        taken = {*names, *model.output_names}
+        names.append(name if name not in names else next(other for other in numbered if other not in taken))
+    return names
 
 
 def _with_io(converter, io):

@@ -50,6 +50,7 @@ def write_arrays(path, network, examples):
     arrays |= {tensors.MADE + name: np.stack([one[name] for one in made]) for name in network.outputs}
     with files.atomic(path.with_suffix(".golden.npz")) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
+    path.with_suffix(".golden.json").unlink(missing_ok=True)  # of pictures, which it would be replayed by
 
 
 def write(path, reader, images):

@@ -93,6 +93,7 @@ def model_metadata(contract, card):
     channels = max(len(mean), len(std))
     scale = _table(b, 2, {slot: _floats(b, v * channels if len(v) == 1 else v) for slot, v in enumerate((mean, std))})
     ends = [picture.scaled(np.full((1, 1, picture.channels), end, np.uint8)).ravel()[:channels] for end in (0, 255)]
+    ends = np.sort(ends, 0)
     unit = _table(b, 2, {1: scale}, {0: NORMALIZATION})
     image = _table(
         b,

@@ -291,4 +291,4 @@ if __name__ == "__main__":
         environment.load_tensorflow()
         main(path)
     except (ValueError, OSError) as error:
-        sys.exit(f"microcontroller: {path}: {error}")
+        parser.exit(2, f"microcontroller: {path}: {error}\n")

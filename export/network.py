@@ -4,22 +4,29 @@ Files, golden examples, and one table: how far each output of each file is from 
 """
 
 import pathlib
+import re
 import sys
 import zipfile
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_resnet import files, runs
 from keras_resnet.device.contract import Contract
 from keras_resnet.device.reader import Reader
 from keras_resnet.device.tensors import Tensors
+from keras_resnet.networks.weights import broken_weight
 from keras_resnet.quantization import quantize_aware
-from keras_resnet.quantization.fake_quantization import QuantizedModel
-from keras_resnet.quantization.pictures import held, pixel_range
+from keras_resnet.quantization.fake_quantization import FakeQuantize, QuantizedModel
+from keras_resnet.quantization.pictures import CLIPPED, held, pixel_range
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.quantization.translation import functional, is_float
 
 from . import android, comparison, conversion, fidelity, golden, metadata, microcontroller, outputs
+
+LARGEST = 1e30  # of an example's values: of larger ones the converter makes ranges that kill its process
+WRITTEN = (".tflite", ".golden.npz", ".golden.json", ".model_data.h", ".model_data.cc")  # suffixes of what is made
 
 
 class NetworkError(ValueError):
@@ -33,39 +40,64 @@ def export(path, options):
         NetworkError: what was given does not fit together.
         RunError: the file holds no Keras model.
     """
-    model = functional(load_model(path))
+    model = _model(path)
     contract = _contract(model, options.contract)
     examples, images = _examples(model, options.examples, contract)
-    count = len(examples[0])
+    formats = _formats(model, options.formats)
     calibration = [part[: options.calibration] for part in examples]
-    first = options.calibration if count > options.calibration else 0
+    first = len(calibration[0]) if len(examples[0]) > len(calibration[0]) else 0
     rest = slice(first, first + options.pictures if options.pictures else None)
-    asked = [part[rest] for part in examples]
+    asked, images = [part[rest] for part in examples], None if images is None else images[rest]
+    models, paths, failed = {"float": model}, {}, []
+    expected = {"float": _answers(model, asked)}
     folder = path.parent / f"{path.stem}-export"
-    folder.mkdir(exist_ok=True)
-    networks, paths, failed = {"float": model}, {}, False
-    for name in _formats(model, options.formats):
+    _sweep(folder, path.stem)
+    for name in formats:
         try:
             if name == "int8-qat":
-                networks[name] = _quantized(model, calibration, contract)
-            content = _content(name, networks.get(name, model), calibration, options, contract)
-            paths[name] = _write(folder / f"{path.stem}-{name}.tflite", content, contract, options)
-            print(f"{name:10} {paths[name].stat().st_size:12,} bytes  {paths[name]}", flush=True)
-            if name == "int8-qat" and options.layers:
-                beside = [part[: comparison.BATCH] for part in asked]
-                print(f"file and simulation: {fidelity.report(networks[name], content, beside)}")
+                models[name] = _quantized(model, calibration, contract)
+                expected[name] = outputs.answers(models[name], asked)
+            content = _content(name, models.get(name, model), calibration, options.io, contract)
+            paths[name] = folder / f"{path.stem}-{name}.tflite"
+            _write(name, paths[name], content, contract, options)
+            _write_golden(paths[name], model, asked, images)
         except ValueError as error:
+            failed.append(name)
+            paths.pop(name, None)
             print(f"{name:10} failed: {error}", file=sys.stderr)
-            failed = True
+            continue
+        print(f"{name:10} {paths[name].stat().st_size:12,} bytes  {paths[name]}", flush=True)
+        if name == "int8-qat" and options.layers:
+            beside = [part[: comparison.BATCH] for part in asked]
+            print(f"file and simulation: {fidelity.report(models[name], content, beside)}")
     if paths:
-        title = f"{path.stem} ({len(asked[0]):,} examples)"
-        rows, shown = outputs.compare(paths, networks, asked)
+        of = "those that gave the ranges" if first == 0 else f"{len(calibration[0]):,} others gave the ranges"
+        title = f"{path.stem} ({len(asked[0]):,} examples; {of})"
+        rows, shown = outputs.compare(paths, expected, outputs.given(model, asked), options.threads)
         outputs.write(folder, rows, shown, title, {"calibration": len(calibration[0]), **runs.origin()})
         print(f"\n{title}\n{outputs.table(rows)}\ncomparison: {folder}/comparison.json, .md, .png")
-        _write_golden(paths, model, asked, None if images is None else images[rest])
     if options.android and not failed:
         print(f"android: {android.bundle(paths, path.stem)}")
     return 3 if failed else 0
+
+
+def _model(path):
+    """The model of a file, in float32, held to what can be exported at all."""
+    if not path.is_file():
+        raise NetworkError(f"{path}: no such file; model.save('NAME.keras') makes one")
+    model = conversion.in_float32(functional(load_model(path)))
+    broken = broken_weight(model)
+    if broken:
+        raise NetworkError(f"{path}: weight {broken} is not finite; the model is broken")
+    for given in model.inputs:
+        if None in given.shape[1:]:
+            raise NetworkError(
+                f"{path}: input {given.name} is of any size, {given.shape[1:]}, and a file has one: build the model "
+                "again by keras.Input(shape) with numbers, and give it the weights"
+            )
+        if any(given is made for made in model.outputs):
+            raise NetworkError(f"{path}: its input {given.name} is an output, too; leave it out of the outputs")
+    return model
 
 
 def _contract(model, path):
@@ -75,83 +107,136 @@ def _contract(model, path):
     try:
         contract = Contract.load(path)
     except (OSError, ValueError) as error:
-        raise NetworkError(f"--contract={path}: {error}") from error
+        raise NetworkError(f"--contract={path}: {error}; docs/quantizing.md shows one") from error
     shapes = [tuple(tensor.shape[1:]) for tensor in (*model.inputs, *model.outputs)]
     expected = [contract.shape, (len(contract.labels),)]
     if shapes != expected:
         raise NetworkError(f"--contract={path}: it is of {expected[0]} to {expected[1]}, the model is of {shapes}")
+    if isinstance(model, QuantizedModel):
+        rounding = next(layer for layer in model.layers if isinstance(layer, FakeQuantize))
+        found, wanted = [float(end) for end in rounding.range], pixel_range(contract.input)
+        if not np.allclose(found, wanted, atol=(wanted[1] - wanted[0]) / 2000):
+            raise NetworkError(
+                f"--contract={path}: its pixels are {wanted[0]:.4g} to {wanted[1]:.4g}, the model was quantized for "
+                f"{found[0]:.4g} to {found[1]:.4g}; quantize_aware(…, input_range=({wanted[0]}, {wanted[1]}))"
+            )
     return contract
 
 
 def _examples(model, path, contract):
     """A list of an array (n, …) for each input, and, of a folder, its pictures as uint8, else None."""
-    path = pathlib.Path(path)
+    said, path = f"--examples={path}", pathlib.Path(path)
     if path.suffix not in (".npz", ".npy"):
         if contract is None:
-            raise NetworkError(f"--examples={path}: expected a .npz or .npy file, or a folder with --contract")
-        pictures = np.stack([contract.input.read(file, file) for file in contract.input.find([path])])
+            raise NetworkError(f"{said}: expected a .npz or .npy file, or a folder of pictures with --contract")
+        found = contract.input.find([path])
+        # A folder's first pictures may all be of one class.
+        found = [found[i] for i in np.random.default_rng(comparison.SUBSET_SEED).permutation(len(found))]
+        pictures = np.stack([contract.input.read(file, file) for file in found])
         return [contract.input.scaled(pictures)], pictures
+    names = [given.name for given in model.inputs]
+    wanted = f"np.savez('{path.stem}.npz', {', '.join(f'{name}=…' for name in names)}) writes them"
+    if not path.is_file():
+        raise NetworkError(f"{said}: no such file; {wanted}")
     try:
         loaded = np.load(path, allow_pickle=False)
         arrays = dict(loaded) if path.suffix == ".npz" else {"": loaded}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise NetworkError(f"--examples={path}: no arrays of NumPy ({error}); write them by np.savez") from error
-    if len(model.inputs) == len(arrays) == 1:
-        arrays = {model.inputs[0].name: next(iter(arrays.values()))}
+        raise NetworkError(f"{said}: no file of NumPy's with arrays of numbers; {wanted}") from error
+    if len(names) == len(arrays) == 1:
+        arrays = {names[0]: next(iter(arrays.values()))}
+    if odd := sorted({*arrays} ^ {*names}):
+        raise NetworkError(f"{said}: it has {', '.join(arrays) or 'nothing'}, odd is {odd[0]!r}; {wanted}")
     try:
         parts = held(arrays, model)
     except ValueError as error:
-        raise NetworkError(f"--examples={path}: {str(error).removeprefix('calibration: ')}") from error
+        raise NetworkError(f"{said}: {str(error).removeprefix('calibration: ')}") from error
     if not len(parts[0]):
-        raise NetworkError(f"--examples={path}: there are none")
+        raise NetworkError(f"{said}: there are none")
+    for name, part in zip(names, parts, strict=True):
+        if np.abs(part).max() > LARGEST:
+            raise NetworkError(f"{said}: values of {name} go up to {np.abs(part).max():.3g}; no int8 range holds them")
+    if contract:
+        low, high = pixel_range(contract.input)
+        beyond = np.mean((parts[0] < low - (high - low) / 64) | (parts[0] > high + (high - low) / 64))
+        if beyond > CLIPPED:
+            raise NetworkError(
+                f"{said}: {beyond:.1%} of the values are not between {low:.4g} and {high:.4g}, where the contract's "
+                "pixels are; give what the network takes, (pixel - mean) / std"
+            )
     return parts, None
 
 
+def _answers(model, asked):
+    """What the model answers, before anything is made of it; a sentence where it can't."""
+    try:
+        made = outputs.answers(model, asked)
+    except (tf.errors.OpError, ValueError) as error:
+        lines = [re.sub(r"\x1b\[\d+m", "", line).strip() for line in str(error).splitlines()]
+        lines = [line for line in lines if line and not line.startswith("Exception encountered")]  # Keras' own frame
+        raise NetworkError(f"--examples: the model can't answer them ({lines[0][:200]})") from error
+    if broken := [name for name, values in made.items() if not np.isfinite(values).all()]:
+        raise NetworkError(f"--examples: the model's {broken[0]} is no number (NaN or infinite) for some")
+    return made
+
+
 def _formats(model, asked):
+    asked = None if asked is None else list(dict.fromkeys(asked))
     if isinstance(model, QuantizedModel):
         if others := [name for name in asked or () if name != "int8-qat"]:
             raise NetworkError(f"--formats={','.join(asked)}: the model is quantized; {others[0]} wants the float one")
         return ["int8-qat"]
     if asked is not None:
         return asked
-    integers = not all(map(is_float, model.inputs))
-    return [name for name in conversion.FORMATS if not (integers and name == "int16x8")]  # the converter can't
+    if all(map(is_float, model.inputs)):
+        return list(conversion.FORMATS)
+    print("int16x8    left out: TensorFlow's converter makes none of integer inputs", flush=True)
+    return [name for name in conversion.FORMATS if name != "int16x8"]
+
+
+def _sweep(folder, stem):
+    """Removes what an earlier export left, which would tell of other files."""
+    for name in (*conversion.FORMATS, "comparison"):
+        for suffix in (*WRITTEN, ".json", ".md", ".png"):
+            base = name if name == "comparison" else f"{stem}-{name}"
+            (folder / f"{base}{suffix}").unlink(missing_ok=True)
 
 
 def _quantized(model, calibration, contract):
     """The model itself where `quantize_aware` has made it, else with ranges of its examples."""
     if isinstance(model, QuantizedModel):
         return model
-    return quantize_aware(model, calibration, input_range=contract and pixel_range(contract.input))
+    if not contract:
+        return quantize_aware(model, calibration)
+    low, high = pixel_range(contract.input)  # of which a white pixel may be beyond
+    return quantize_aware(model, [np.clip(calibration[0], low, high)], input_range=(low, high))
 
 
-def _content(name, model, calibration, options, contract):
-    if name not in conversion.FORMATS:
-        raise NetworkError(f"{name} is learned, by a run; export runs/NAME")
-    arrays = calibration
+def _content(name, model, calibration, io, contract):
+    layers = model._flatten_layers()
+    if name in ("int8-ptq", "int16x8") and (odd := [one for one in layers if isinstance(one, keras.layers.RNN)]):
+        raise NetworkError(f"layer {odd[0].name}: of a recurrent layer in int8, TensorFlow's converter dies")
     if contract:  # the converter's range is what it sees
         low, high = pixel_range(contract.input)
-        ends = (np.full_like(arrays[0][:1], end) for end in (low, high))
-        arrays = [np.clip(np.concatenate([arrays[0], *ends]), low, high)]
-    return conversion.convert(name, model, arrays, options.io, raw_pixels=False)
+        ends = (np.full_like(calibration[0][:1], end) for end in (low, high))
+        calibration = [np.clip(np.concatenate([calibration[0], *ends]), low, high)]
+    return conversion.convert(name, model, calibration, io, raw_pixels=False)
 
 
-def _write(path, content, contract, options):
+def _write(name, path, content, contract, options):
     """Writes a file, with metadata where there is a contract, and its C++ where that is asked for."""
-    if options.c_array and "int8" in path.stem:
+    if options.c_array and name.startswith("int8"):
         files.write_text(path.with_suffix(".model_data.h"), microcontroller.header(content))
         files.write_text(path.with_suffix(".model_data.cc"), microcontroller.source(content))
     if contract:
         card = metadata.Card(path.stem, options.description, options.model_version, options.author, options.license)
         content = metadata.embed(content, contract, card)
     files.write_bytes(path, content)
-    return path
 
 
-def _write_golden(paths, model, asked, images):
+def _write_golden(path, model, asked, images):
     """Writes golden pictures where examples were pictures, else golden arrays."""
-    for path in paths.values():
-        if images is not None:
-            golden.write(path, Reader(path), images[: golden.COUNT])
-        else:
-            golden.write_arrays(path, Tensors(path), outputs.given(model, [part[: golden.COUNT] for part in asked]))
+    if images is not None:
+        golden.write(path, Reader(path), images[: golden.COUNT])
+    else:
+        golden.write_arrays(path, Tensors(path), outputs.given(model, [part[: golden.COUNT] for part in asked]))

@@ -12,6 +12,8 @@ from . import comparison, conversion
 
 BATCH = 16
 SHOWN = 2000  # values of one output in the picture
+MOST = 8  # outputs in the picture
+ALIKE = 1e-6  # answers that differ by less of their size are one answer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,18 +22,19 @@ class Row:
 
     Attributes:
         error: the difference's norm over that of how the answers to different examples differ; to a single example,
-            over that of how its values differ.
+            over that of how its values differ. None where they don't.
         largest_error: in the output's units.
-        same_largest: the part of the examples (of a map, of its places) whose largest value has the same index.
+        same_largest: the part of the examples (of a map, of its places) whose largest value has the same index; None
+            where there is one alone.
         as_simulated: the part of the values that are those of the simulation; None where there is none.
     """
 
     format: str
     bytes: int
     output: str
-    error: float
+    error: float | None
     largest_error: float
-    same_largest: float
+    same_largest: float | None
     as_simulated: float | None
     latency: dict
     operators: dict
@@ -43,37 +46,37 @@ def given(model, parts):
     return [dict(zip(conversion.input_names(model), one, strict=True)) for one in zip(*parts, strict=True)]
 
 
-def compare(paths, models, parts):
-    """Asks files and models for the same examples.
+def compare(paths, expected, examples, threads=1):
+    """Asks files for the examples that models have answered.
 
     Args:
         paths: format -> path of its file.
-        models: `float` -> the model that all are held to; a format -> the quantized one it was made of.
-        parts: list of an array (n, …) for each input.
+        expected: `float` -> `answers` of the model that all are held to; a format -> those of the quantized one it was
+            made of.
+        examples: as `given` makes them.
+        threads: of LiteRT.
 
     Returns:
         (list of `Row`, (format, output) -> (expected, made), arrays (n, …)).
     """
-    examples = given(models["float"], parts)
-    expected = {name: _answers(model, parts) for name, model in models.items()}
     latency = comparison.measure_latency(paths, examples[:BATCH], kind=Tensors)
     rows, shown = [], {}
     for name, path in paths.items():
-        network = Tensors(path)
+        network = Tensors(path, threads)
         made = [network.dequantize(network.invoke(network.quantize(one))) for one in examples]
         facts = latency[name], comparison.operators(network.interpreter), comparison.float_tensors(network.interpreter)
         for output, wanted in expected["float"].items():
             tensor = output if output in network.outputs else next(iter(network.outputs))
             values = np.stack([one[tensor] for one in made])
-            near = network.outputs[tensor]["quantization"][0] / 2 or comparison.FLOAT_NOISE
+            near = comparison.step(network.interpreter, network.outputs[tensor]) / 2 or comparison.FLOAT_NOISE
             simulated = float(np.mean(np.abs(values - expected[name][output]) < near)) if name in expected else None
             rows.append(Row(name, path.stat().st_size, output, *_differences(values, wanted), simulated, *facts))
             shown[name, output] = wanted, values
     return rows, shown
 
 
-def _answers(model, parts):
-    """Name -> output (n, …) of a Keras model."""
+def answers(model, parts):
+    """Name -> output (n, …) of a Keras model; `parts` has an array (n, …) for each input."""
     made = []
     for i in range(0, len(parts[0]), BATCH):
         batch = keras.tree.pack_sequence_as(model._inputs_struct, [part[i : i + BATCH] for part in parts])
@@ -87,9 +90,9 @@ def _differences(made, wanted):
     spread = np.linalg.norm(wanted - (wanted.mean(0) if len(wanted) > 1 else wanted.mean()))
     difference = np.abs(made - wanted)
     return (
-        float(np.linalg.norm(difference) / spread) if spread else float(difference.any()),
+        float(np.linalg.norm(difference) / spread) if spread > ALIKE * np.linalg.norm(wanted) else None,
         float(difference.max()),
-        float(np.mean(made.argmax(-1) == wanted.argmax(-1))),
+        float(np.mean(made.argmax(-1) == wanted.argmax(-1))) if wanted.ndim > 1 and wanted.shape[-1] > 1 else None,
     )
 
 
@@ -103,9 +106,9 @@ def cells(row):
         row.format,
         f"{row.bytes:,}",
         row.output,
-        f"{row.error:.4f}",
+        "" if row.error is None else f"{row.error:.4f}",
         f"{row.largest_error:.4g}",
-        f"{row.same_largest:.4f}",
+        "" if row.same_largest is None else f"{row.same_largest:.4f}",
         "" if row.as_simulated is None else f"{row.as_simulated:.4f}",
         *(f"{t['median']:.2f} ({t['p90']:.2f})" for t in row.latency.values()),
         str(sum(row.operators.values())),
@@ -118,24 +121,33 @@ def table(rows):
     return comparison.aligned([HEADER, *map(cells, rows)])
 
 
-def picture(shown, title):
+def picture(rows, shown, title):
     """What each file answers against what the Keras model does, a panel for each output (down) and format (across)."""
-    from keras_resnet.drawing import BLUE, GRAY, pyplot
+    from keras_resnet.drawing import BLUE, GRAY, pyplot, short
 
+    errors = {(row.format, row.output): row.error for row in rows}
     formats, outputs = (list(dict.fromkeys(names)) for names in zip(*shown, strict=True))
+    if len(outputs) > MOST:
+        title, outputs = f"{title}; the first {MOST} of {len(outputs)} outputs", outputs[:MOST]
     size = (2.8 * len(formats) + 0.5, 2.8 * len(outputs) + 0.6)
     figure, panels = pyplot.subplots(len(outputs), len(formats), figsize=size, squeeze=False, layout="constrained")
     rng = np.random.default_rng(0)
     for (name, output), (wanted, made) in shown.items():
+        if output not in outputs:
+            continue
         axes = panels[outputs.index(output)][formats.index(name)]
         places = rng.permutation(wanted.size)[:SHOWN]
         ends = [wanted.min(), wanted.max()]
         axes.plot(ends, ends, color=GRAY, linewidth=1)
-        axes.scatter(wanted.ravel()[places], made.ravel()[places], s=4, color=BLUE, alpha=0.4, edgecolors="none")
-        axes.set_title(f"{name}: {output}", fontsize=9)
+        axes.scatter(wanted.ravel()[places], made.ravel()[places], s=9, color=BLUE, alpha=0.4, edgecolors="none")
+        error = errors[name, output]
+        axes.set_title("" if error is None else f"error {error:.3f}", fontsize=9)
         axes.grid(alpha=0.3)
-    figure.supxlabel("Keras, float32")
-    figure.supylabel("file, in LiteRT")
+    for axes, name in zip(panels[0], formats, strict=True):
+        axes.set_title(f"{name}\n{axes.get_title()}", fontsize=9)
+    for axes, output in zip(panels[:, 0], outputs, strict=True):
+        axes.set_ylabel(short(output))
+    figure.supxlabel("Keras, float32 (across); file, in LiteRT (up)")
     figure.suptitle(title)
     return figure
 
@@ -146,4 +158,4 @@ def write(folder, rows, shown, title, about):
 
     files.write_json(folder / "comparison.json", {**about, "files": [dataclasses.asdict(row) for row in rows]})
     files.write_text(folder / "comparison.md", comparison.markdown_lines([HEADER, *map(cells, rows)]))
-    drawing.save(picture(shown, title), folder / "comparison.png")
+    drawing.save(picture(rows, shown, title), folder / "comparison.png")

@@ -56,7 +56,7 @@ def pixel_range(picture):
     low, high = min(ends.min(), 0.0), max(ends.max(), 0.0)
     pixels = np.arange(256, dtype=np.uint8)[:, None, None].repeat(picture.channels, -1)
     steps = picture.scaled(pixels) / ((high - low) / 255) % 1
-    if np.mean(np.abs(steps - 0.5) < TIED) > 0.5:
+    if np.mean(np.abs(steps - 0.5) < TIED, (0, 1)).max() > 0.5:  # of any channel
         low, high = low * 255 / 256, high * 255 / 256
     return ranges.nudged(low, high, 8)
 
@@ -80,27 +80,33 @@ def held(element, model):
         element = [element]
     elif len(element) != len(names):
         raise ValueError(f"calibration: {len(element)} arrays for the inputs {', '.join(names)}; give dicts by name")
-    arrays = [_held(part, i.shape, i.dtype) for part, i in zip(element, model.inputs, strict=True)]
+    arrays = [_held(part, i, len(names) > 1) for part, i in zip(element, model.inputs, strict=True)]
     if len({len(part) for part in arrays}) > 1:
         numbers = ", ".join(f"{name} {len(part)}" for name, part in zip(names, arrays, strict=True))
         raise ValueError(f"calibration: not as many of each input: {numbers}")
     return arrays
 
 
-def _held(array, shape, dtype):
-    """An array held to an input's shape and kind of numbers."""
-    array = np.asarray(array)
+def _held(array, given, named):
+    """An array held to an input's shape and kind of numbers; messages say its name where it has others beside."""
+    shape, dtype, array = given.shape, given.dtype, np.asarray(array)
+    which = f"calibration: {given.name}, " if named else "calibration: "
     array = array[None] if array.ndim == len(shape) - 1 else array
     if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape[1:], array.shape[1:], strict=True)):
-        raise ValueError(f"calibration: an array of shape {array.shape}; the model takes {shape}; {FORMS}")
+        forms = f"; {FORMS}" if len(shape) == 4 else ""
+        raise ValueError(f"{which}an array of shape {array.shape}; the model takes {shape}{forms}")
     if not keras.backend.is_float_dtype(dtype):
         if not np.issubdtype(array.dtype, np.integer):
-            raise ValueError(f'calibration: an array of {array.dtype}; the model takes {dtype}: .astype("{dtype}")')
+            raise ValueError(f'{which}an array of {array.dtype}; the model takes {dtype}: .astype("{dtype}")')
         return array.astype(dtype)
     if not np.issubdtype(array.dtype, np.floating):
-        raise ValueError(f"calibration: pictures of {array.dtype}; {FORMS}")
+        raise ValueError(
+            f"{which}{'pictures' if len(shape) == 4 else 'an array'} of {array.dtype}; give float32, what the network "
+            "takes (of this project's, pixel / 128 - 1; where the model rescales, the pixels: .astype('float32'))"
+        )
     if not np.isfinite(array).all():
-        raise ValueError("calibration: a value is not finite (NaN or infinity); look for the picture it comes from")
+        at = int(np.argwhere(~np.isfinite(array.reshape(len(array), -1)).all(-1))[0, 0])
+        raise ValueError(f"{which}a value is not finite (NaN or infinity), of number {at} of {len(array)}")
     return array.astype(np.float32, copy=False)
 
 
@@ -139,7 +145,8 @@ def input_range(given, batches, bits):
     if given is None:
         low, high = min(float(b.min()) for b in batches), max(float(b.max()) for b in batches)
         half = (CONTRACT[1] - CONTRACT[0]) / 255 / 2
-        within = CONTRACT[0] - half <= low and high <= CONTRACT[1] + half and max(-low, high) > FILLED
+        pixels = batches[0].ndim == 4 and max(-low, high) > FILLED
+        within = pixels and CONTRACT[0] - half <= low and high <= CONTRACT[1] + half
         return CONTRACT if within else ranges.nudged(low, high, bits)
     try:
         low, high = map(float, given)

@@ -28,6 +28,9 @@ from keras_resnet.quantization.fake_quantization import (
 FIXED_RANGES = {"sigmoid": (0.0, 255 / 256), "softmax": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}
 
 
+SHOWN = 12  # kinds of layers in a message
+
+
 # Kinds of steps whose output has the range of its inputs.
 INHERITING = ("same", "largest", "average", "between", "concatenate")
 # Kinds whose operator takes a ReLU.
@@ -174,6 +177,11 @@ class Graph:
 
     def _translate(self, node, keys):
         layer = operations.as_layer(node)
+        if type(layer) not in (*TRANSLATIONS, *sequences.TWINS):
+            raise ValueError(
+                f"layer {layer.name} of type {type(layer).__name__} can't be quantized; replace it by layers that can: "
+                f"{', '.join(kind.__name__ for kind in [*TRANSLATIONS][:SHOWN])}, … (TRANSLATIONS of {__name__})"
+            )
         given = node.arguments.args[:1] or node.arguments.kwargs.get("inputs")
         if layer is node.operation and len(node.input_tensors) > len(keras.tree.flatten(given)):
             raise ValueError(f"layer {layer.name}: it is given more than its input (a mask?); TFLite knows no such")
@@ -181,14 +189,7 @@ class Graph:
             raise ValueError(f"layer {layer.name}: it is given integers; only an Embedding can take them: give floats")
         if type(layer) in sequences.TWINS:
             return self._in_a_row(layer, keys, node)
-        translate = TRANSLATIONS.get(type(layer))
-        if translate is None:
-            known = ", ".join(kind.__name__ for kind in (*TRANSLATIONS, *sequences.TWINS))
-            raise ValueError(
-                f"layer {layer.name} of type {type(layer).__name__} can't be quantized; "
-                f"replace it by layers that can: {known}"
-            )
-        return translate(self, layer, keys, node)
+        return TRANSLATIONS[type(layer)](self, layer, keys, node)
 
     def _in_a_row(self, layer, keys, node):
         """Translates a layer of sequences as that of maps of one row."""
@@ -530,6 +531,10 @@ def _resized(graph, layer, inputs, node):
     return graph.add(kind, name, inputs, make=make)
 
 
+# What changes pictures in training alone; a random crop cuts afterwards, too.
+AUGMENTING = [kind for name, kind in vars(layers).items() if name.startswith("Random") and name != "RandomCrop"]
+
+
 def _name(activation):
     return getattr(activation, "__name__", str(activation))
 
@@ -575,4 +580,5 @@ TRANSLATIONS = {
     layers.GaussianNoise: _nothing,
     layers.GaussianDropout: _nothing,
     layers.Identity: _nothing,
+    **dict.fromkeys(AUGMENTING, _nothing),
 }

@@ -12,8 +12,9 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from export import conversion, network, outputs
+from export import comparison, conversion, network, outputs
 from export.command_line import Options
+from keras_resnet.device import metadata as inside
 from keras_resnet.device import tensors
 from keras_resnet.device.classes import Classes
 from keras_resnet.device.contract import Contract
@@ -45,7 +46,10 @@ def folder(tmp_path_factory):
     np.savez(path / "two.npz", **{name: array.astype(np.float32) for name, array in arrays.items()})
     result = run("export", path / "two.keras", f"--examples={path / 'two.npz'}", "--calibration=16", "--layers")
     assert result.returncode == 0, result.stderr
-    assert "two (8 examples)" in result.stdout and "operators, given the file's own inputs" in result.stdout
+    assert (
+        "two (8 examples; 16 others gave the ranges)" in result.stdout
+        and "operators, given the file's own inputs" in result.stdout
+    )
     return path
 
 
@@ -81,6 +85,9 @@ def test_golden_examples_are_replayed(folder, tmp_path):
     np.savez(tmp_path / "two.golden.npz", **changed)
     result = run("keras_resnet.program", "verify", tmp_path / "two.tflite")
     assert result.returncode == 1 and "7/8 identical" in result.stdout and "by at most 1\n" in result.stdout
+    np.savez(tmp_path / "two.golden.npz", **arrays | {"outputs/kind": arrays["outputs/kind"].astype(np.int16)})
+    result = run("keras_resnet.program", "verify", tmp_path / "two.tflite")
+    assert result.returncode == 2 and "or of other shapes" in result.stderr
     np.savez(tmp_path / "two.golden.npz", **{name: a for name, a in arrays.items() if name != "outputs/kind"})
     result = run("keras_resnet.program", "verify", tmp_path / "two.tflite")
     assert result.returncode == 2 and "broken golden examples" in result.stderr and "Traceback" not in result.stderr
@@ -91,6 +98,12 @@ def test_differences_are_counted_by_hand():
     error, largest, same = outputs._differences(np.float32([[0, 1], [2, 3]]), wanted)
     # Answers differ from their mean, (1, 1/2), by (-1, 1/2) and (1, -1/2); one value of four is 3 away.
     assert error == pytest.approx(3 / np.sqrt(2.5)) and largest == 3 and same == 0.5
+    # A single answer: its values differ from their mean, 2, by 1.
+    assert outputs._differences(np.float32([[1, 5]]), np.float32([[1, 3]]))[0] == pytest.approx(2 / np.sqrt(2))
+    # Answers that are all alike have nothing to be held against, single numbers no largest.
+    assert outputs._differences(np.float32([[1, 2]] * 2), np.float32([[1, 3]] * 2))[0] is None
+    assert outputs._differences(np.float32([[1], [2]]), np.float32([[1], [3]]))[2] is None
+    assert outputs._differences(np.float32([1, 2]), np.float32([1, 3]))[2] is None
 
 
 @pytest.mark.parametrize(
@@ -121,9 +134,22 @@ def test_a_contract_of_any_scale_passes(tmp_path, mean, std):
         steps = np.concatenate([reader.quantize(part).astype(int) for part in np.split(pixels, 32)])
         assert len(np.unique(steps[..., 0])) >= (230 if isinstance(mean, tuple) else 255)
         assert sorted(path.name for path in file.parent.glob(f"{file.stem}.golden.*")) != []
+        stats = schema_stats(file.read_bytes())
+        for end, pixel in zip(stats, (255, 0), strict=True):  # the larger first, as the schema has them
+            wanted = picture.scaled(np.full((1, 3), pixel, np.uint8))[0]
+            np.testing.assert_allclose(np.broadcast_to(end, 3), wanted, rtol=1e-6)
         for said, used in zip(read_normalization(file.read_bytes()), (mean, std), strict=True):
             np.testing.assert_allclose(np.broadcast_to(said, 3), np.broadcast_to(used, 3), rtol=1e-6)
     assert run("keras_resnet.program", "verify", file).returncode == 0
+
+
+def schema_stats(content):
+    """(max, min) of the input in the standard metadata, by the project's reader of flatbuffers."""
+    model = inside._Table.root(content, 0)
+    entry = next(entry for entry in model.vector(6) if entry.text(0) == "TFLITE_METADATA")
+    data = model.vector(4)[entry.number(1)].position(0)
+    tensor = inside._Table.root(content, data + 4).vector(3)[0].vector(2)[0]
+    return tuple(tensor.table(5).floats(slot) for slot in (0, 1))
 
 
 def command(**changed):
@@ -131,7 +157,25 @@ def command(**changed):
     given = {"formats": ["float32", "int8-ptq", "int8-qat"], "io": "uint8", "pictures": 0, "threads": 1}
     given |= {"calibration": 4, "layers": False, "android": False, "c_array": False, "license": "", "author": ""}
     given |= {"qat_epochs": 0, "output": "logits", "split": "validation", "tolerance": 0.5}
-    return Options(**given, description="", model_version="", **changed)
+    return Options(**{**given, "description": "", "model_version": "", **changed})
+
+
+def test_black_and_white_set_the_range_where_no_photo_has_them(tmp_path):
+    """And of the photos those are compared and golden that gave no range, as many as are asked for."""
+    model, _ = small(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for i in range(6):
+        Image.new("RGB", (8, 8), (100 + 10 * i, 120, 130)).save(tmp_path / "photos" / f"{i}.png")
+    contract = Contract(Picture(8, 8, 3, 1.0, 0.0, 255.0), Classes(("a", "b")))
+    (tmp_path / "contract.json").write_text(json.dumps(contract.as_json()))
+    options = command(examples=tmp_path / "photos", contract=tmp_path / "contract.json", pictures=1)
+    assert network.export(model, options) == 0
+    for name in ("int8-ptq", "int8-qat"):
+        reader = Reader(tmp_path / "m-export" / f"m-{name}.tflite")
+        assert reader.input["quantization"] == (pytest.approx(1 / 255), 0)
+    golden = np.load(tmp_path / "m-export" / "m-int8-qat.golden.npz")
+    order = np.random.default_rng(comparison.SUBSET_SEED).permutation(6)
+    assert golden["inputs"].shape == (1, 8, 8, 3) and golden["inputs"][0, 0, 0, 0] == 100 + 10 * order[4]
 
 
 def test_pixels_of_this_projects_contract_keep_their_range():
@@ -139,6 +183,10 @@ def test_pixels_of_this_projects_contract_keep_their_range():
     assert pixel_range(Picture(8, 8, 3, 1.0, 0, 255)) == (0.0, pytest.approx(1.0))
     low, high = pixel_range(Picture(8, 8, 3, 1.0, 127.5, 127.5))
     assert (low, high) == CONTRACT  # steps of 1/127.5 would put every pixel between two
+    channels = Picture(8, 8, 3, 1.0, 127.5, (58.4, 57.1, 57.4))  # those of the second alone would be
+    low, high = pixel_range(channels)
+    steps = channels.scaled(np.arange(256, dtype=np.uint8)[:, None].repeat(3, -1))[:, 1] / (high - low) * 255
+    assert len(np.unique(np.round(steps).clip(-128, 127))) == 255
 
 
 def test_a_learned_model_is_exported_as_it_is(folder, tmp_path):
@@ -163,7 +211,9 @@ def test_a_learned_model_is_exported_as_it_is(folder, tmp_path):
         ([], "--examples: expected what the model takes"),
         (["--examples=two.npz", "--qat_epochs=3"], "--qat_epochs: a model alone has no training"),
         (["--examples=two.npz", "--license=MIT"], "--license: files without --contract have no metadata"),
-        (["--examples=nowhere.npz"], "--examples=nowhere.npz: no arrays of NumPy"),
+        (["--examples=two.npz", "--output=probabilities"], "--output: the file of a model alone answers as the model"),
+        (["--examples=two.npz", "--formats=int8-tfmot"], "--formats=int8-tfmot: it learns, by a run's data"),
+        (["--examples=nowhere.npz"], "--examples=nowhere.npz: no such file; np.savez('nowhere.npz', zebra=…, apple=…)"),
     ],
 )
 def test_flags_that_do_not_fit_get_a_sentence(folder, flags, said):
@@ -174,10 +224,18 @@ def test_flags_that_do_not_fit_get_a_sentence(folder, flags, said):
 @pytest.mark.parametrize(
     "changed, said",
     [
-        ({"examples": "text.npz"}, "no arrays of NumPy"),
-        ({"examples": "."}, "expected a .npz or .npy file, or a folder with --contract"),
-        ({"examples": "other.npz"}, "a dict of pear, zebra; the model asks for apple"),
+        (
+            {"examples": "text.npz"},
+            r"no file of NumPy's with arrays of numbers; np.savez\('text.npz', zebra=…, a",
+        ),
+        ({"examples": "."}, "expected a .npz or .npy file, or a folder of pictures with --contract"),
+        ({"examples": "other.npz"}, "it has pear, zebra, odd is 'apple'"),
+        ({"examples": "one.npy"}, "odd is ''"),
         ({"examples": "none.npz"}, "there are none"),
+        ({"examples": "integers.npz"}, "apple, an array of int64; give float32"),
+        ({"examples": "wide.npz"}, r"apple, an array of shape \(24, 6\); the model takes \(None, 5\)$"),
+        ({"examples": "broken.npz"}, "apple, a value is not finite .NaN or infinity., of number 7 of 24"),
+        ({"examples": "huge.npz"}, r"values of apple go up to 1e\+38; no int8 range holds them"),
         ({"contract": "text.npz"}, "--contract="),
         ({"contract": "contract.json"}, r"of \(12, 16, 3\) to \(2,\), the model is of"),
     ],
@@ -188,7 +246,170 @@ def test_examples_that_do_not_fit_get_a_sentence(folder, tmp_path, changed, said
     (tmp_path / "contract.json").write_text(json.dumps(contract.as_json()))
     arrays = dict(np.load(folder / "two.npz"))
     np.savez(tmp_path / "other.npz", pear=arrays["apple"], zebra=arrays["zebra"])
-    np.savez(tmp_path / "none.npz", **{name: array[:0] for name, array in arrays.items()})
+    np.save(tmp_path / "one.npy", arrays["apple"])
+    odd = {"none": None, "integers": arrays["apple"].astype(int), "wide": np.zeros((24, 6), np.float32)}
+    odd["broken"], odd["huge"] = arrays["apple"].copy(), arrays["apple"].copy()
+    odd["broken"][7, 3], odd["huge"][7, 3] = np.nan, 1e38
+    for name, apple in odd.items():
+        few = arrays if apple is not None else {name: array[:0] for name, array in arrays.items()}
+        np.savez(tmp_path / f"{name}.npz", **few | ({} if apple is None else {"apple": apple}))
     options = {"examples": folder / "two.npz", **{name: tmp_path / value for name, value in changed.items()}}
     with pytest.raises(network.NetworkError, match=said):
         network.export(folder / "two.keras", command(**options))
+
+
+def any_size():
+    image = keras.Input((None, None, 3), name="image")
+    return keras.Model(image, layers.Conv2D(2, 1)(image))
+
+
+def input_that_is_an_output():
+    image = keras.Input((8, 8, 3), name="image")
+    return keras.Model(image, [image, layers.Conv2D(2, 1)(image)])
+
+
+def broken_weights():
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(2, 1, name="odd")])
+    model.layers[0].kernel.assign(np.full((1, 1, 3, 2), np.nan))
+    return model
+
+
+def overflowing():
+    return keras.Sequential([keras.Input((8, 8, 3)), layers.Rescaling(1e38), layers.Rescaling(1e38, name="odd")])
+
+
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (any_size, "input image is of any size, .None, None, 3., and a file has one"),
+        (input_that_is_an_output, "its input image is an output, too"),
+        (broken_weights, "weight odd/kernel is not finite"),
+        (overflowing, "the model's odd is no number"),
+    ],
+)
+def test_models_that_can_be_no_file_get_a_sentence_and_leave_nothing(tmp_path, make, said):
+    make().save(tmp_path / "odd.keras")
+    np.save(tmp_path / "x.npy", np.ones((4, 8, 8, 3), np.float32))
+    with pytest.raises(network.NetworkError, match=said):
+        network.export(tmp_path / "odd.keras", command(examples=tmp_path / "x.npy"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["odd.keras", "x.npy"]
+    with pytest.raises(network.NetworkError, match=r"nowhere.keras: no such file; model.save"):
+        network.export(tmp_path / "nowhere.keras", command(examples=tmp_path / "x.npy"))
+
+
+def small(path, **options):
+    """Saves a classifier of pictures 8 x 8, and examples of it in a file; returns their paths."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3))
+    keras.Model(inputs, layers.Dense(2, **options)(layers.Flatten()(layers.Conv2D(4, 3)(inputs)))).save(
+        path / "m.keras"
+    )
+    np.save(path / "x.npy", np.random.default_rng(0).uniform(-1, 0.9, (6, 8, 8, 3)).astype(np.float32))
+    return path / "m.keras", path / "x.npy"
+
+
+def test_names_that_tensorflow_does_not_take_fail_with_the_name(tmp_path, capsys):
+    model, examples = small(tmp_path, name="größe")
+    assert network.export(model, command(examples=examples)) == 3
+    assert "float32    failed: layer 'größe': TensorFlow's converter takes names of" in capsys.readouterr().err
+    assert not (tmp_path / "m-export").exists()
+
+
+def test_ids_beyond_a_table_are_said_before_anything_is_made(tmp_path):
+    ids = keras.Input((6,), dtype="int32", name="ids")
+    keras.Model(ids, layers.Dense(2)(layers.Flatten()(layers.Embedding(9, 4)(ids)))).save(tmp_path / "m.keras")
+    np.save(tmp_path / "x.npy", np.full((4, 6), 9))
+    with pytest.raises(network.NetworkError, match=r"the model can't answer them .*9 is not in"):
+        network.export(tmp_path / "m.keras", command(examples=tmp_path / "x.npy"))
+
+
+def test_recurrent_layers_fail_and_the_process_lives(tmp_path, capsys):
+    rows = keras.Input((5, 3))
+    keras.Model(rows, layers.LSTM(4, name="odd")(rows)).save(tmp_path / "m.keras")
+    np.save(tmp_path / "x.npy", np.zeros((4, 5, 3), np.float32))
+    assert network.export(tmp_path / "m.keras", command(examples=tmp_path / "x.npy", formats=["int8-ptq"])) == 3
+    assert "int8-ptq   failed: layer odd: of a recurrent layer in int8" in capsys.readouterr().err
+
+
+def test_a_second_export_leaves_nothing_of_the_first(tmp_path):
+    model, examples = small(tmp_path)
+    contract = Contract(Picture(8, 8, 3), Classes(("a", "b")))
+    (tmp_path / "contract.json").write_text(json.dumps(contract.as_json()))
+    (tmp_path / "photos").mkdir()
+    for i in range(3):
+        Image.new("RGB", (8, 8), (80 * i, 0, 0)).save(tmp_path / "photos" / f"{i}.png")
+    options = command(examples=tmp_path / "photos", contract=tmp_path / "contract.json")
+    assert network.export(model, options) == 0
+    (tmp_path / "m-export" / "mine.txt").write_text("kept")
+    assert network.export(model, command(examples=examples, formats=["float32"])) == 0
+    left = {path.name for path in (tmp_path / "m-export").iterdir()}
+    made = {"m-float32.tflite", "m-float32.golden.npz", "comparison.json", "comparison.md", "comparison.png"}
+    assert left == made | {"mine.txt"}
+
+
+def test_examples_and_models_of_another_scale_than_the_contracts(tmp_path):
+    model, examples = small(tmp_path)
+    contract = Contract(Picture(8, 8, 3), Classes(("a", "b")))
+    (tmp_path / "contract.json").write_text(json.dumps(contract.as_json()))
+    options = {"contract": tmp_path / "contract.json"}
+    np.save(tmp_path / "pixels.npy", 128 * np.load(examples) + 128)
+    with pytest.raises(network.NetworkError, match=r"of the values are not between -1 and 0.9922"):
+        network.export(model, command(examples=tmp_path / "pixels.npy", **options))
+    quantize_aware(keras.models.load_model(model), np.load(examples) / 10).save(tmp_path / "narrow.keras")
+    with pytest.raises(network.NetworkError, match=r"the model was quantized for -0\.\d+ to 0\.\d+; quantize_aware"):
+        network.export(tmp_path / "narrow.keras", command(examples=examples, **options))
+
+
+def test_a_model_in_mixed_precision_is_exported_in_float32(tmp_path):
+    model, examples = small(tmp_path, dtype="mixed_bfloat16")
+    assert network.export(model, command(examples=examples)) == 0
+    rows = json.loads((tmp_path / "m-export" / "comparison.json").read_text())["files"]
+    assert rows[0]["error"] < 1e-5
+
+
+def test_a_picture_of_many_outputs_with_long_names():
+    shown = {("float32", f"{'output' * 12}{i}"): (np.arange(4.0), np.arange(4.0)) for i in range(12)}
+    rows = [outputs.Row(*key, 0, 0.01, 0.1, None, None, {}, {}, 0) for key in shown]
+    rows = [dataclasses.replace(row, output=key[1]) for row, key in zip(rows, shown, strict=True)]
+    figure = outputs.picture(rows, shown, "many")
+    assert len(figure.axes) == outputs.MOST
+    assert figure.get_suptitle() == "many; the first 8 of 12 outputs"
+    assert figure.axes[0].get_title() == "float32\nerror 0.010" and len(figure.axes[0].get_ylabel()) <= 24
+
+
+def test_every_output_keeps_a_name_of_its_own(tmp_path):
+    p, q = keras.Input((4,), name="p"), keras.Input((4,), name="q")
+    shared, deep, other = layers.Dense(3, name="dense"), layers.Dense(5, name="deep"), layers.Dense(3, name="dense_2")
+    model = keras.Model([p, q], [shared(p), shared(q), other(deep(p))])
+    assert conversion.output_names(model) == ["dense", "dense_3", "dense_2"]
+    model.save(tmp_path / "m.keras")
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", **{name: rng.normal(size=(6, 4)).astype(np.float32) for name in "pq"})
+    assert network.export(tmp_path / "m.keras", command(examples=tmp_path / "x.npz")) == 0
+    rows = json.loads((tmp_path / "m-export" / "comparison.json").read_text())["files"]
+    assert [row["output"] for row in rows if row["format"] == "float32"] == ["dense", "dense_3", "dense_2"]
+    assert max(row["error"] for row in rows if row["format"] == "float32") < 1e-5
+
+
+@pytest.mark.parametrize("io", ["int8", "float32"])
+def test_a_dict_of_inputs_and_what_is_as_simulated(tmp_path, io):
+    """The simulation counts where it is the file's, whatever the size of the numbers, by its steps."""
+    inputs = {name: keras.Input((3,), name=name) for name in ("zebra", "apple")}
+    small = keras.initializers.RandomNormal(stddev=1e-4, seed=0)
+    outputs_ = layers.Dense(2, kernel_initializer=small, name="small")(layers.Concatenate()(list(inputs.values())))
+    model = keras.Model(inputs, outputs_)
+    model.save(tmp_path / "m.keras")
+    rng = np.random.default_rng(0)
+    rows = {name: rng.uniform(-1, 1, (20, 3)).astype(np.float32) for name in inputs}
+    np.savez(tmp_path / "x.npz", **rows)
+    options = command(examples=tmp_path / "x.npz", io=io)
+    assert network.export(tmp_path / "m.keras", options) == 0
+    found = json.loads((tmp_path / "m-export" / "comparison.json").read_text())["files"]
+    assert found[-1]["as_simulated"] > 0.9 and found[0]["error"] < 1e-5
+    quantized = quantize_aware(model, rows)
+    parts = [rows["zebra"], rows["apple"]]
+    wrong = {"float": outputs.answers(model, parts), "int8-qat": outputs.answers(quantized, parts)}
+    wrong["int8-qat"]["small"] = wrong["int8-qat"]["small"] + 3e-5  # steps are some 4e-6
+    paths = {"int8-qat": tmp_path / "m-export" / "m-int8-qat.tflite"}
+    (row,), _ = outputs.compare(paths, wrong, outputs.given(model, parts))
+    assert row.as_simulated < 0.1

@@ -15,7 +15,7 @@ from tflite_files import convert
 from export import conversion, fidelity, purity
 from keras_resnet.quantization import operations, sequences
 from keras_resnet.quantization.quantizer import quantize_aware
-from keras_resnet.quantization.translation import ACTIVATIONS, TRANSLATIONS, CustomScaleLayer
+from keras_resnet.quantization.translation import ACTIVATIONS, AUGMENTING, TRANSLATIONS, CustomScaleLayer
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (16, 6, 6, 6)).astype(np.float32) / 128 - 1
@@ -82,6 +82,13 @@ OTHER = {  # of each option, what it is not by default; the layer fits maps of 6
     "shared_axes": [1, 2],
     "mask_zero": True,
 }
+
+
+def parameters(kind):
+    """Names of the arguments of a layer that have no default."""
+    return [n for n, p in inspect.signature(kind.__init__).parameters.items() if p.default is inspect.Parameter.empty]
+
+
 NEEDED = {
     layers.Conv2D: {"filters": 6, "kernel_size": 3},
     layers.DepthwiseConv2D: {"kernel_size": 3},
@@ -110,6 +117,10 @@ NEEDED = {
     layers.SpatialDropout2D: {"rate": 0.5},
     layers.GaussianNoise: {"stddev": 0.5},
     layers.GaussianDropout: {"rate": 0.5},
+    **{
+        kind: {name: 0.5 for name in ("factor", "height_factor", "width_factor") if name in parameters(kind)}
+        for kind in AUGMENTING
+    },
 }
 JOINS = (
     layers.Add,
@@ -152,6 +163,8 @@ def given(model):
 
 def options():
     for kind in (*TRANSLATIONS, *sequences.TWINS):
+        if kind in AUGMENTING:
+            continue  # whatever they do, they do it in training
         for option in inspect.signature(kind.__init__).parameters:
             learning = option.endswith(("_initializer", "_regularizer", "_constraint"))
             if option not in (*SILENT, *NEEDED.get(kind, {"size": 0})) and not learning:
@@ -333,7 +346,7 @@ def test_a_single_picture_is_enough():
     [
         (PICTURES[:0], "no pictures; give at least one"),
         ([], "no pictures; give at least one"),
-        ((128 * PICTURES + 128).astype(np.uint8), "pictures of uint8; give a float32 array"),
+        ((128 * PICTURES + 128).astype(np.uint8), "pictures of uint8; give float32"),
         (PICTURES[..., :3], r"an array of shape \(16, 6, 6, 3\); the model takes \(None, 6, 6, 6\)"),
         ((PICTURES, np.zeros(16)), r"an array of shape \(16,\)"),
         ({"picture": PICTURES}, "a dict of picture; the model asks for image"),
