@@ -95,8 +95,10 @@ def is_float(tensor):
 
 
 def call(node, values):
-    """What a node's operation makes of values, a dict by the id of its tensors."""
+    """What a node's operation makes of values, a dict by the id of its tensors, where a network answers."""
     arguments, keywords = node.arguments.fill_in(values)
+    if type(node.operation) in AUGMENTING:  # they take it that they train
+        keywords["training"] = False
     return node.operation(*arguments, **keywords)
 
 

@@ -118,7 +118,7 @@ NEEDED = {
     layers.GaussianNoise: {"stddev": 0.5},
     layers.GaussianDropout: {"rate": 0.5},
     **{
-        kind: {name: 0.5 for name in ("factor", "height_factor", "width_factor") if name in parameters(kind)}
+        kind: {n: 4 if kind is layers.RandomPosterization else 0.5 for n in parameters(kind) if n.endswith("factor")}
         for kind in AUGMENTING
     },
 }
@@ -141,6 +141,8 @@ def of_kind(kind, **options):
     if kind in sequences.TWINS or kind is layers.SpatialDropout1D:
         odd = kind(**{**NEEDED.get(kind, {}), **options}, name="odd")
         return network(layers.Conv1D(6, 1, name="before"), odd, shape=(36, 6))
+    if kind in AUGMENTING:
+        return network(kind(**NEEDED[kind], name="odd"), layers.Conv2D(6, 1), shape=(12, 6, 3))
     if kind in JOINS:
         inputs = keras.Input((6, 6, 6))
         a, b = layers.Conv2D(6, 1)(inputs), layers.Conv2D(6, 1, activation="relu")(inputs)
