@@ -126,6 +126,32 @@ class Picture:
         image = image.crop((left, top, left + self.width, top + self.height))
         return np.asarray(image, np.uint8).reshape(self.shape)
 
+    def placed(self, boxes, height, width):
+        """Where boxes of an upright picture lie in the network's input; those that the crop cuts reach beyond it.
+
+        Args:
+            boxes: (n, 4): top, left, bottom, right, in pixels of the picture, from its top left corner.
+            height, width: of the picture.
+
+        Returns:
+            float32 (n, 4), in pixels of the input.
+
+        Raises:
+            ValueError: the picture is too long (`resized`).
+        """
+        scale, corner = self._placing(height, width)
+        return (np.asarray(boxes, np.float64).reshape(-1, 4) * scale - corner).astype(np.float32)
+
+    def unplaced(self, boxes, height, width):
+        """Where boxes of the network's input lie on the upright picture: `placed` the other way round."""
+        scale, corner = self._placing(height, width)
+        return ((np.asarray(boxes, np.float64).reshape(-1, 4) + corner) / scale).astype(np.float32)
+
+    def _placing(self, height, width):
+        to_height, to_width = self.resized(height, width)
+        scale = np.array([to_height / height, to_width / width] * 2)
+        return scale, np.array([(to_height - self.height) // 2, (to_width - self.width) // 2] * 2)
+
     def scaled(self, pixels):
         """float32 `x` of uint8 pixels (…, channels)."""
         mean, std = (np.float32(value) for value in (self.mean, self.std))

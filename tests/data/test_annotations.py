@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.data import DataError, boxes, coco_json, voc, yolo_txt
+from keras_resnet.data import DataError, annotated, augmentation, boxes, coco_json, voc, yolo_txt
+from keras_resnet.device.picture import Picture
 
 CLASSES = ("cell", "plate")
 WIDTH, HEIGHT = 40, 30
@@ -206,3 +207,67 @@ def no_picture(root):
 def test_what_cannot_be_understood_is_said(tmp_path, make, said):
     with pytest.raises(DataError, match=said):
         make(tmp_path)
+
+
+@pytest.mark.parametrize("size, crop", [((40, 30), 1.0), ((90, 30), 1.0), ((30, 77), 0.8), ((16, 12), 0.875)])
+def test_boxes_lie_where_the_pixels_are(size, crop):
+    """A white box on black, drawn, resized and cropped as a picture is, and found again by its pixels."""
+    width, height = size
+    contract = Picture(48, 64, 1, crop)
+    box = np.array([0.3 * height, 0.4 * width, 0.6 * height, 0.65 * width]).round()
+    top, left, bottom, right = box.astype(int)
+    pixels = np.zeros((height, width), np.uint8)
+    pixels[top:bottom, left:right] = 255
+    shown = contract.pixels(Image.fromarray(pixels))[..., 0] > 127
+    (placed,) = contract.placed([box], height, width)
+    rows, columns = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))
+    found = [rows[0], columns[0], rows[-1] + 1, columns[-1] + 1]
+    np.testing.assert_allclose(placed.clip(0, [48, 64, 48, 64]), found, atol=1)
+    np.testing.assert_allclose(contract.unplaced([placed], height, width), [box], rtol=1e-5)
+
+
+def test_targets_are_in_the_inputs_pixels_and_what_a_crop_hides_is_hard(tmp_path):
+    picture(tmp_path / "a.png", (80, 40))  # its outer quarters are cut off
+    picture(tmp_path / "b.png", (40, 40))
+    objects = [
+        ("cell", (10, 30, 20, 50), False),
+        ("plate", (0, 10, 40, 28), False),  # 8 of 18 columns are left
+        ("plate", (0, 10, 40, 32), False),  # 12 of 22
+        ("cell", (5, 0, 10, 20), False),  # nothing is
+    ]
+    raws = [boxes.Raw(str(tmp_path / "a.png"), None, objects), boxes.Raw(str(tmp_path / "b.png"), None, [])]
+    found, _ = boxes.settle(raws, CLASSES)
+    made = annotated.targets(found, Picture(20, 20, 3))
+    assert made.shape == (2, 4, 6) and made.dtype == np.float32
+    np.testing.assert_allclose(made[0, :3], [[5, 5, 10, 15, 0, 0], [0, 0, 20, 4, 1, 1], [0, 0, 20, 6, 1, 0]])
+    assert (made[0, 3:] == annotated.NOTHING).all() and (made[1] == annotated.NOTHING).all()
+
+
+def test_boxes_move_with_the_pixels():
+    """White boxes on black, moved as a training does, and found again by their pixels."""
+    rng = np.random.default_rng(0)
+    size, batch = (32, 48), 64
+    corners = rng.integers(0, (20, 30), (batch, 2))
+    sides = rng.integers(3, 12, (batch, 2))
+    targets = np.tile(np.float32(annotated.NOTHING), (batch, 2, 1))
+    targets[:, 0] = np.concatenate([corners, corners + sides, np.ones((batch, 1)), np.zeros((batch, 1))], -1)
+    images = np.zeros((batch, *size, 1), np.uint8)
+    for image, (top, left, bottom, right) in zip(images, targets[:, 0, :4].astype(int), strict=True):
+        image[top:bottom, left:right] = 255
+    hidden = 0
+    shown, moved = augmentation.augment(images, targets, np.array([3, 4], np.int32), ("crop", "flip"), annotated.move)
+    for image, target, before in zip(shown.numpy()[..., 0] == 255, moved.numpy(), targets, strict=True):
+        if not image.any():
+            np.testing.assert_array_equal(target[0], annotated.NOTHING)
+            continue
+        rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
+        found = (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
+        part = image.sum() / np.prod(before[0, 2:4] - before[0, :2])
+        np.testing.assert_array_equal(target[0], [*found, 1, part < 0.5])
+        np.testing.assert_array_equal(target[1], annotated.NOTHING)
+        hidden += part < 1
+    assert hidden > 3  # some are cut
+    far = np.float32([[[0, 0, 2, 2, 0, 0], [0, 0, 2, 9, 0, 0], [0, 0, 32, 9, 0, 1]]])
+    away = augmentation.Moves(4, np.arange(32)[None] + 8, np.arange(48)[None] + 8)  # four pixels up and to the left
+    expected = [annotated.NOTHING, annotated.NOTHING, [0, 0, 28, 5, 0, 1]]
+    np.testing.assert_array_equal(annotated.move(far, away)[0], expected)
