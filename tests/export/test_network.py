@@ -106,8 +106,11 @@ def test_differences_are_counted_by_hand():
     assert outputs._differences(np.float32([1, 2]), np.float32([1, 3]))[2] is None
 
 
+SCALES = [(128.0, 128.0), (127.5, 127.5), ((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)), (0.0, 255.0)]
+
+
 @pytest.mark.parametrize(
-    "mean, std", [(128.0, 128.0), (127.5, 127.5), ((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)), (0, 255)]
+    "mean, std", [pytest.param(*one, marks=pytest.mark.slow) if one != SCALES[1] else one for one in SCALES]
 )
 def test_a_contract_of_any_scale_passes(tmp_path, mean, std):
     """File, reader and standard metadata say and do the same, and no two pixels are one where the steps are enough."""
@@ -360,6 +363,7 @@ def test_examples_and_models_of_another_scale_than_the_contracts(tmp_path):
         network.export(tmp_path / "narrow.keras", command(examples=examples, **options))
 
 
+@pytest.mark.slow
 def test_a_model_in_mixed_precision_is_exported_in_float32(tmp_path):
     model, examples = small(tmp_path, dtype="mixed_bfloat16")
     assert network.export(model, command(examples=examples)) == 0
@@ -377,6 +381,7 @@ def test_a_picture_of_many_outputs_with_long_names():
     assert figure.axes[0].get_title() == "float32\nerror 0.010" and len(figure.axes[0].get_ylabel()) <= 24
 
 
+@pytest.mark.slow
 def test_every_output_keeps_a_name_of_its_own(tmp_path):
     p, q = keras.Input((4,), name="p"), keras.Input((4,), name="q")
     shared, deep, other = layers.Dense(3, name="dense"), layers.Dense(5, name="deep"), layers.Dense(3, name="dense_2")
@@ -391,7 +396,7 @@ def test_every_output_keeps_a_name_of_its_own(tmp_path):
     assert max(row["error"] for row in rows if row["format"] == "float32") < 1e-5
 
 
-@pytest.mark.parametrize("io", ["int8", "float32"])
+@pytest.mark.parametrize("io", ["int8", pytest.param("float32", marks=pytest.mark.slow)])
 def test_a_dict_of_inputs_and_what_is_as_simulated(tmp_path, io):
     """The simulation counts where it is the file's, whatever the size of the numbers, by its steps."""
     inputs = {name: keras.Input((3,), name=name) for name in ("zebra", "apple")}
