@@ -42,7 +42,7 @@ def _yaml(path):
     try:
         import yaml
     except ModuleNotFoundError as error:
-        raise DataError(f"{path}: {error}; type pip install pyyaml") from error
+        raise DataError(f'{path}: {error}; type pip install -e ".[boxes]"') from error
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -1,0 +1,105 @@
+"""Figures of found boxes, by pycocotools: COCO's mean average precision.
+
+In pixels of the network's input, so that sizes (small: less than 32 x 32 pixels, large: more than 96 x 96) are what it
+sees. Hard boxes are its crowds, of which any part may be found any number of times.
+"""
+
+import contextlib
+import io
+
+import numpy as np
+
+NAMES = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
+MOST = 100  # boxes of a picture that count
+INSTALL = 'pip install -e ".[boxes]"'
+
+
+class BoxesFound:
+    """What was found and what is there, picture by picture.
+
+    Args:
+        contract: `device.boxes.Boxes`.
+        threshold: probability from which on a box counts; mean average precision wants the unlikely ones, too.
+    """
+
+    def __init__(self, contract, threshold=0.01):
+        self.contract, self.threshold = contract, threshold
+        self.found, self.there = [], []
+
+    def add(self, location, score, targets):
+        """Takes a batch: locations (batch, cells, 4), logits (batch, cells, classes), targets (batch, most, 6)."""
+        for place, logits, target in zip(location, score, targets, strict=True):
+            self.found.append(self.contract.decode(place, logits, self.threshold))
+            self.there.append(target[target[:, 4] >= 0])
+
+    def scores(self):
+        """Name -> figure in [0, 1], NaN where there is nothing of a kind; see `figures`."""
+        return figures(self.found, self.there, self.contract.labels)
+
+
+def figures(found, there, labels):
+    """COCO's figures.
+
+    Args:
+        found: of each picture (boxes (n, 4), classes (n,), probabilities (n,)), as `Boxes.decode` returns them.
+        there: of each picture targets (n, 6), without empty rows; hard ones count for nothing.
+        labels: class names.
+
+    Returns:
+        Name -> figure: `NAMES`, `recall` (of at most 100 boxes a picture, mean over overlaps), and for each label
+        `map50 of LABEL`. NaN where there is nothing of a kind.
+
+    Raises:
+        ModuleNotFoundError: pycocotools is not installed.
+    """
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{error}; type {INSTALL}") from error
+    truth = COCO()
+    truth.dataset = {
+        "images": [{"id": i} for i in range(len(there))],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(labels)],
+        "annotations": [
+            {**_box(i, row[:4], int(row[4])), "iscrowd": int(row[5])} for i, rows in enumerate(there) for row in rows
+        ],
+    }
+    for number, annotation in enumerate(truth.dataset["annotations"], 1):  # 0 would count as unmatched
+        annotation["id"] = number
+    results = [
+        {**_box(i, box, int(kind)), "score": float(probability)}
+        for i, picture in enumerate(found)
+        for box, kind, probability in zip(*picture, strict=True)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes(results) if results else _empty(truth), "bbox")
+        evaluation.params.maxDets = [1, 10, MOST]
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    stats = np.where(evaluation.stats < 0, np.nan, evaluation.stats)  # -1 where there is nothing
+    precision = evaluation.eval["precision"][0, :, :, 0, -1]  # at an overlap of a half: recalls, classes
+    by_class = [float(p[p > -1].mean()) if (p > -1).any() else float("nan") for p in precision.T]
+    return {
+        **dict(zip(NAMES, map(float, stats[:6]), strict=True)),
+        "recall": float(stats[8]),
+        **{f"map50 of {label}": value for label, value in zip(labels, by_class, strict=True)},
+    }
+
+
+def _box(image, box, kind):
+    top, left, bottom, right = map(float, box)
+    sides = [left, top, right - left, bottom - top]
+    return {"image_id": image, "category_id": kind, "bbox": sides, "area": sides[2] * sides[3]}
+
+
+def _empty(truth):
+    """Results without a box, which `loadRes` takes for a mistake."""
+    from pycocotools.coco import COCO
+
+    results = COCO()
+    results.dataset = {**truth.dataset, "annotations": []}
+    results.createIndex()
+    return results

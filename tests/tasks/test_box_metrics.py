@@ -1,0 +1,97 @@
+"""COCO's figures of boxes: worked out by hand, and beside the rule written down again."""
+
+import numpy as np
+import pytest
+
+from keras_resnet.data.annotated import NOTHING
+from keras_resnet.device.boxes import Boxes, overlaps
+from keras_resnet.tasks import box_metrics
+
+LABELS = ("a", "b")
+BOX = (10.0, 10.0, 50.0, 50.0)
+
+
+def found(*rows):
+    """(boxes, classes, probabilities) of rows (box, class, probability)."""
+    boxes, classes, probabilities = ([row[i] for row in rows] for i in range(3))
+    return np.reshape(boxes, (-1, 4)), np.array(classes, int), np.array(probabilities)
+
+
+def there(*rows):
+    return np.float32([[*box, kind, hard] for box, kind, hard in rows]).reshape(-1, 6)
+
+
+def test_what_is_found_wholly():
+    scores = box_metrics.figures(
+        [found((BOX, 0, 0.9)), found((BOX, 1, 0.8))], [there((BOX, 0, 0)), there((BOX, 1, 0))], LABELS
+    )
+    for name in ("map", "map50", "map75", "map_medium", "recall", "map50 of a", "map50 of b"):
+        assert scores[name] == pytest.approx(1), name
+    assert np.isnan(scores["map_small"]) and np.isnan(scores["map_large"])
+
+
+def test_a_box_that_is_found_half_counts_at_low_overlaps_alone():
+    """3/4 of the box, as overlaps go: 0.5 to 0.75 count, 0.8 to 0.95 do not."""
+    part = (10.0, 10.0, 50.0, 40.0)
+    scores = box_metrics.figures([found((part, 0, 0.9))], [there((BOX, 0, 0))], LABELS)
+    assert scores["map50"] == scores["map75"] == pytest.approx(1) and scores["map"] == pytest.approx(0.6)
+
+
+def test_false_alarms_cost_by_their_place_and_hard_boxes_nothing():
+    far = (60.0, 60.0, 90.0, 90.0)
+    truth = [there((BOX, 0, 0), (far, 0, 1))]
+    assert box_metrics.figures([found((BOX, 0, 0.5), (far, 0, 0.9))], truth, LABELS)["map50"] == pytest.approx(1)
+    assert box_metrics.figures([found((BOX, 0, 0.5))], truth, LABELS)["map50"] == pytest.approx(1)
+    beside = (0.0, 60.0, 9.0, 90.0)
+    assert box_metrics.figures([found((BOX, 0, 0.5), (beside, 0, 0.9))], truth, LABELS)["map50"] == pytest.approx(0.5)
+    assert box_metrics.figures([found((BOX, 0, 0.9), (beside, 0, 0.5))], truth, LABELS)["map50"] == pytest.approx(1)
+
+
+def test_nothing_found_and_nothing_there():
+    assert box_metrics.figures([found()], [there((BOX, 0, 0))], LABELS)["map50"] == 0
+    assert np.isnan(box_metrics.figures([found((BOX, 0, 0.9))], [there()], LABELS)["map50"])
+
+
+def by_hand(pictures, truths, kind, least=0.5):
+    """Average precision at one overlap by the rule of 101 points, each found box taking the likeliest true one left."""
+    rows = sorted(
+        ((p, i, box) for i, picture in enumerate(pictures) for box, k, p in zip(*picture, strict=True) if k == kind),
+        key=lambda row: -row[0],
+    )
+    left = [truth[truth[:, 4] == kind][:, :4].tolist() for truth in truths]
+    total, right = sum(map(len, left)), []
+    for _, i, box in rows:
+        shared = overlaps(box, np.reshape(left[i], (-1, 4))) if left[i] else np.zeros(0)
+        right.append(bool(len(shared)) and shared.max() >= least)
+        if right[-1]:
+            del left[i][int(shared.argmax())]
+    precision = np.cumsum(right) / np.arange(1, len(right) + 1)
+    recall = np.cumsum(right) / total
+    return np.mean([max(precision[recall >= point], default=0) for point in np.linspace(0, 1, 101)])
+
+
+def test_beside_the_rule_written_down_again():
+    rng = np.random.default_rng(0)
+    pictures, truths = [], []
+    for _ in range(12):
+        corners = rng.uniform(0, 200, (6, 2))
+        boxes = np.concatenate([corners, corners + rng.uniform(20, 60, (6, 2))], -1)
+        kinds = rng.integers(0, 2, 6)
+        truths.append(np.column_stack([boxes, kinds, np.zeros(6)]).astype(np.float32))
+        moved = np.concatenate([boxes + rng.normal(0, 4, boxes.shape), rng.uniform(0, 100, (3, 4)).cumsum(-1)])
+        pictures.append((moved, np.concatenate([kinds, rng.integers(0, 2, 3)]), rng.random(9)))
+    scores = box_metrics.figures(pictures, truths, LABELS)
+    for i, label in enumerate(LABELS):
+        assert scores[f"map50 of {label}"] == pytest.approx(by_hand(pictures, truths, i), abs=1e-6)
+    assert 0.2 < scores["map50"] < 0.95
+
+
+def test_batches_of_answers():
+    """A cell that says all: its box is found, an empty row of the targets counts for nothing."""
+    contract = Boxes(LABELS, ((4, 4, 16),))
+    location, score = np.zeros((1, 16, 4), np.float32), np.full((1, 16, 2), -9.0, np.float32)
+    score[0, 5, 1] = 3.0
+    (box,) = contract.placed(location[0])[5:6]
+    task = box_metrics.BoxesFound(contract)
+    task.add(location, score, np.float32([[[*box, 1, 0], NOTHING]]))
+    assert task.scores()["map"] == pytest.approx(1)
