@@ -45,6 +45,8 @@ class Export:
         if not runs.is_finished(self.run_):
             runs.check_model(self.run_)
             raise ExportError(f"{run_dir}: this run is not finished; the same train.py command continues it")
+        if runs.load_contract(self.run_).output.KIND == "boxes":
+            raise ExportError(f"{run_dir}: it finds boxes, of which no files are made yet")
         self.folder = run_dir / "export"
         self.qat = runs.Run(run_dir / "qat")
         self.models = {"float": self._load(self.run_)}

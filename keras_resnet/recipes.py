@@ -57,6 +57,7 @@ class Recipe:
         "imagenet: 7x7/2 and max-pooling; deep: three 3x3 for 7x7 (ResNet-D); small: 3x3; auto: small below 64 pixels.",
         ("auto", "imagenet", "deep", "small"),
     )
+    strides: str = option("8", "Of boxes: pixels between the cells of each level that finds them, as 8 or 8,16,32.")
     shortcut: str = option(
         "projection",
         "projection: 1x1 convolution; pool: behind average pooling (ResNet-D); A: zero-padded identity; none: plain "
@@ -239,6 +240,11 @@ class Recipe:
             ("repeats", self.repeats >= 1, "at least 1"),
             ("mixup", self.mixup >= 0, "a positive alpha, as 0.2, or 0: none"),
             ("cutmix", self.cutmix >= 0, "a positive alpha, as 1, or 0: none"),
+            (
+                "strides",
+                re.fullmatch(r"(4|8|16|32)(,(8|16|32))*", self.strides) and sorted({*self.levels}) == [*self.levels],
+                "some of 4, 8, 16, 32, growing, as 8,16",
+            ),
             ("width", self.width > 0, "a positive factor, as 0.5 or 2"),
             (
                 "weight_bits",
@@ -334,6 +340,11 @@ class Recipe:
     def augmentations(self):
         """Names of its steps, in their order."""
         return () if self.augmentation == "none" else tuple(self.augmentation.split(","))
+
+    @property
+    def levels(self):
+        """Strides of a detector's levels, the finest first."""
+        return tuple(map(int, self.strides.split(",")))
 
     @property
     def ends(self):

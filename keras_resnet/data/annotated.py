@@ -4,15 +4,85 @@ A target is float32 (most, 6): top, left, bottom, right in pixels of the network
 where it is hard. Empty rows have the class -1.
 """
 
+import math
+import os
+
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
-from keras_resnet.data.boxes import upright_size
+from keras_resnet.data import DataError, boxes, coco_json, decoding, voc, yolo_txt
+from keras_resnet.data.dataset import IN_MEMORY_BYTES, Data
+from keras_resnet.data.sources import Arrays, Files
+from keras_resnet.data.splits import SPLIT_SEED, missing
+from keras_resnet.device.boxes import Boxes
+from keras_resnet.device.contract import Contract
+from keras_resnet.device.picture import Picture
 
 NOTHING = (0, 0, 0, 0, -1, 0)
 SEEN = (
     0.5  # part of a box's area inside of the crop; with less of it a box is hard: nobody can say that nothing is there
 )
+
+
+def reader(root):
+    """The module that reads a folder's boxes, a `pathlib.Path`'s; None where it has none."""
+    if voc.is_there(root):
+        return voc
+    if coco_json.files(root):
+        return coco_json
+    return yolo_txt if yolo_txt.is_there(root) else None
+
+
+def load(root, reader, shape, crop_fraction, strides):
+    """`Data` of a folder of pictures with boxes; see `loading.load_dataset`.
+
+    A split that it lacks is drawn from its training pictures, a tenth of them, by a fixed seed.
+
+    Raises:
+        DataError: an annotation or a picture can't be understood.
+    """
+    picture = Picture(*shape, crop_fraction)
+    labels, raws = reader.read(root)
+    told, splits = {}, {}
+    for name, of in raws.items():
+        splits[name], rules = boxes.settle(of, labels)
+        for rule, cases in rules.items():
+            told.setdefault(rule, []).extend(cases)
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(splits["train"]))
+    drawn = max(1, len(order) // 10)
+    for i, name in enumerate(missing(splits)):
+        splits[name] = [splits["train"][j] for j in sorted(order[i * drawn : (i + 1) * drawn])]
+    kept = sorted(order[len(missing(raws)) * drawn :])
+    splits["train"] = [splits["train"][j] for j in kept]
+    if not splits["train"]:
+        raise DataError(f"{root}: no picture is left to train with; {boxes.report(told)}")
+    levels = tuple((math.ceil(shape[0] / stride), math.ceil(shape[1] / stride), stride) for stride in strides)
+    contract = Contract(picture, Boxes(labels, levels))
+    sources = {name: _files(found, picture) for name, found in splits.items()}
+    prints = {name: source.fingerprint(root) for name, source in sources.items()}
+    if sum(map(len, sources.values())) * math.prod(shape) <= IN_MEMORY_BYTES:
+        sources = {name: _read(source, picture) for name, source in sources.items()}
+    return Data(str(root), contract, **sources, note=boxes.report(told), fingerprint=prints)
+
+
+def _files(found, picture):
+    paths = np.array([os.fsencode(one.path) for one in found], bytes)
+    layouts = []
+    for path in paths:
+        with open(path, "rb") as file:
+            layouts.append(decoding.layout(file.read()))
+    return Files(paths, targets(found, picture), np.array(layouts, np.int64))
+
+
+def _read(source, picture):
+    def pixels(path):
+        with Image.open(path) as image:
+            return picture.pixels(image)
+
+    shape = (0, *picture.shape)
+    images = np.stack([pixels(path) for path in source.paths]) if len(source) else np.zeros(shape, np.uint8)
+    return Arrays(images, source.labels)
 
 
 def targets(found, picture):
@@ -28,9 +98,8 @@ def targets(found, picture):
     most = max([1, *(len(one.boxes) for one in found)])
     made = np.tile(np.float32(NOTHING), (len(found), most, 1))
     for target, one in zip(made, found, strict=True):
-        width, height = upright_size(one.path)
-        boxes = picture.placed(one.boxes, height, width)
-        inside, seen = cut(boxes, picture.height, picture.width)
+        width, height = boxes.upright_size(one.path)
+        inside, seen = cut(picture.placed(one.boxes, height, width), picture.height, picture.width)
         kept = seen > 0
         rows = np.concatenate([inside, one.classes[:, None], (one.hard | (seen < SEEN))[:, None]], -1)[kept]
         target[: len(rows)] = rows
@@ -48,12 +117,12 @@ def move(targets, moves):
         float32 tensor (batch, most, 6): boxes are cut at the picture's edges, hard where less than `SEEN` is left, and
         nothing where nothing is.
     """
-    boxes, classes, hard = tf.split(targets, (4, 1, 1), -1)
-    sides = [_moved(boxes[..., i::2], places, moves.pad) for i, places in enumerate((moves.rows, moves.columns))]
-    boxes = tf.stack([sides[0][..., 0], sides[1][..., 0], sides[0][..., 1], sides[1][..., 1]], -1)
+    corners, classes, hard = tf.split(targets, (4, 1, 1), -1)
+    sides = [_moved(corners[..., i::2], places, moves.pad) for i, places in enumerate((moves.rows, moves.columns))]
+    corners = tf.stack([sides[0][..., 0], sides[1][..., 0], sides[0][..., 1], sides[1][..., 1]], -1)
     ends = tf.cast(tf.stack([tf.shape(moves.rows)[1], tf.shape(moves.columns)[1]] * 2), tf.float32)
-    inside = tf.clip_by_value(boxes, 0.0, ends)
-    areas = [tf.reduce_prod(b[..., 2:] - b[..., :2], -1, keepdims=True) for b in (inside, boxes)]
+    inside = tf.clip_by_value(corners, 0.0, ends)
+    areas = [tf.reduce_prod(b[..., 2:] - b[..., :2], -1, keepdims=True) for b in (inside, corners)]
     hard = tf.maximum(hard, tf.cast(areas[0] < SEEN * areas[1], tf.float32))
     there = (classes >= 0) & (areas[0] > 0)
     return tf.where(there, tf.concat([inside, classes, hard], -1), tf.constant(NOTHING, tf.float32))
@@ -65,8 +134,8 @@ def _moved(ends, places, pad):
     return tf.where(last >= first, ends + pad - first, (first + 1 - pad - ends)[..., ::-1])
 
 
-def cut(boxes, height, width):
+def cut(corners, height, width):
     """Boxes float32 (n, 4) cut at a picture's edges, and the part of its area that is left of each, (n,)."""
-    inside = np.clip(boxes, 0, np.float32([height, width] * 2))
-    areas = [np.prod(b[:, 2:] - b[:, :2], -1) for b in (inside, boxes)]
+    inside = np.clip(corners, 0, np.float32([height, width] * 2))
+    areas = [np.prod(b[:, 2:] - b[:, :2], -1) for b in (inside, corners)]
     return inside, areas[0] / areas[1]

@@ -3,14 +3,21 @@
 import pathlib
 
 from keras_resnet import runs
-from keras_resnet.data import DataError, digits, folders, tfds_sets
+from keras_resnet.data import DataError, annotated, digits, folders, tfds_sets
 from keras_resnet.recipes import height_and_width, is_folder
 
 
 def load_dataset(
-    name="cifar10", data_dir=None, image_size=0, crop_fraction=1.0, max_bad_fraction=0.01, channels=0, original=False
+    name="cifar10",
+    data_dir=None,
+    image_size=0,
+    crop_fraction=1.0,
+    max_bad_fraction=0.01,
+    channels=0,
+    original=False,
+    strides=(8,),
 ):
-    """Loads an image-classification data set.
+    """Loads a data set of pictures, of classes, of several labels each, or of boxes on them.
 
     A split that the source lacks is drawn from its training pictures by a fixed seed, class by class: a tenth of them
     (a fifth of the digits), at most 10,000 but at least one of each class. `validation` is for choices, `test` is
@@ -25,6 +32,7 @@ def load_dataset(
         crop_fraction: the contract's.
         max_bad_fraction: unreadable pictures of a folder that may be left out.
         channels: 3 (RGB) or 1 (gray); 0 for the data set's own, which are 3 for a folder.
+        strides: of the levels of a detector's cells, in pixels of the input, where the pictures have boxes.
         original: whether pictures must keep their own size, for random resized crops; they are read from disk then,
             though they might fit in memory.
 
@@ -42,8 +50,10 @@ def load_dataset(
             raise DataError("--dataset=digits: 8x8 pixels have no detail to zoom into; give --augmentation=shift")
         return digits.load(size or (32, 32), channels or 3, crop_fraction)
     if is_folder(name):
-        shape = *(size or (224, 224)), channels or 3
-        return folders.load(pathlib.Path(name).expanduser(), shape, crop_fraction, max_bad_fraction, original)
+        root, shape = pathlib.Path(name).expanduser(), (*(size or (224, 224)), channels or 3)
+        if reader := annotated.reader(root):
+            return annotated.load(root, reader, shape, crop_fraction, strides)
+        return folders.load(root, shape, crop_fraction, max_bad_fraction, original)
     return tfds_sets.load(name, data_dir, size, channels, crop_fraction, original)
 
 
@@ -56,7 +66,8 @@ def load_data(recipe, run):
     """
     fields = ("data_dir", "image_size", "crop_fraction", "max_bad_fraction", "channels")
     original = "resized_crop" in recipe.augmentations
-    data = load_dataset(recipe.dataset, **{name: getattr(recipe, name) for name in fields}, original=original)
+    given = {name: getattr(recipe, name) for name in fields}
+    data = load_dataset(recipe.dataset, **given, original=original, strides=recipe.levels)
     if data.note:
         print(data.note, flush=True)
     if data.unreadable:

@@ -56,6 +56,11 @@ class Boxes:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)!r}: expected a number from 0 to 1")
 
+    @property
+    def shapes(self):
+        """Of the network's outputs, location and score, without the batch."""
+        return [(len(self.anchors), 4), (len(self.anchors), len(self.labels))]
+
     @functools.cached_property
     def anchors(self):
         """float32 (cells, 3): centre (y, x) of each cell and its stride, in pixels of the input."""

@@ -34,6 +34,11 @@ class Classes:
         if self.scores not in SCORES:
             raise ValueError(f"scores are {self.scores!r}, expected {' or '.join(SCORES)}")
 
+    @property
+    def shapes(self):
+        """Of the network's outputs, without the batch."""
+        return [(len(self.labels),)]
+
     def probabilities(self, scores):
         """Probabilities, float64 (classes,), of scores (classes,); raises ValueError where one is no number."""
         values = np.asarray(scores, np.float64)

@@ -8,13 +8,14 @@ import dataclasses
 import json
 import pathlib
 
+from .boxes import Boxes
 from .classes import Classes
 from .labels import Labels
 from .picture import Picture
 
 VERSION = 2
 INPUTS = {"picture": Picture}
-OUTPUTS = {"classes": Classes, "labels": Labels}
+OUTPUTS = {"classes": Classes, "labels": Labels, "boxes": Boxes}
 # What a file that holds something else makes `parse` raise: a list for an object, a hundred thousand brackets.
 DAMAGES = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
 
@@ -25,7 +26,7 @@ class Contract:
 
     Attributes:
         input: how the thing becomes a tensor, as `Picture`.
-        output: how the network's output becomes an answer, as `Classes`.
+        output: how the network's outputs become an answer, as `Classes`.
     """
 
     input: Picture

@@ -31,9 +31,8 @@ def main(given, program):
                 network = command_line.load_tensors(parser, model, chosen.threads)
                 replay, unit = [compare_arrays(network, *one) for one in examples], ""
             else:
-                examples = load_golden(model)
                 reader = command_line.load(parser, model, chosen.threads)
-                replay = [compare(reader, *one) for one in examples]
+                replay = [compare(reader, *one) for one in load_golden(model)]
                 step = reader.output["quantization"][0]
                 unit = f" steps of {step:.4g}" if step else ""
         except FileNotFoundError as error:

@@ -16,11 +16,14 @@ def fitting(model, contract, name):
         model = keras.Model(model.inputs, model.outputs[0], name=model.name)
     if not isinstance(model, keras.Model) or not hasattr(model, "input_shape"):
         raise runs.RunError(f"{name}: got {type(model).__name__}, expected a functional keras.Model")
-    expected = (None, *contract.shape), (None, len(contract.labels))
-    if (model.input_shape, model.output_shape) != expected:
+    made, expected = (
+        shapes[0] if len(shapes) == 1 else shapes
+        for shapes in ([tuple(o.shape) for o in model.outputs], [(None, *shape) for shape in contract.output.shapes])
+    )
+    if (model.input_shape, made) != ((None, *contract.shape), expected):
         raise runs.RunError(
-            f"{name}: this model makes {model.output_shape} of {model.input_shape}, the contract wants {expected[1]} "
-            f"of {expected[0]}; give the one that belongs to it"
+            f"{name}: this model makes {made} of {model.input_shape}, the contract wants {expected} of "
+            f"{(None, *contract.shape)}; give the one that belongs to it"
         )
     return model
 

@@ -22,13 +22,14 @@ def curves(history, title, task, best):
 
     draw(loss, "loss", 1, BLUE, "training (as optimized)")
     draw(loss, "val_loss", 1, ORANGE, "validation")
-    shown = task.RUNNING[0]
-    draw(score, shown, 100, BLUE, "training (augmented)")
+    shown = (*task.RUNNING, *task.BEST)[0]
+    if shown in task.RUNNING:
+        draw(score, shown, 100, BLUE, "training (augmented)")
     draw(score, f"val_{shown}", 100, ORANGE, "validation")
     if best not in ("loss", shown):
         draw(score, f"val_{best}", 100, GREEN, f"validation, {best.replace('_', ' ')}", "--")
     draw(rate, "learning_rate", 1, GREEN, "")
-    loss.set(ylabel="loss [nats]")
+    loss.set(ylabel=task.LOSS)
     score.set(ylabel=f"{task.TITLES[shown]} [%]")
     rate.set(ylabel="learning rate")
     loss.legend()

@@ -36,7 +36,7 @@ def evaluate(model, batches, task, total=None):
 
     from keras_resnet.networks import prediction
 
-    predict = prediction.predictor(model, xla=bool(tf.config.list_logical_devices("GPU")))
+    predict = prediction.predictor(task.whole(model), xla=bool(tf.config.list_logical_devices("GPU")))
     shown = task.report()
     with tqdm.tqdm(total=total, unit=" images", desc="evaluation", disable=not sys.stderr.isatty()) as bar:
         for images, truth in batches:

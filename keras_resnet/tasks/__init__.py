@@ -4,9 +4,10 @@ The training loop, the history, TensorBoard, the report and the export know name
 """
 
 from keras_resnet.tasks.classification import Classification
+from keras_resnet.tasks.detection import Detection
 from keras_resnet.tasks.multilabel import MultiLabel
 
-TASKS = {"classes": Classification, "labels": MultiLabel}
+TASKS = {"classes": Classification, "labels": MultiLabel, "boxes": Detection}
 
 
 def of(contract):

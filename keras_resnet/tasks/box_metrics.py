@@ -6,6 +6,7 @@ sees. Hard boxes are its crowds, of which any part may be found any number of ti
 
 import contextlib
 import io
+import math
 
 import numpy as np
 
@@ -52,21 +53,43 @@ def figures(found, there, labels):
     Raises:
         ModuleNotFoundError: pycocotools is not installed.
     """
+    evaluation = _evaluated(found, there, labels)
+    stats = np.where(evaluation.stats < 0, np.nan, evaluation.stats)  # -1 where there is nothing
+    curves = _curves(evaluation, labels)
+    return {
+        **dict(zip(NAMES, map(float, stats[:6]), strict=True)),
+        "recall": float(stats[8]),
+        **{f"map50 of {label}": math.nan if c is None else float(c.mean()) for label, c in curves.items()},
+    }
+
+
+def precision(found, there, labels):
+    """Label -> precision (101,) at recalls from 0 to 1, at an overlap of a half; None where there is nothing."""
+    return _curves(_evaluated(found, there, labels), labels)
+
+
+def _curves(evaluation, labels):
+    at_a_half = evaluation.eval["precision"][0, :, :, 0, -1].T  # (classes, recalls)
+    return {label: None if (c < 0).any() else c for label, c in zip(labels, at_a_half, strict=True)}
+
+
+def _evaluated(found, there, labels):
+    """A `COCOeval` that is done."""
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"{error}; type {INSTALL}") from error
     truth = COCO()
+    annotations = [
+        {**_box(i, row[:4], int(row[4])), "iscrowd": int(row[5])} for i, rows in enumerate(there) for row in rows
+    ]
     truth.dataset = {
         "images": [{"id": i} for i in range(len(there))],
         "categories": [{"id": i, "name": name} for i, name in enumerate(labels)],
-        "annotations": [
-            {**_box(i, row[:4], int(row[4])), "iscrowd": int(row[5])} for i, rows in enumerate(there) for row in rows
-        ],
+        # An annotation 0 would count as unmatched.
+        "annotations": [{**one, "id": number} for number, one in enumerate(annotations, 1)],
     }
-    for number, annotation in enumerate(truth.dataset["annotations"], 1):  # 0 would count as unmatched
-        annotation["id"] = number
     results = [
         {**_box(i, box, int(kind)), "score": float(probability)}
         for i, picture in enumerate(found)
@@ -79,14 +102,7 @@ def figures(found, there, labels):
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    stats = np.where(evaluation.stats < 0, np.nan, evaluation.stats)  # -1 where there is nothing
-    precision = evaluation.eval["precision"][0, :, :, 0, -1]  # at an overlap of a half: recalls, classes
-    by_class = [float(p[p > -1].mean()) if (p > -1).any() else float("nan") for p in precision.T]
-    return {
-        **dict(zip(NAMES, map(float, stats[:6]), strict=True)),
-        "recall": float(stats[8]),
-        **{f"map50 of {label}": value for label, value in zip(labels, by_class, strict=True)},
-    }
+    return evaluation
 
 
 def _box(image, box, kind):

@@ -27,6 +27,7 @@ class Classification:
         ACTIVATION: from logits to probabilities, a name of `keras.activations`.
         CHOOSES: whether a report on validation chooses what the contract carries (`chosen`).
         SCORE: what `scores` is called.
+        LOSS: what an axis of its losses is called.
         move: how targets move with the pixels of a picture (`augmentation.augment`); these stay as they are.
         contract: its labels are the classes.
     """
@@ -37,10 +38,14 @@ class Classification:
     ACTIVATION = "softmax"
     CHOOSES = False
     SCORE = "top-1 accuracy"
+    LOSS = "loss [nats]"
     move = None
 
     def __init__(self, contract):
         self.contract = contract
+
+    def check(self, recipe):
+        """Raises ValueError for what a recipe asks of another task."""
 
     def best(self, asked):
         """The figure that a recipe's `best` means; raises ValueError for another task's."""
@@ -67,6 +72,10 @@ class Classification:
             blur=bool(recipe.blur),
             activation=recipe.activation,
         )
+
+    def whole(self, model):
+        """A model as the loop and the report see it, with one output: itself."""
+        return model
 
     def loss(self, recipe, labels=None):
         """The function that is learned by; see `losses.classification`.

@@ -24,6 +24,7 @@ def build_model(recipe, data, task, run, model=None):
     Raises:
         RunError: `--init` or a teacher can't be had, or does not fit the data.
     """
+    task.check(recipe)
     if model is not None:
         origin = fitting(model, data.contract, "model")
     elif recipe.init and recipe.quantize == "none" and run.model.exists():

@@ -131,7 +131,7 @@ class Trainer:
             self.layers = {layer.name: layer for layer in twins[0].layers if layer.trainable}
             self.frozen, self.settled = set(), True
             self._freeze(recipe.epochs)  # what stays so to the end has no place in the optimizer
-            self.twin, *teachers = map(normalization.from_pixels, twins)
+            self.twin, *teachers = (normalization.from_pixels(self.task.whole(twin)) for twin in twins)
             learned = recipe
             if teachers:  # what they say is smooth already, and of all classes
                 learned = dataclasses.replace(recipe, label_smoothing=0.0, loss="auto")

@@ -69,7 +69,7 @@ def test_a_file_with_either_version_answers_alike(folder, models, pictures):
         (SECOND | {"version": True}, "version True of a contract; known are 1 and 2"),
         (SECOND | {"version": None}, "version None of a contract; known are 1 and 2"),
         (SECOND | {"input": {"kind": "sound"}}, "input 'sound'; known are picture"),
-        (SECOND | {"output": {"kind": "boxes"}}, "output 'boxes'; known are classes"),
+        (SECOND | {"output": {"kind": "poses"}}, "output 'poses'; known are classes, labels, boxes"),
     ],
 )
 def test_a_contract_of_tomorrow_is_one_sentence(folder, models, saved, sentence):

@@ -1,0 +1,179 @@
+"""Detection: where things are on a picture, and what they are.
+
+Targets are boxes (batch, most, 6), see `data.annotated`. Outputs are `location` (batch, cells, 4) and `score` (batch,
+cells, classes); the loop sees them as one tensor, (batch, cells, 4 + classes), no file does.
+"""
+
+import numpy as np
+
+from keras_resnet.tasks.box_metrics import BoxesFound
+
+WORST = 12  # pictures in a report
+# What recipes of classes can have, and these can't (yet: quantize, init, teacher).
+OTHERS = {"class_weights": "none", "sampling": "all", "mixup": 0.0, "cutmix": 0.0, "progressive": 0.0, "train_size": 0}
+OTHERS |= {"quantize": "none", "init": "", "teacher": "", "loss": "auto"}
+LINES = (
+    ("mAP@0.5:0.95", "map"),
+    ("mAP@0.5", "map50"),
+    ("mAP@0.75", "map75"),
+    ("recall, at most 100 boxes a picture", "recall"),
+)
+
+
+class Detection:
+    """What `tasks` asks of a task; see `classification.Classification`."""
+
+    BEST = ("map50", "map", "recall", "loss")
+    RUNNING = ()
+    TITLES = {"map50": "mAP@0.5", "map": "mAP@0.5:0.95", "recall": "recall"}  # noqa: RUF012
+    ACTIVATION = "sigmoid"
+    CHOOSES = False
+    SCORE = "mAP@0.5"
+    LOSS = "loss"
+
+    def __init__(self, contract):
+        self.contract = contract
+
+    @property
+    def move(self):
+        from keras_resnet.data import annotated
+
+        return annotated.move
+
+    def check(self, recipe):
+        for flag, off in OTHERS.items():
+            if getattr(recipe, flag) != off:
+                raise ValueError(f"--{flag}={getattr(recipe, flag)}: it can't be had of pictures with boxes; drop it")
+
+    def best(self, asked):
+        if asked not in ("auto", *self.BEST):
+            raise ValueError(f"--best={asked}: boxes have no such figure; choose auto, {', '.join(self.BEST)}")
+        return self.BEST[0] if asked == "auto" else asked
+
+    def network(self, recipe):
+        """A detector of a recipe, its weights drawn by the recipe's seed."""
+        import keras
+
+        from keras_resnet.networks.detector import detector
+        from keras_resnet.networks.resnet import ResNet
+
+        keras.utils.set_random_seed(recipe.seed)
+        backbone = ResNet(
+            recipe.depth,
+            self.contract.shape,
+            width=recipe.width,
+            version=recipe.version,
+            stem=None if recipe.stem == "auto" else recipe.stem,
+            shortcut=recipe.shortcut,
+            se=recipe.se,
+            blur=bool(recipe.blur),
+            activation=recipe.activation,
+            features=True,
+        )
+        strides = tuple(stride for *_, stride in self.contract.output.levels)
+        filters = max(16, round(128 * recipe.width))
+        return detector(backbone, len(self.contract.labels), strides, filters)
+
+    def whole(self, model):
+        """A model with one output for the loop, of one with the network's two."""
+        import keras
+
+        joined = keras.layers.Concatenate(-1, name="answers", dtype="float32")(model.outputs)
+        return keras.Model(model.inputs, joined, name=model.name)
+
+    def loss(self, recipe, labels=None):
+        """The function of targets and joined outputs that is learned by; see `cells.loss`."""
+        from keras_resnet.tasks import cells
+
+        anchors = self.contract.output.anchors
+
+        def loss(targets, outputs):
+            return cells.loss(targets, outputs[..., :4], outputs[..., 4:], anchors)
+
+        return loss
+
+    def mix(self, recipe):
+        return None
+
+    def running(self, recipe):
+        return []
+
+    def accumulator(self):
+        return Figures(self.contract.output)
+
+    def report(self):
+        return Report(self.contract.output)
+
+    def lines(self, result):
+        """(name, text) of a report's figures, for people."""
+        found = [(title, _percent(result[name])) for title, name in LINES]
+        per_class = ", ".join(f"{label} {_percent(value)}" for label, value in result["per_class_map50"].items())
+        return [*found, ("by class (mAP@0.5)", per_class), ("loss", f"{result['loss']:.4f}")]
+
+
+def _percent(part):
+    return "" if part is None or np.isnan(part) else f"{100 * part:.2f} %"
+
+
+class Figures:
+    """Figures of a split, batch by batch.
+
+    Args:
+        output: the contract's, `device.boxes.Boxes`.
+    """
+
+    def __init__(self, output):
+        self.output, self.found, self.losses = output, BoxesFound(output), []
+
+    def add(self, outputs, targets):
+        """Adds a batch: joined outputs (n, cells, 4 + classes) and targets (n, most, 6)."""
+        from keras_resnet.tasks import cells
+
+        location, score = outputs[..., :4], outputs[..., 4:]
+        self.found.add(location, score, targets)
+        self.losses += cells.loss(targets, location, score, self.output.anchors).numpy().tolist()
+
+    def scores(self):
+        """Name -> figure on `BEST`."""
+        found = self.found.scores()
+        return {"loss": float(np.mean(self.losses)), **{name: found[name] for name in ("map50", "map", "recall")}}
+
+    def warning(self, labels):
+        """A sentence on what no average shows, or None."""
+        found = self.found.scores()
+        never = [label for label in labels if found[f"map50 of {label}"] == 0]
+        return f"never found: {', '.join(never)}" if never else None
+
+
+class Report(Figures):
+    """A split's figures, and the pictures whose loss is the largest."""
+
+    def __init__(self, output):
+        super().__init__(output)
+        self.images = []  # uint8 pictures, of all: a report's split fits in memory
+
+    def add(self, images, outputs, targets):
+        """Adds a batch: float pictures in [-1, 1) (n, height, width, channels), outputs and targets."""
+        super().add(outputs, targets)
+        self.images += list(np.clip((images + 1) * 128, 0, 255).astype(np.uint8))
+
+    def summary(self):
+        """JSON-ready figures; None where there is nothing of a kind."""
+        found = {name: None if np.isnan(value) else value for name, value in self.found.scores().items()}
+        per_class = {label: found.pop(f"map50 of {label}") for label in self.output.labels}
+        loss = float(np.mean(self.losses))
+        return {"images": len(self.images), **found, "per_class_map50": per_class, "loss": loss}
+
+    def warning(self):
+        return super().warning(self.output.labels)
+
+    def draw(self, title):
+        """Name -> figure; the first is TensorBoard's, too."""
+        from keras_resnet.tasks import box_figures
+
+        worst = np.argsort(-np.array(self.losses), kind="stable")[:WORST]
+        answers = [(self.images[i], self.found.found[i], self.found.there[i]) for i in worst]
+        return {
+            "worst": box_figures.answers(answers, self.output, f"{title}: the pictures with the largest loss"),
+            "precision": box_figures.precision(self.found, title),
+        }
