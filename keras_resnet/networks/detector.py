@@ -78,8 +78,10 @@ def _merged(above, x, filters, name, style):
     x = _unit(x, filters, 1, f"{name}_lateral", style)
     if above is None:
         return x
-    height, width = x.shape[1:3]
-    above = layers.Resizing(height, width, interpolation="nearest", name=f"{name}_up")(above)
+    above = layers.UpSampling2D(2, name=f"{name}_up")(above)  # of Resizing XLA has no gradient
+    rows, columns = (big - small for big, small in zip(above.shape[1:3], x.shape[1:3], strict=True))
+    if rows or columns:
+        above = layers.Cropping2D(((0, rows), (0, columns)), name=f"{name}_crop")(above)
     return _unit(layers.Add(name=f"{name}_add")([above, x]), filters, 3, f"{name}_smooth", style)
 
 

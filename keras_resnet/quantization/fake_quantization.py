@@ -335,6 +335,20 @@ class Lookup(layers.Embedding):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
+class Nearest(layers.Resizing):
+    """`Resizing` to the nearest pixel; where it learns the pixels are gathered: XLA has no gradient of the operator."""
+
+    def call(self, data, training=None):
+        if not training:
+            return super().call(data)
+        for axis, made in ((1, self.height), (2, self.width)):
+            given = data.shape[axis]
+            nearest = [min(int((i + 0.5) * given / made), given - 1) for i in range(made)]
+            data = tf.gather(data, nearest, axis=axis)
+        return data
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
 class QuantizedPReLU(layers.PReLU):
     """`PReLU` with slopes rounded as a whole, to 8 bits.
 

@@ -17,6 +17,7 @@ from keras.src.applications.inception_resnet_v2 import CustomScaleLayer  # no pu
 from keras_resnet.quantization import operations, sequences
 from keras_resnet.quantization.fake_quantization import (
     Lookup,
+    Nearest,
     QuantizedConv2D,
     QuantizedConv2DTranspose,
     QuantizedDense,
@@ -528,7 +529,8 @@ def _resized(graph, layer, inputs, node):
     kind = "same" if layer.interpolation == "nearest" else "between"
 
     def make():
-        return layers.Resizing(height, width, interpolation=layer.interpolation, dtype="float32", name=name)
+        kind_of_layer = Nearest if kind == "same" else layers.Resizing
+        return kind_of_layer(height, width, interpolation=layer.interpolation, dtype="float32", name=name)
 
     return graph.add(kind, name, inputs, make=make)
 

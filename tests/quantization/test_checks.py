@@ -10,10 +10,11 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
-from tflite_files import convert
+from tflite_files import File, convert
 
 from export import conversion, fidelity, purity
 from keras_resnet.quantization import operations, sequences
+from keras_resnet.quantization.fake_quantization import without_rounding
 from keras_resnet.quantization.quantizer import quantize_aware
 from keras_resnet.quantization.translation import ACTIVATIONS, AUGMENTING, TRANSLATIONS, CustomScaleLayer
 
@@ -706,3 +707,27 @@ def test_a_uint8_file_is_compared_too():
 def test_a_data_set_without_an_end_is_refused():
     with pytest.raises(ValueError, match="calibration: a data set without an end; take some of it"):
         answers_of(tf.data.Dataset.from_tensor_slices(PICTURES).batch(4).repeat())
+
+
+@pytest.mark.parametrize("layer", [layers.UpSampling2D(2), layers.Resizing(9, 7, interpolation="nearest")])
+def test_enlarging_learns_as_in_float_where_xla_compiles(layer):
+    """The gradient is that of the pixels that are repeated, and the file has one operator for them."""
+    model = network(layer, layers.Conv2D(2, 1))
+    quantized = quantize_aware(model, PICTURES)
+    with without_rounding(*quantized.layers):
+
+        @tf.function(jit_compile=True)
+        def learned(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                answer = tf.reduce_sum(quantized(x, training=True) ** 2)
+            return answer, tape.gradient(answer, x)
+
+        answer, gradient = learned(tf.constant(PICTURES))
+    x = tf.constant(PICTURES)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        expected = tf.reduce_sum(model(x) ** 2)
+    np.testing.assert_allclose(answer, expected, rtol=1e-5)
+    np.testing.assert_allclose(gradient, tape.gradient(expected, x), rtol=1e-4, atol=1e-3)
+    assert File(convert(quantized)).operators == {"RESIZE_NEAREST_NEIGHBOR": 1, "CONV_2D": 1}

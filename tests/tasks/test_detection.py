@@ -113,3 +113,16 @@ def test_what_boxes_cannot_do(shapes, tmp_path, flags):
 def test_strides_that_cannot_be(shapes, tmp_path):
     result = train(shapes, tmp_path / "run", "--strides=16,8")
     assert result.returncode == 2 and "--strides=16,8: expected some of 4, 8, 16, 32, growing" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "flags",
+    [("--compile=xla",), ("--strategy=mirrored", "--logical_cpus=2"), ("--precision=mixed_bfloat16", "--ema=0.9")],
+    ids=" ".join,
+)
+def test_a_detector_learns_on_any_hardware(shapes, tmp_path, flags):
+    result = train(shapes, tmp_path / "run", "--epochs=1", *flags)
+    assert result.returncode == 0, result.stderr
+    row = files.read_json(tmp_path / "run" / "report.json")["validation"]
+    assert np.isfinite(row["loss"]) and row["images"] == 16
