@@ -49,7 +49,8 @@ def precision(found, title):
     for (label, curve), colour in zip(curves.items(), PALETTE, strict=False):
         if curve is not None:
             axes.plot(np.linspace(0, 1, len(curve)), curve, color=colour, label=f"{short(label)}, {curve.mean():.3f}")
-    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02), title=f"{title}: overlap of 0.5")
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))
+    axes.set_title(f"{title}\noverlap of 0.5", fontsize=10)
     axes.grid(alpha=0.3)
     axes.legend(title="class, mAP@0.5")
     return figure
