@@ -26,6 +26,7 @@ class BoxesFound:
     def __init__(self, contract, threshold=0.01):
         self.contract, self.threshold = contract, threshold
         self.found, self.there = [], []
+        self.known, self.counted = {}, None  # the last figures, and of how many pictures they are
 
     def add(self, location, score, targets):
         """Takes a batch: locations (batch, cells, 4), logits (batch, cells, classes), targets (batch, most, 6)."""
@@ -35,7 +36,9 @@ class BoxesFound:
 
     def scores(self):
         """Name -> figure in [0, 1], NaN where there is nothing of a kind; see `figures`."""
-        return figures(self.found, self.there, self.contract.labels)
+        if self.counted != len(self.found):
+            self.known, self.counted = figures(self.found, self.there, self.contract.labels), len(self.found)
+        return dict(self.known)
 
 
 def figures(found, there, labels):

@@ -7,6 +7,7 @@ cells, classes); the loop sees them as one tensor, (batch, cells, 4 + classes), 
 import numpy as np
 
 from keras_resnet.tasks.box_metrics import BoxesFound
+from keras_resnet.tasks.classification import Mistakes
 
 WORST = 12  # pictures in a report
 # What recipes of classes can have, and these can't (yet: quantize, init, teacher).
@@ -126,12 +127,14 @@ class Figures:
         self.output, self.found, self.losses = output, BoxesFound(output), []
 
     def add(self, outputs, targets):
-        """Adds a batch: joined outputs (n, cells, 4 + classes) and targets (n, most, 6)."""
+        """Adds a batch: joined outputs (n, cells, 4 + classes) and targets (n, most, 6); returns its losses (n,)."""
         from keras_resnet.tasks import cells
 
         location, score = outputs[..., :4], outputs[..., 4:]
         self.found.add(location, score, targets)
-        self.losses += cells.loss(targets, location, score, self.output.anchors).numpy().tolist()
+        losses = cells.loss(targets, location, score, self.output.anchors).numpy()
+        self.losses += losses.tolist()
+        return losses
 
     def scores(self):
         """Name -> figure on `BEST`."""
@@ -150,19 +153,21 @@ class Report(Figures):
 
     def __init__(self, output):
         super().__init__(output)
-        self.images = []  # uint8 pictures, of all: a report's split fits in memory
+        self.worst = Mistakes(WORST)
 
     def add(self, images, outputs, targets):
         """Adds a batch: float pictures in [-1, 1) (n, height, width, channels), outputs and targets."""
-        super().add(outputs, targets)
-        self.images += list(np.clip((images + 1) * 128, 0, 255).astype(np.uint8))
+        before = len(self.losses)
+        losses = super().add(outputs, targets)
+        found, there = (part[before:] for part in (self.found.found, self.found.there))
+        self.worst.add(images, losses, np.ones(len(losses)), lambda i: (found[i], there[i]))
 
     def summary(self):
         """JSON-ready figures; None where there is nothing of a kind."""
         found = {name: None if np.isnan(value) else value for name, value in self.found.scores().items()}
         per_class = {label: found.pop(f"map50 of {label}") for label in self.output.labels}
         loss = float(np.mean(self.losses))
-        return {"images": len(self.images), **found, "per_class_map50": per_class, "loss": loss}
+        return {"images": len(self.losses), **found, "per_class_map50": per_class, "loss": loss}
 
     def warning(self):
         return super().warning(self.output.labels)
@@ -171,8 +176,7 @@ class Report(Figures):
         """Name -> figure; the first is TensorBoard's, too."""
         from keras_resnet.tasks import box_figures
 
-        worst = np.argsort(-np.array(self.losses), kind="stable")[:WORST]
-        answers = [(self.images[i], self.found.found[i], self.found.there[i]) for i in worst]
+        answers = [(image, *boxes) for image, boxes in self.worst.worst()]
         return {
             "worst": box_figures.answers(answers, self.output, f"{title}: the pictures with the largest loss"),
             "precision": box_figures.precision(self.found, title),

@@ -75,6 +75,7 @@ def test_a_row_tells_of_all_its_steps_across_epochs(tmp_path):
     assert {step: row["step_loss"] for step, row in rows.items()} == {5: 2.0, 10: 7.0}
 
 
+@pytest.mark.slow
 def test_two_replicas_tell_of_the_whole_batch(plain, tmp_path):
     one, two = (tmp_path / name for name in ("one", "two"))
     finish(one, "--epochs=1", "--log_steps=1")

@@ -143,6 +143,7 @@ def test_epochs_follow_the_pictures(photos, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_from_files_of_other_projects(photos, tmp_path):
     keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), classes=7).save(tmp_path / "mobile.keras")
     save_file(state_dict(18), tmp_path / "weights.safetensors")
