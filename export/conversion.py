@@ -131,7 +131,7 @@ def convert(name, model, pictures, io="uint8", raw_pixels=True):
     arrays = pictures if isinstance(pictures, list) else [pictures]
     if not len(arrays[0]):
         raise ConversionError(f"{name}: no calibration pictures; give at least one")
-    content = FORMATS[name](model, [_with_extremes(arrays[0])] if raw_pixels else arrays, io)
+    content = FORMATS[name](model, [with_extremes(arrays[0], CONTRACT)] if raw_pixels else arrays, io)
     return _settled(name, content, io, raw_pixels) if name.startswith("int8") else content
 
 
@@ -252,9 +252,9 @@ def _convert(converter):
         raise ConversionError(reason.splitlines()[0][:300]) from error
 
 
-def _with_extremes(pictures):
-    """Pictures, and two of black and white alone: so the input's range is the contract's, and no pixel is rounded."""
-    return np.concatenate([pictures, *(np.full((1, *pictures.shape[1:]), v, np.float32) for v in CONTRACT)])
+def with_extremes(pictures, ends):
+    """Pictures, and two of black and white alone, `ends`: so the input's range is the contract's, not the pictures'."""
+    return np.concatenate([pictures, *(np.full((1, *pictures.shape[1:]), end, np.float32) for end in ends)])
 
 
 def _representative(model, pictures):

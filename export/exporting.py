@@ -139,11 +139,11 @@ class Export:
         return conversion.with_probabilities(model, self.task.ACTIVATION)
 
     def _write(self, name):
-        content, chosen = self._content(name), self.options
+        content = self._content(name)
         # First: nothing is written of a file that was asked for a microcontroller and can't run on one.
         sources = self._sources(name, content)
         title = f"{self.models['float'].name} ({name})"
-        card = metadata.Card(title, chosen.description, chosen.model_version, chosen.author, chosen.license)
+        card = metadata.card(title, self.options)
         path = self.folder / f"{self.models['float'].name}-{name}.tflite"
         files.write_bytes(path, metadata.embed(content, self.task.contract, card))
         for suffix, text in sources.items():
@@ -155,10 +155,9 @@ class Export:
         if not (self.options.c_array and name.startswith("int8")):
             return {}
         try:
-            header = microcontroller.header(content)
+            return microcontroller.sources(content)
         except microcontroller.MicrocontrollerError as error:
             raise ExportError(f"{error}; leave out --c_array") from error
-        return {".model_data.h": header, ".model_data.cc": microcontroller.source(content)}
 
     def _compare(self, paths):
         """Prints and writes the comparison; returns the points that int8-qat lost against float."""

@@ -29,6 +29,11 @@ class Card:
     license: str = ""
 
 
+def card(name, options):
+    """The `Card` of a model by the options of its export."""
+    return Card(name, options.description, options.model_version, options.author, options.license)
+
+
 def embed(content, contract, card):
     """Puts metadata, labels and contract into a `.tflite`.
 

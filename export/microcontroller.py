@@ -245,6 +245,11 @@ def _beside(answers, others):
     return f"{same}/{n} the same bytes, {best}/{n} the same largest score, at most {apart:g} apart"
 
 
+def sources(content):
+    """Suffix -> text of the C++ files of a `.tflite`'s bytes, which have no metadata; raises as `header` does."""
+    return {".model_data.h": header(content), ".model_data.cc": source(content)}
+
+
 def load_golden(path):
     """Inputs and first outputs, (n, …), of a `golden.npz` of pictures, or of examples of one input.
 

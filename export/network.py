@@ -217,21 +217,19 @@ def _content(name, model, calibration, io, contract):
     if name in ("int8-ptq", "int16x8") and (odd := [one for one in layers if isinstance(one, keras.layers.RNN)]):
         raise NetworkError(f"layer {odd[0].name}: of a recurrent layer in int8, TensorFlow's converter dies")
     if contract:  # the converter's range is what it sees
-        low, high = pixel_range(contract.input)
-        ends = (np.full_like(calibration[0][:1], end) for end in (low, high))
-        calibration = [np.clip(np.concatenate([calibration[0], *ends]), low, high)]
+        ends = pixel_range(contract.input)
+        calibration = [conversion.with_extremes(np.clip(calibration[0], *ends), ends)]
     return conversion.convert(name, model, calibration, io, raw_pixels=False)
 
 
 def _write(name, path, content, contract, options):
     """Writes a file, with metadata where there is a contract, and its C++ where that is asked for."""
-    if options.c_array and name.startswith("int8"):
-        files.write_text(path.with_suffix(".model_data.h"), microcontroller.header(content))
-        files.write_text(path.with_suffix(".model_data.cc"), microcontroller.source(content))
+    sources = microcontroller.sources(content) if options.c_array and name.startswith("int8") else {}
     if contract:
-        card = metadata.Card(path.stem, options.description, options.model_version, options.author, options.license)
-        content = metadata.embed(content, contract, card)
+        content = metadata.embed(content, contract, metadata.card(path.stem, options))
     files.write_bytes(path, content)
+    for suffix, text in sources.items():
+        files.write_text(path.with_suffix(suffix), text)
 
 
 def _write_golden(path, model, asked, images):

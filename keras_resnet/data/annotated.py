@@ -9,11 +9,10 @@ import os
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from keras_resnet.data import DataError, boxes, coco_json, decoding, voc, yolo_txt
 from keras_resnet.data.dataset import IN_MEMORY_BYTES, Data
-from keras_resnet.data.sources import Arrays, Files
+from keras_resnet.data.sources import Files
 from keras_resnet.data.splits import SPLIT_SEED, missing
 from keras_resnet.device.boxes import Boxes
 from keras_resnet.device.contract import Contract
@@ -62,7 +61,7 @@ def load(root, reader, shape, crop_fraction, strides):
     sources = {name: _files(found, picture) for name, found in splits.items()}
     prints = {name: source.fingerprint(root) for name, source in sources.items()}
     if sum(map(len, sources.values())) * math.prod(shape) <= IN_MEMORY_BYTES:
-        sources = {name: _read(source, picture) for name, source in sources.items()}
+        sources = {name: source.arrays(picture) for name, source in sources.items()}
     return Data(str(root), contract, **sources, note=boxes.report(told), fingerprint=prints)
 
 
@@ -73,16 +72,6 @@ def _files(found, picture):
         with open(path, "rb") as file:
             layouts.append(decoding.layout(file.read()))
     return Files(paths, targets(found, picture), np.array(layouts, np.int64))
-
-
-def _read(source, picture):
-    def pixels(path):
-        with Image.open(path) as image:
-            return picture.pixels(image)
-
-    shape = (0, *picture.shape)
-    images = np.stack([pixels(path) for path in source.paths]) if len(source) else np.zeros(shape, np.uint8)
-    return Arrays(images, source.labels)
 
 
 def targets(found, picture):
@@ -99,9 +88,10 @@ def targets(found, picture):
     made = np.tile(np.float32(NOTHING), (len(found), most, 1))
     for target, one in zip(made, found, strict=True):
         width, height = boxes.upright_size(one.path)
-        inside, seen = cut(picture.placed(one.boxes, height, width), picture.height, picture.width)
-        kept = seen > 0
-        rows = np.concatenate([inside, one.classes[:, None], (one.hard | (seen < SEEN))[:, None]], -1)[kept]
+        ends = np.float32([picture.height, picture.width] * 2)
+        inside, left, whole = map(np.asarray, cut(picture.placed(one.boxes, height, width), ends))
+        hard = one.hard[:, None] | (left < SEEN * whole)
+        rows = np.concatenate([inside, one.classes[:, None], hard], -1)[left[:, 0] > 0]
         target[: len(rows)] = rows
     return made
 
@@ -121,10 +111,9 @@ def move(targets, moves):
     sides = [_moved(corners[..., i::2], places, moves.pad) for i, places in enumerate((moves.rows, moves.columns))]
     corners = tf.stack([sides[0][..., 0], sides[1][..., 0], sides[0][..., 1], sides[1][..., 1]], -1)
     ends = tf.cast(tf.stack([tf.shape(moves.rows)[1], tf.shape(moves.columns)[1]] * 2), tf.float32)
-    inside = tf.clip_by_value(corners, 0.0, ends)
-    areas = [tf.reduce_prod(b[..., 2:] - b[..., :2], -1, keepdims=True) for b in (inside, corners)]
-    hard = tf.maximum(hard, tf.cast(areas[0] < SEEN * areas[1], tf.float32))
-    there = (classes >= 0) & (areas[0] > 0)
+    inside, left, whole = cut(corners, ends)
+    hard = tf.maximum(hard, tf.cast(left < SEEN * whole, tf.float32))
+    there = (classes >= 0) & (left > 0)
     return tf.where(there, tf.concat([inside, classes, hard], -1), tf.constant(NOTHING, tf.float32))
 
 
@@ -134,8 +123,8 @@ def _moved(ends, places, pad):
     return tf.where(last >= first, ends + pad - first, (first + 1 - pad - ends)[..., ::-1])
 
 
-def cut(corners, height, width):
-    """Boxes float32 (n, 4) cut at a picture's edges, and the part of its area that is left of each, (n,)."""
-    inside = np.clip(corners, 0, np.float32([height, width] * 2))
-    areas = [np.prod(b[:, 2:] - b[:, :2], -1) for b in (inside, corners)]
-    return inside, areas[0] / areas[1]
+def cut(corners, ends):
+    """Boxes (…, 4) cut at a picture's edges, `ends`, and the areas (…, 1) that are left and that were: tensors."""
+    inside = tf.clip_by_value(corners, 0.0, ends)
+    left, whole = (tf.reduce_prod(box[..., 2:] - box[..., :2], -1, keepdims=True) for box in (inside, corners))
+    return inside, left, whole

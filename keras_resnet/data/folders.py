@@ -15,7 +15,7 @@ from PIL import Image
 
 from keras_resnet.data import class_folders, decoding, labels_csv
 from keras_resnet.data.dataset import IN_MEMORY_BYTES, Data
-from keras_resnet.data.sources import Arrays, Files
+from keras_resnet.data.sources import Files
 from keras_resnet.data.splits import complete
 from keras_resnet.device.classes import Classes
 from keras_resnet.device.contract import Contract
@@ -170,13 +170,5 @@ def load(root, shape, crop_fraction, max_bad_fraction, original):
     prints = {name: source.fingerprint(root) for name, source in splits.items()}
     total = sum(map(len, splits.values()))
     if min(shape[:2]) < 64 and total * math.prod(shape) <= IN_MEMORY_BYTES and not original:
-        splits = {name: _read(source, picture) for name, source in splits.items()}
+        splits = {name: source.arrays(picture) for name, source in splits.items()}
     return Data(str(root), contract, **splits, unreadable=found.unreadable, note=found.note, fingerprint=prints)
-
-
-def _read(source, picture):
-    def pixels(path):
-        with Image.open(path) as image:
-            return picture.pixels(image)
-
-    return Arrays(np.stack([pixels(path) for path in source.paths]), source.labels)

@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from keras_resnet.data import DataError, augmentation, decoding
 from keras_resnet.data.order import SHUFFLED, draw
@@ -74,6 +75,16 @@ class Files:
             what = " ".join(map(str, np.atleast_1d(label))).encode()
             digest.update(b"%b\0%d %b\n" % (path.removeprefix(os.fsencode(root)), os.stat(path).st_size, what))
         return f"{len(self)} sha256:{digest.hexdigest()[:32]}"
+
+    def arrays(self, picture):
+        """All of them in memory, as devices prepare them: `Arrays`."""
+
+        def pixels(path):
+            with Image.open(path) as image:
+                return picture.pixels(image)
+
+        shown = [pixels(path) for path in self.paths]
+        return Arrays(np.stack(shown) if shown else np.zeros((0, *picture.shape), np.uint8), self.labels)
 
     def batches(self, picture, batch_size):
         files = tf.data.Dataset.from_tensor_slices((self.paths, self.layouts, self.labels))

@@ -12,6 +12,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from .classes import names
+
 CANDIDATES = 1000  # boxes, the likeliest, that suppression looks at
 
 
@@ -46,9 +48,7 @@ class Boxes:
     }
 
     def __post_init__(self):
-        if not isinstance(self.labels, list | tuple) or not all(isinstance(label, str) for label in self.labels):
-            raise TypeError(f"labels are {str(self.labels)[:40]!r}, expected a list of names")
-        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "labels", names(self.labels))
         object.__setattr__(self, "levels", tuple(tuple(map(int, level)) for level in self.levels))
         if not self.levels or any(len(level) != 3 or min(level) < 1 for level in self.levels):
             raise ValueError(f"levels are {self.levels}, expected (rows, columns, stride) of at least one")

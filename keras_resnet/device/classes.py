@@ -9,6 +9,13 @@ SCORES = ("logits", "probabilities")
 BAR = 24
 
 
+def names(labels):
+    """Labels as a tuple; raises TypeError where they are no list of names."""
+    if not isinstance(labels, list | tuple) or not all(isinstance(label, str) for label in labels):
+        raise TypeError(f"labels are {str(labels)[:40]!r}, expected a list of names")
+    return tuple(labels)
+
+
 @dataclasses.dataclass(frozen=True)
 class Classes:
     """From a network's scores to the likeliest classes.
@@ -28,9 +35,7 @@ class Classes:
     EXPLAINED: ClassVar = {}
 
     def __post_init__(self):
-        if not isinstance(self.labels, list | tuple) or not all(isinstance(label, str) for label in self.labels):
-            raise TypeError(f"labels are {str(self.labels)[:40]!r}, expected a list of names")
-        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "labels", names(self.labels))
         if self.scores not in SCORES:
             raise ValueError(f"scores are {self.scores!r}, expected {' or '.join(SCORES)}")
 

@@ -55,6 +55,10 @@ class Classification:
 
     def network(self, recipe):
         """A network of a recipe, its weights drawn by the recipe's seed."""
+        return self.residual(recipe, num_classes=len(self.contract.labels))
+
+    def residual(self, recipe, **options):
+        """A residual network of a recipe, with further `options` of `ResNet`."""
         import keras
 
         from keras_resnet.networks.resnet import ResNet
@@ -63,7 +67,6 @@ class Classification:
         return ResNet(
             recipe.depth,
             self.contract.shape,
-            len(self.contract.labels),
             width=recipe.width,
             version=recipe.version,
             stem=None if recipe.stem == "auto" else recipe.stem,
@@ -71,6 +74,7 @@ class Classification:
             se=recipe.se,
             blur=bool(recipe.blur),
             activation=recipe.activation,
+            **options,
         )
 
     def whole(self, model):

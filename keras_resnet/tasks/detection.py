@@ -7,7 +7,7 @@ cells, classes); the loop sees them as one tensor, (batch, cells, 4 + classes), 
 import numpy as np
 
 from keras_resnet.tasks.box_metrics import BoxesFound
-from keras_resnet.tasks.classification import Mistakes
+from keras_resnet.tasks.classification import Classification, Mistakes
 
 WORST = 12  # pictures in a report
 # What recipes of classes can have, and these can't (yet: quantize, init, teacher).
@@ -21,19 +21,15 @@ LINES = (
 )
 
 
-class Detection:
+class Detection(Classification):
     """What `tasks` asks of a task; see `classification.Classification`."""
 
     BEST = ("map50", "map", "recall", "loss")
     RUNNING = ()
     TITLES = {"map50": "mAP@0.5", "map": "mAP@0.5:0.95", "recall": "recall"}  # noqa: RUF012
     ACTIVATION = "sigmoid"
-    CHOOSES = False
     SCORE = "mAP@0.5"
     LOSS = "loss"
-
-    def __init__(self, contract):
-        self.contract = contract
 
     @property
     def move(self):
@@ -46,31 +42,11 @@ class Detection:
             if getattr(recipe, flag) != off:
                 raise ValueError(f"--{flag}={getattr(recipe, flag)}: it can't be had of pictures with boxes; drop it")
 
-    def best(self, asked):
-        if asked not in ("auto", *self.BEST):
-            raise ValueError(f"--best={asked}: boxes have no such figure; choose auto, {', '.join(self.BEST)}")
-        return self.BEST[0] if asked == "auto" else asked
-
     def network(self, recipe):
         """A detector of a recipe, its weights drawn by the recipe's seed."""
-        import keras
-
         from keras_resnet.networks.detector import detector
-        from keras_resnet.networks.resnet import ResNet
 
-        keras.utils.set_random_seed(recipe.seed)
-        backbone = ResNet(
-            recipe.depth,
-            self.contract.shape,
-            width=recipe.width,
-            version=recipe.version,
-            stem=None if recipe.stem == "auto" else recipe.stem,
-            shortcut=recipe.shortcut,
-            se=recipe.se,
-            blur=bool(recipe.blur),
-            activation=recipe.activation,
-            features=True,
-        )
+        backbone = self.residual(recipe, features=True)
         strides = tuple(stride for *_, stride in self.contract.output.levels)
         filters = max(16, round(128 * recipe.width))
         return detector(backbone, len(self.contract.labels), strides, filters)
@@ -92,9 +68,6 @@ class Detection:
             return cells.loss(targets, outputs[..., :4], outputs[..., 4:], anchors)
 
         return loss
-
-    def mix(self, recipe):
-        return None
 
     def running(self, recipe):
         return []
