@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from keras_resnet.drawing import GRAY, PALETTE, pyplot, short
-from keras_resnet.tasks import box_metrics
 
 COLUMNS = 4
 
@@ -45,8 +44,7 @@ def answers(pictures, output, title):
 def precision(found, title):
     """Precision against recall of each class, at an overlap of a half; `found` is a `box_metrics.BoxesFound`."""
     figure, axes = pyplot.subplots(figsize=(5.6, 4.4), layout="constrained")
-    curves = box_metrics.precision(found.found, found.there, found.contract.labels)
-    for (label, curve), colour in zip(curves.items(), PALETTE, strict=False):
+    for (label, curve), colour in zip(found.curves().items(), PALETTE, strict=False):
         if curve is not None:
             axes.plot(np.linspace(0, 1, len(curve)), curve, color=colour, label=f"{short(label)}, {curve.mean():.3f}")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))

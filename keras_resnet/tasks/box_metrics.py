@@ -26,7 +26,7 @@ class BoxesFound:
     def __init__(self, contract, threshold=0.01):
         self.contract, self.threshold = contract, threshold
         self.found, self.there = [], []
-        self.known, self.counted = {}, None  # the last figures, and of how many pictures they are
+        self.known, self.counted = None, None  # the last evaluation, and of how many pictures it is
 
     def add(self, location, score, targets):
         """Takes a batch: locations (batch, cells, 4), logits (batch, cells, classes), targets (batch, most, 6)."""
@@ -36,9 +36,17 @@ class BoxesFound:
 
     def scores(self):
         """Name -> figure in [0, 1], NaN where there is nothing of a kind; see `figures`."""
+        return _figures(self._evaluation(), self.contract.labels)
+
+    def curves(self):
+        """Label -> precision (101,) at recalls from 0 to 1, at an overlap of a half; None where there is nothing."""
+        return _curves(self._evaluation(), self.contract.labels)
+
+    def _evaluation(self):
         if self.counted != len(self.found):
-            self.known, self.counted = figures(self.found, self.there, self.contract.labels), len(self.found)
-        return dict(self.known)
+            self.known = _evaluated(self.found, self.there, self.contract.labels)
+            self.counted = len(self.found)
+        return self.known
 
 
 def figures(found, there, labels):
@@ -56,7 +64,10 @@ def figures(found, there, labels):
     Raises:
         ModuleNotFoundError: pycocotools is not installed.
     """
-    evaluation = _evaluated(found, there, labels)
+    return _figures(_evaluated(found, there, labels), labels)
+
+
+def _figures(evaluation, labels):
     stats = np.where(evaluation.stats < 0, np.nan, evaluation.stats)  # -1 where there is nothing
     curves = _curves(evaluation, labels)
     return {
@@ -64,11 +75,6 @@ def figures(found, there, labels):
         "recall": float(stats[8]),
         **{f"map50 of {label}": math.nan if c is None else float(c.mean()) for label, c in curves.items()},
     }
-
-
-def precision(found, there, labels):
-    """Label -> precision (101,) at recalls from 0 to 1, at an overlap of a half; None where there is nothing."""
-    return _curves(_evaluated(found, there, labels), labels)
 
 
 def _curves(evaluation, labels):
