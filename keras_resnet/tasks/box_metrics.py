@@ -5,6 +5,7 @@ sees. Hard boxes are its crowds, of which any part may be found any number of ti
 """
 
 import contextlib
+import importlib.util
 import io
 import math
 
@@ -13,6 +14,12 @@ import numpy as np
 NAMES = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
 MOST = 100  # boxes of a picture that count
 INSTALL = 'pip install -e ".[boxes]"'
+
+
+def check_installed():
+    """Raises ValueError where pycocotools is missing, before anything is trained."""
+    if importlib.util.find_spec("pycocotools") is None:
+        raise ValueError(f"boxes are measured by pycocotools, which is not installed; type {INSTALL}")
 
 
 class BoxesFound:
@@ -60,9 +67,6 @@ def figures(found, there, labels):
     Returns:
         Name -> figure: `NAMES`, `recall` (of at most 100 boxes a picture, mean over overlaps), and for each label
         `map50 of LABEL`. NaN where there is nothing of a kind.
-
-    Raises:
-        ModuleNotFoundError: pycocotools is not installed.
     """
     return _figures(_evaluated(found, there, labels), labels)
 
@@ -84,11 +88,9 @@ def _curves(evaluation, labels):
 
 def _evaluated(found, there, labels):
     """A `COCOeval` that is done."""
-    try:
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{error}; type {INSTALL}") from error
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
     truth = COCO()
     annotations = [
         {**_box(i, row[:4], int(row[4])), "iscrowd": int(row[5])} for i, rows in enumerate(there) for row in rows

@@ -6,7 +6,7 @@ cells, classes); the loop sees them as one tensor, (batch, cells, 4 + classes), 
 
 import numpy as np
 
-from keras_resnet.tasks.box_metrics import BoxesFound
+from keras_resnet.tasks.box_metrics import BoxesFound, check_installed
 from keras_resnet.tasks.classification import Classification, Mistakes
 
 WORST = 12  # pictures in a report
@@ -38,6 +38,7 @@ class Detection(Classification):
         return annotated.move
 
     def check(self, recipe):
+        check_installed()
         for flag, off in OTHERS.items():
             if getattr(recipe, flag) != off:
                 raise ValueError(f"--{flag}={getattr(recipe, flag)}: it can't be had of pictures with boxes; drop it")

@@ -95,3 +95,9 @@ def test_batches_of_answers():
     task = box_metrics.BoxesFound(contract)
     task.add(location, score, np.float32([[[*box, 1, 0], NOTHING]]))
     assert task.scores()["map"] == pytest.approx(1)
+
+
+def test_what_is_missing_is_said_before_anything_is_trained(monkeypatch):
+    monkeypatch.setattr(box_metrics.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pycocotools, which is not installed; type pip install -e"):
+        box_metrics.check_installed()
