@@ -12,8 +12,9 @@ import re
 from keras_resnet import depths, origins
 
 # What training does to pictures, in this order.
-AUGMENTATIONS = ("resized_crop", "crop", "shift", "flip", "trivial", "rand", "jitter", "erase", "cutout")
-CROPS = AUGMENTATIONS[:3]
+AUGMENTATIONS = ("resized_crop", "crop", "shift", "zoom", "flip", "vflip", "trivial", "rand", "jitter", "erase")
+AUGMENTATIONS += ("cutout",)
+CROPS = AUGMENTATIONS[:4]
 LONGEST_SIDE = 4096  # of an input, in pixels; pictures of more would fill the memory, one by one
 
 
@@ -40,8 +41,9 @@ class Recipe:
     augmentation: str = option(
         "crop,flip",
         "What training does to pictures, of crop: pad and crop; shift: the same with mirrored edges, for drawings; "
-        "resized_crop: random resized crop, for large pictures; flip: mirror; trivial: TrivialAugment; rand: "
-        "RandAugment; jitter: of colours; erase: noise in a rectangle; cutout: hide a square; or none.",
+        "resized_crop: random resized crop, for large pictures; zoom: other sizes and places; flip: mirror; vflip: "
+        "upside down; trivial: TrivialAugment; rand: RandAugment; jitter: of colours; erase: noise in a rectangle; "
+        "cutout: hide a square; or none.",
     )
     magnitude: int = option(9, "Of --augmentation=rand, 0 to 30.")
     mixup: float = option(0.0, "Alpha of mixup, as 0.2: a batch is a mean of itself and its neighbours; 0: none.")
@@ -218,7 +220,7 @@ class Recipe:
         if not set(steps) <= set(AUGMENTATIONS) or len(set(steps)) < len(steps) or len({*steps} & {*CROPS}) > 1:
             raise ValueError(
                 f"--augmentation={self.augmentation}: expected none, or some of {', '.join(AUGMENTATIONS)} (one of "
-                "the first three), as crop,flip"
+                "the first four), as crop,flip"
             )
         try:
             depths.layout(self.depth)

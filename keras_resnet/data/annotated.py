@@ -108,19 +108,12 @@ def move(targets, moves):
         nothing where nothing is.
     """
     corners, classes, hard = tf.split(targets, (4, 1, 1), -1)
-    sides = [_moved(corners[..., i::2], places, moves.pad) for i, places in enumerate((moves.rows, moves.columns))]
-    corners = tf.stack([sides[0][..., 0], sides[1][..., 0], sides[0][..., 1], sides[1][..., 1]], -1)
-    ends = tf.cast(tf.stack([tf.shape(moves.rows)[1], tf.shape(moves.columns)[1]] * 2), tf.float32)
-    inside, left, whole = cut(corners, ends)
+    ends = [[moves.moved(corners[..., i], i % 2) for i in (axis, axis + 2)] for axis in (0, 1)]
+    top, left, bottom, right = (take(*ends[axis]) for take in (tf.minimum, tf.maximum) for axis in (0, 1))
+    inside, left, whole = cut(tf.stack([top, left, bottom, right], -1), tf.constant(moves.size * 2, tf.float32))
     hard = tf.maximum(hard, tf.cast(left < SEEN * whole, tf.float32))
     there = (classes >= 0) & (left > 0)
     return tf.where(there, tf.concat([inside, classes, hard], -1), tf.constant(NOTHING, tf.float32))
-
-
-def _moved(ends, places, pad):
-    """The two ends (batch, most, 2) of boxes along one axis, the lesser first, where `places` are shown (`Moves`)."""
-    first, last = (tf.cast(places[:, i, None, None], tf.float32) for i in (0, -1))
-    return tf.where(last >= first, ends + pad - first, (first + 1 - pad - ends)[..., ::-1])
 
 
 def cut(corners, ends):

@@ -12,22 +12,32 @@ import tensorflow as tf
 from keras_resnet.data import decoding, random_operations
 
 PAD = 4  # pixels on each side of a 32x32 picture, as in He et al. 2015, section 4.2
-MOVING = {"crop", "shift", "flip"}
+ZOOM, SHIFTED = 1.4, 0.15  # sides times 1 / 1.4 to 1.4, and away by at most so much of them
+MOVING = {"crop", "shift", "zoom", "flip", "vflip"}
 MOVED_ALONE = {"resized_crop", "trivial", "rand"}  # they move pixels, and nothing of what is learned
 
 
 class Moves(NamedTuple):
-    """Where the pixels of a batch come from.
+    """Where the pixels of a batch come from: what lies at `y` (in pixels, from the edge) lay at `start + step * y`.
 
     Attributes:
-        pad: pixels that are added on each side before.
-        rows: int32 (batch, height): of each row, the padded picture's row that it shows.
-        columns: int32 (batch, width): the same of columns.
+        size: (height, width) of the pictures.
+        start: float32 (batch, 2), of rows and columns.
+        step: float32 (batch, 2); -1 where they are mirrored.
     """
 
-    pad: int
-    rows: tf.Tensor
-    columns: tf.Tensor
+    size: tuple
+    start: tf.Tensor
+    step: tf.Tensor
+
+    def moved(self, places, axis):
+        """Where `places` (batch, n) of an axis, 0 for rows and 1 for columns, come to lie."""
+        return (places - self.start[:, axis, None]) / self.step[:, axis, None]
+
+    def sources(self, axis):
+        """Whence the middles of an axis' pixels come, float32 (batch, pixels)."""
+        middles = tf.range(self.size[axis], dtype=tf.float32) + 0.5
+        return self.start[:, axis, None] + self.step[:, axis, None] * middles
 
 
 def augment(images, targets, seed, steps, move=None, magnitude=9):
@@ -51,7 +61,7 @@ def augment(images, targets, seed, steps, move=None, magnitude=9):
     if MOVING & set(steps):
         moves = draw_moves(images.shape[1:3], tf.shape(images)[0], seed, steps)
         # 128 is zero after scaling, what a convolution pads with too.
-        images = moved(images, moves, None if "shift" in steps else 128)
+        images = moved(images, moves, None if "shift" in steps else 128, smooth="zoom" in steps)
         targets = move(targets, moves) if move else targets
     # Each draws other numbers than those before it from the same seed.
     if "trivial" in steps or "rand" in steps:
@@ -178,29 +188,59 @@ def mix(images, targets, seed, mixup, cutmix, repeats=1):
 
 
 def draw_moves(size, batch, seed, steps):
-    """The `Moves` of a batch: crops at random places (`crop`, `shift`), half of the pictures mirrored (`flip`).
+    """The `Moves` of a batch: another place (`crop`, `shift`) and size (`zoom`), half of the pictures mirrored.
 
-    Padding is an eighth of the shorter side, 4 of 32 pixels.
+    Crops lie at most an eighth of the shorter side away, 4 of 32 pixels. Sizes are drawn evenly in logarithms.
     """
-    height, width = size
-    rows, columns = tf.range(height)[None], tf.range(width)[None]
     # One seed for each draw: the same seed would make offset and mirroring depend on each other.
-    seeds = tf.random.split(seed, 3)
-    pad = max(1, min(height, width) * PAD // 32) if {"crop", "shift"} & set(steps) else 0
-    rows += tf.random.stateless_uniform((batch, 1), seeds[0], 0, 2 * pad + 1, tf.int32)
-    offset = tf.random.stateless_uniform((batch, 1), seeds[1], 0, 2 * pad + 1, tf.int32)
-    if "flip" in steps:
-        mirrored = tf.random.stateless_uniform((batch, 1), seeds[2]) < 0.5
-        columns = tf.where(mirrored, columns[:, ::-1], columns)
-    return Moves(pad, rows, columns + offset)
+    seeds, more = tf.random.split(seed, 3), tf.random.split(tf.random.fold_in(seed, 6), 4)
+    pad = max(1, min(size) * PAD // 32) if {"crop", "shift"} & set(steps) else 0
+    size = tuple(size)
+    start = [tf.random.stateless_uniform((batch,), seeds[axis], 0, 2 * pad + 1, tf.int32) - pad for axis in (0, 1)]
+    start, step = tf.cast(tf.stack(start, -1), tf.float32), tf.ones((batch, 2))
+    if "zoom" in steps:
+        middle = tf.constant(size, tf.float32) / 2
+        step = tf.exp(tf.random.stateless_uniform((batch, 1), more[0], -math.log(ZOOM), math.log(ZOOM))) * step
+        away = tf.random.stateless_uniform((batch, 2), more[1], -SHIFTED, SHIFTED) * size
+        start = middle - (middle + away) * step
+    for axis, name, seed in ((1, "flip", seeds[2]), (0, "vflip", more[2])):
+        if name in steps:
+            mirrored = tf.random.stateless_uniform((batch, 1), seed) < 0.5
+            turned = mirrored & (tf.range(2) == axis)
+            start, step = tf.where(turned, start + step * size, start), tf.where(turned, -step, step)
+    return Moves(size, start, step)
 
 
-def moved(maps, moves, fill):
-    """Maps (batch, height, width, channels), moved; around them is `fill` or, where that is None, their mirror."""
-    mode = {"mode": "SYMMETRIC"} if fill is None else {"constant_values": fill}
-    padded = tf.pad(maps, [[0, 0], [moves.pad] * 2, [moves.pad] * 2, [0, 0]], **mode)
-    maps = tf.gather(padded, moves.rows, axis=1, batch_dims=1)
-    return tf.gather(maps, moves.columns, axis=2, batch_dims=1)
+def moved(maps, moves, fill, smooth=False):
+    """Maps (batch, height, width, channels), moved; around them is `fill` or, where that is None, their mirror.
+
+    Each pixel is the one that its middle comes from or, where it is `smooth`, the mean of the four around, by distance.
+    """
+    maps = tf.convert_to_tensor(maps)
+    kind = maps.dtype
+    for axis in (0, 1):
+        size, places = moves.size[axis], moves.sources(axis)
+        if fill is not None:
+            edge = [[1, 1] if i == 1 + axis else [0, 0] for i in range(4)]
+            maps = tf.pad(maps, edge, constant_values=tf.cast(fill, maps.dtype))
+
+        def at(index, maps=maps, size=size, axis=axis):
+            if fill is None:  # a map's mirror is the map again beyond it
+                index = index % (2 * size)
+                index = tf.minimum(index, 2 * size - 1 - index)
+            else:
+                index = tf.clip_by_value(index + 1, 0, size + 1)
+            return tf.gather(maps, index, axis=1 + axis, batch_dims=1)
+
+        if smooth:
+            first = tf.floor(places - 0.5)
+            part = tf.reshape(places - 0.5 - first, (-1, *((size, 1, 1) if axis == 0 else (1, size, 1))))
+            first = tf.cast(first, tf.int32)
+            low, high = (tf.cast(at(index), tf.float32) for index in (first, first + 1))
+            maps = low + (high - low) * part
+        else:
+            maps = at(tf.cast(tf.floor(places), tf.int32))
+    return tf.cast(tf.round(maps) if smooth and kind.is_integer else maps, kind)
 
 
 def cutout(images, seed):

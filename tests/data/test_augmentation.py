@@ -137,6 +137,23 @@ class TargetsTest(tf.test.TestCase):
                 self.assertAllEqual(images, moved)
                 self.assertNotAllEqual(images, original)
 
+    def test_a_slope_is_a_slope_wherever_it_is_moved(self):
+        rows, columns = np.mgrid[:24, :40].astype(np.float32)
+        slope = np.tile((2 * rows + 3 * columns + 7)[None, ..., None], (32, 1, 1, 1))
+        moves = augmentation.draw_moves((24, 40), 32, seed(6), ("zoom", "flip", "vflip"))
+        found = augmentation.moved(slope, moves, -1000, smooth=True).numpy()[..., 0]
+        y, x = moves.sources(0).numpy()[:, :, None] - 0.5, moves.sources(1).numpy()[:, None] - 0.5
+        inside = (y >= 0) & (y <= 23) & (x >= 0) & (x <= 39)
+        self.assertAllClose(found[inside], (2 * y + 3 * x + 7)[inside], atol=1e-3)
+        self.assertTrue((found[(y < -1) | (y > 24) | (x < -1) | (x > 40)] == -1000).all())
+        sizes = 1 / np.abs(moves.step)
+        self.assertTrue((sizes[:, 0] == sizes[:, 1]).all() and sizes.min() > 1 / 1.4 and sizes.max() < 1.4)
+        self.assertGreater(sizes.max() - sizes.min(), 0.5)
+        turned = moves.step.numpy() < 0
+        self.assertEqual(len({tuple(one) for one in turned}), 4)
+        nearest = augmentation.moved(slope, moves, -1000).numpy()[..., 0]
+        self.assertAllEqual(nearest[inside], (2 * np.round(y + 1e-6) + 3 * np.round(x + 1e-6) + 7)[inside])
+
     def test_cutout_hides_nothing_of_what_is_learned(self):
         original = pictures(20)
 
