@@ -23,7 +23,7 @@ sys.path.insert(0, str(HERE.parent))
 from keras_resnet.device.classes import Classes  # noqa: E402
 from keras_resnet.device.contract import Contract  # noqa: E402
 from keras_resnet.device.labels import Labels  # noqa: E402
-from keras_resnet.device.metadata import read_contract, read_labels, shown_normalization  # noqa: E402
+from keras_resnet.device.metadata import read_contract, read_labels, saved_contract, shown_normalization  # noqa: E402
 from keras_resnet.device.picture import Picture  # noqa: E402
 from keras_resnet.device.reader import Reader  # noqa: E402
 
@@ -215,7 +215,7 @@ def output(kind, scale, zero, numbers, what, thresholds=None):
     names = [str(i) for i in range(len(numbers))]
     rules = Classes(names, what) if thresholds is None else Labels(names, what, thresholds)
     reader = reader_of(Picture(1, 1, 1), rules)
-    reader.output = {"quantization": (scale, zero)}
+    reader.outputs = [{"quantization": (scale, zero)}]
     values = np.array(numbers, kind)
     scores = reader.dequantize(values)
     answer = rules.answer(scores, len(names))
@@ -283,7 +283,7 @@ def contract(text):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("contract.json", text)
         try:
-            read = read_contract(path, (32, 32, 3), 10)
+            read = read_contract(path, saved_contract(path), (32, 32, 3), [(10,)])
         except ValueError:
             return {"text": text, "read": None}
     mean, std = (np.atleast_1d(value).tolist() for value in (read.input.mean, read.input.std))

@@ -18,7 +18,7 @@ class Model:
 
     Attributes:
         contract: from a picture to the network's input, from its output to an answer.
-        scores: from pixels, uint8 (height, width, channels), to scores, float32 (classes,).
+        scores: from pixels, uint8 (height, width, channels), to the network's output, as scores, float32 (classes,).
         network: the `keras.Model`, or the reader of a `.tflite`.
     """
 
@@ -27,12 +27,13 @@ class Model:
     network: object
 
     def predict_picture(self, file, top=5):
-        """What a picture file shows, a path or a binary file: `device.classes.Likeliest`, whose `top` are pairs.
+        """What a picture file shows, a path or a binary file, as `device.classes.Likeliest` or `device.boxes.Found`.
 
         Raises:
             PictureError: it can't be read.
         """
-        return self.contract.output.answer(self.scores(self.contract.input.read(file, file)), top)
+        pixels, size = self.contract.input.read_sized(file, file)
+        return self.contract.answer(self.scores(pixels), size, top)
 
 
 def load(name):
@@ -62,7 +63,8 @@ def load(name):
 
 
 def _scores(network, x):
-    return np.asarray(network(x[None], training=False))[0]
+    made = network(x[None], training=False)
+    return [np.asarray(one)[0] for one in made] if isinstance(made, list) else np.asarray(made)[0]
 
 
 def train(recipe, data=None, contract=None, model=None, run_dir=None, split="validation"):

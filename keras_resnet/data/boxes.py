@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data import DataError
-from keras_resnet.device.picture import ORIENTATION
+from keras_resnet.device import picture
 
 OVER = "reaches over the picture's edge and is cut there"
 # What is left out, in the order in which it is looked for.
@@ -118,8 +118,7 @@ def upright_size(path):
     """
     try:
         with Image.open(path) as image:
-            turned = image.getexif().get(ORIENTATION, 1) >= 5
-            return image.size[::-1] if turned else image.size
+            return picture.upright_size(image)[::-1]
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: {error}; its annotation names it") from error
 

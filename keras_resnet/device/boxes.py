@@ -39,6 +39,7 @@ class Boxes:
     most: int = 100
 
     KIND: ClassVar = "boxes"
+    TENSORS: ClassVar = ("location", "score")
     EXPLAINED: ClassVar = {
         "rules": {
             "cell": "score: a logit for each class; location: dy, dx, log h, log w, in strides from the cell's centre",
@@ -101,14 +102,76 @@ class Boxes:
         order = order[probabilities.ravel()[order] >= (self.threshold if threshold is None else threshold)]
         cells, classes = np.unravel_index(order, probabilities.shape)
         boxes = self.placed(location)[cells]
-        kept = suppressed(boxes, classes, self.overlap)[: self.most]
+        kept = suppressed(boxes, classes, self.overlap, self.most)
         return boxes[kept], classes[kept], probabilities.ravel()[order[kept]]
 
+    def answer(self, outputs, top=5, unplaced=None):
+        """The `Found` boxes by [location, score]; `unplaced` brings them to the picture that they were found on.
 
-def suppressed(boxes, classes, overlap):
-    """Indices, in order, of boxes (n, 4), the likeliest first, that no likelier one of their class covers."""
+        Raises:
+            ValueError: a number is not finite.
+        """
+        del top
+        boxes, classes, probabilities = self.decode(*outputs)
+        boxes = unplaced(boxes) if unplaced else boxes
+        return Found([self.labels[i] for i in classes], [float(p) for p in probabilities], boxes)
+
+    def columns(self, top=5):
+        """Names of the cells of `Found.as_rows`."""
+        del top
+        return ["label", "probability", *SIDES]
+
+
+SIDES = ("left", "top", "right", "bottom")
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a network finds, the likeliest first.
+
+    Attributes:
+        labels: names.
+        probabilities: of each.
+        boxes: float32 (n, 4): top, left, bottom, right in pixels of the picture; they may reach beyond it.
+    """
+
+    labels: list
+    probabilities: list
+    boxes: np.ndarray
+
+    def __str__(self):
+        return "\n".join(self.as_lines())
+
+    def _each(self):
+        """(label, probability, left, top, right, bottom) of each."""
+        for label, p, (top, left, bottom, right) in zip(self.labels, self.probabilities, self.boxes, strict=True):
+            yield label, p, *(float(side) for side in (left, top, right, bottom))
+
+    def as_json(self):
+        """As a dictionary; digits beyond those given are no measurement."""
+        found = [
+            {"label": label, "probability": round(p, 6), **dict(zip(SIDES, (round(s, 2) for s in sides), strict=True))}
+            for label, p, *sides in self._each()
+        ]
+        return {"boxes": found}
+
+    def as_rows(self):
+        """One for each box; an empty one where there is none."""
+        rows = [[label, f"{p:.6f}", *(f"{side:.2f}" for side in sides)] for label, p, *sides in self._each()]
+        return rows or [[""] * (2 + len(SIDES))]
+
+    def as_lines(self):
+        width = max(map(len, self.labels), default=0)
+        return [
+            f"{label:{width}}  {100 * p:5.1f} %  x {left:.0f} to {right:.0f}, y {top:.0f} to {bottom:.0f}"
+            for label, p, left, top, right, bottom in self._each()
+        ] or ["nothing found"]
+
+
+def suppressed(boxes, classes, overlap, most=CANDIDATES):
+    """Indices, in order, of the first `most` boxes (n, 4) that no likelier one of their class covers."""
     kept, left = [], np.arange(len(boxes))
-    while len(left):
+    while len(left) and len(kept) < most:
         first, left = left[0], left[1:]
         kept.append(first)
         near = overlaps(boxes[first], boxes[left]) >= overlap

@@ -32,6 +32,7 @@ class Classes:
     scores: str = "logits"
 
     KIND: ClassVar = "classes"
+    TENSORS: ClassVar = ()  # names of a network's outputs where it has several
     EXPLAINED: ClassVar = {}
 
     def __post_init__(self):
@@ -62,15 +63,16 @@ class Classes:
         exponentials = np.exp(logits - logits.max(-1, keepdims=True))
         return exponentials / exponentials.sum(-1, keepdims=True)
 
-    def answer(self, scores, top=5):
+    def answer(self, scores, top=5, unplaced=None):
         """The `Likeliest` classes by scores (classes,); raises ValueError where one is no number."""
+        del unplaced  # nothing of it has a place
         probabilities = self.probabilities(scores)
         # Stable: equal int8 logits are common, and every machine shall name them in the same order.
         likeliest = np.argsort(-probabilities, kind="stable")[:top]
         return Likeliest([(self.labels[i], float(probabilities[i])) for i in likeliest])
 
     def columns(self, top=5):
-        """Names of the cells of `Likeliest.as_row`."""
+        """Names of the cells of `Likeliest.as_rows`."""
         return [f"{kind}{i}" for i in range(1, min(top, len(self.labels)) + 1) for kind in ("label", "probability")]
 
 
@@ -87,8 +89,8 @@ class Likeliest:
         """As a dictionary; digits beyond those given are no measurement."""
         return {"top": [{"label": label, "probability": round(p, 6)} for label, p in self.top]}
 
-    def as_row(self):
-        return [cell for label, p in self.top for cell in (label, f"{p:.6f}")]
+    def as_rows(self):
+        return [[cell for label, p in self.top for cell in (label, f"{p:.6f}")]]
 
     def as_lines(self):
         width = max(len(label) for label, _ in self.top)

@@ -46,6 +46,19 @@ class Contract:
         """uint8 (height, width, channels) of a `PIL.Image.Image`; see `Picture.pixels`."""
         return self.input.pixels(image)
 
+    def answer(self, outputs, size, top=5):
+        """What a thing is taken for, as `classes.Likeliest`.
+
+        Args:
+            outputs: float32, what the network makes of it; a list where it has several outputs.
+            size: (height, width) of the picture as it is shown.
+            top: classes that are named.
+
+        Raises:
+            ValueError: a number is not finite.
+        """
+        return self.output.answer(outputs, top, lambda boxes: self.input.unplaced(boxes, *size))
+
     def as_json(self):
         """What `contract.json` holds, with the input's rules in words, so that a reader needs no other source."""
         return {"version": VERSION, "input": _saved(self.input), "output": _saved(self.output)}

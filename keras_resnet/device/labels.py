@@ -40,7 +40,7 @@ class Labels(Classes):
         """Which labels count, booleans, of probabilities (…, labels)."""
         return probabilities >= (np.array(self.thresholds) if self.thresholds else 0.5)
 
-    def answer(self, scores, top=5):
+    def answer(self, scores, top=5, unplaced=None):
         """The `There` of scores (labels,); raises ValueError where one is no number."""
         found = self.there(self.probabilities(scores))
         return There(super().answer(scores, top).top, [self.labels[i] for i in np.flatnonzero(found)])
@@ -58,8 +58,8 @@ class There(Likeliest):
     def as_json(self):
         return {"labels": self.labels, **super().as_json()}
 
-    def as_row(self):
-        return [";".join(self.labels), *super().as_row()]
+    def as_rows(self):
+        return [[";".join(self.labels), *row] for row in super().as_rows()]
 
     def as_lines(self):
         marks = ("✓" if label in self.labels else " " for label, _ in self.top)

@@ -18,13 +18,27 @@ from .picture import Picture
 MAX_FILES = 1 << 24  # unpacked bytes of all files behind a model: 16 MiB, a thousand times what labels need
 
 
-def read_contract(path, shape, classes, labels=None, probabilities=False, tensor=None):
-    """The contract inside a `.tflite`; standard metadata where ours is missing; else the usual defaults, said aloud.
+def saved_contract(path):
+    """Our own contract inside a `.tflite`, or None; raises ValueError where it is damaged."""
+    files = read_files(path)
+    if "contract.json" not in files:
+        return None
+    try:
+        return read(files["contract.json"])
+    except Unknown as error:
+        raise ValueError(f"{path}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: the contract.json inside is damaged ({error}); export the model again") from error
+
+
+def read_contract(path, saved, shape, made, labels=None, probabilities=False, tensor=None):
+    """The contract of a `.tflite`: ours, else its standard metadata's, else the usual defaults, said aloud.
 
     Args:
         path: of the file.
+        saved: `saved_contract` of it.
         shape: (height, width, channels) of its input.
-        classes: how many it tells apart.
+        made: shapes of its outputs, without the batch; where it has no contract of ours, [(classes,)].
         labels: class names that replace those in the file.
         probabilities: the network ends with a softmax; asked only where the file has no contract of ours.
         tensor: LiteRT's details of the input; asked only where the file says nothing of its scale.
@@ -32,33 +46,23 @@ def read_contract(path, shape, classes, labels=None, probabilities=False, tensor
     Raises:
         ValueError: what is inside is damaged or of another network, or `labels` are not as many as the classes.
     """
-    files = read_files(path)
-    if "contract.json" in files:
-        contract = _saved_contract(path, files["contract.json"], shape)
-    else:
-        scores = "probabilities" if probabilities else "logits"
-        contract = _standard_contract(path, shape, classes, files, labels, tensor, scores)
+    if saved and saved.shape != shape:
+        raise ValueError(f"{path}: the contract inside says {saved.shape}, the network takes {shape}")
+    contract = saved or _standard_contract(path, shape, made[0][0], labels, tensor, probabilities)
     if labels:
         contract = dataclasses.replace(contract, output=dataclasses.replace(contract.output, labels=tuple(labels)))
-    if len(contract.labels) != classes:
-        names = ", ".join(contract.labels[:3])
-        raise ValueError(f"{path}: it tells {classes} classes apart, got {len(contract.labels)} labels: {names}, …")
+    wanted, names = contract.output.shapes, ", ".join(contract.labels[:3])
+    if [shape[:-1] for shape in wanted] != [shape[:-1] for shape in made]:
+        raise ValueError(f"{path}: the contract inside wants outputs of {wanted}, the network makes {made}")
+    if wanted != made:
+        raise ValueError(
+            f"{path}: it tells {made[-1][-1]} classes apart, got {len(contract.labels)} labels: {names}, …"
+        )
     return contract
 
 
-def _saved_contract(path, text, shape):
-    try:
-        contract = read(text)
-    except Unknown as error:
-        raise ValueError(f"{path}: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: the contract.json inside is damaged ({error}); export the model again") from error
-    if contract.shape != shape:
-        raise ValueError(f"{path}: the contract inside says {contract.shape}, the network takes {shape}")
-    return contract
-
-
-def _standard_contract(path, shape, classes, files, labels, tensor, scores):
+def _standard_contract(path, shape, classes, labels, tensor, probabilities):
+    files, scores = read_files(path), "probabilities" if probabilities else "logits"
     with open(path, "rb") as file:
         content = file.read()
     try:

@@ -167,11 +167,20 @@ class Picture:
         Raises:
             PictureError: it can't be read, or is too long.
         """
+        return self.read_sized(file, name)[0]
+
+    def read_sized(self, file, name):
+        """The same, and the picture's own size, (height, width) as it is shown."""
         with picture_files.opened(file, name) as image:
             try:
-                return self.pixels(image)
+                return self.pixels(image), upright_size(image)
             except ValueError as error:
                 raise picture_files.PictureError(f"{name}: {error}") from error
+
+
+def upright_size(image):
+    """(height, width) of a `PIL.Image.Image` as it is shown, its EXIF orientation applied."""
+    return image.size if image.getexif().get(ORIENTATION, 1) >= 5 else image.size[::-1]
 
 
 def upright(image, channels=3):

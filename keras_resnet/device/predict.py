@@ -125,5 +125,5 @@ def writer(reader, chosen):
     if chosen.csv:
         rows = csv.writer(sys.stdout, lineterminator="\n")
         rows.writerow([kind, "preprocessing_ms", "inference_ms", *reader.contract.output.columns(chosen.top)])
-        return lambda name, answer: (rows.writerow([name, *answer.as_row()]), sys.stdout.flush())
+        return lambda name, answer: (rows.writerows([name, *row] for row in answer.as_rows()), sys.stdout.flush())
     return lambda name, answer: print(answer.as_text(name), flush=True)

@@ -6,11 +6,13 @@ It needs ai-edge-litert, numpy and Pillow, nothing of TensorFlow, and knows only
 
 import dataclasses
 import time
+from typing import NamedTuple
 
 import numpy as np
 
 from . import metadata
-from .tensors import opened
+from .picture import upright_size
+from .tensors import named, opened
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,21 +27,36 @@ class Answer:
         times = {name: round(getattr(self, name), 3) for name in ("preprocessing_ms", "inference_ms")}
         return {**self.shown.as_json(), **times}
 
-    def as_row(self):
-        return [f"{self.preprocessing_ms:.3f}", f"{self.inference_ms:.3f}", *self.shown.as_row()]
+    def as_rows(self):
+        times = [f"{self.preprocessing_ms:.3f}", f"{self.inference_ms:.3f}"]
+        return [[*times, *row] for row in self.shown.as_rows()]
 
     def as_text(self, name):
         head = f"{name}  ({self.preprocessing_ms:.1f} ms preprocessing, {self.inference_ms:.1f} ms inference)"
         return "\n".join([head, *(f"  {line}" for line in self.shown.as_lines())])
 
 
+class Prepared(NamedTuple):
+    """A thing as the network takes it, the milliseconds that took, and a picture's own (height, width)."""
+
+    tensor: np.ndarray
+    milliseconds: float
+    size: tuple
+
+
 class Reader:
     """A `.tflite`, ready to run.
+
+    Where its network has several outputs, as those of boxes, what is said of the output holds for a list of them.
 
     Args:
         path: of the file.
         threads: of LiteRT.
         labels: class names in the order of the output, instead of those in the file.
+
+    Attributes:
+        contract: `Contract`.
+        input, outputs: LiteRT's details of the tensors.
 
     Raises:
         ValueError: it is no `.tflite`, none that this reader understands, or the labels are not as many as its classes.
@@ -47,76 +64,97 @@ class Reader:
 
     def __init__(self, path, threads=1, labels=None):
         self.interpreter = opened(path, threads)
-        self.input, self.output = _tensors(path, self.interpreter)
-        shape, classes = tuple(int(n) for n in self.input["shape"][1:]), int(self.output["shape"][1])
+        saved = metadata.saved_contract(path)
+        self.input, self.outputs = _tensors(path, self.interpreter, saved)
+        shape, *made = (tuple(int(n) for n in tensor["shape"][1:]) for tensor in (self.input, *self.outputs))
         probabilities = ends_in_softmax(self.interpreter)
-        self.contract = metadata.read_contract(path, shape, classes, labels, probabilities, self.input)
+        self.contract = metadata.read_contract(path, saved, shape, made, labels, probabilities, self.input)
+
+    @property
+    def output(self):
+        """The first output."""
+        return self.outputs[0]
 
     def quantize(self, pixels):
         """Turns uint8 pixels (height, width, channels) into the input tensor's type, exactly where the scale allows."""
         return metadata.quantized(self.contract.input.scaled(pixels), self.input)
 
     def run(self, pixels):
-        """Runs the network on uint8 pixels (height, width, channels); returns the output tensor (classes,) as it is."""
+        """Runs the network on uint8 pixels (height, width, channels); returns the output, as (classes,), as it is."""
         return self.invoke(self.quantize(pixels))
 
     def invoke(self, tensor):
-        """Runs the network on what `quantize` made; returns the output tensor (classes,) as it is."""
+        """Runs the network on what `quantize` made; returns the output, as (classes,), as it is."""
         self.interpreter.set_tensor(self.input["index"], tensor[None])
         self.interpreter.invoke()
-        return self.interpreter.get_tensor(self.output["index"])[0]
+        made = [self.interpreter.get_tensor(output["index"])[0] for output in self.outputs]
+        return made[0] if len(made) == 1 else made
 
     def dequantize(self, output):
-        """Turns an output tensor into float32 scores: logits, or probabilities where the network ends with them."""
-        return metadata.dequantized(output, self.output)
+        """Turns an output into float32 scores: logits, or probabilities where the network ends with them."""
+        if len(self.outputs) == 1:
+            return metadata.dequantized(output, self.output)
+        return [metadata.dequantized(*pair) for pair in zip(output, self.outputs, strict=True)]
 
     def prepare(self, file, name=None):
-        """The network's input of a file (a path, or a binary file that messages call `name`).
-
-        Returns:
-            (tensor, milliseconds that reading and preparing it took).
+        """The network's input of a file (a path, or a binary file that messages call `name`), as `Prepared`.
 
         Raises:
             ValueError: it can't be read or prepared.
         """
-        return self._prepared(lambda: self.contract.input.read(file, file if name is None else name))
+        began = time.perf_counter()
+        pixels, size = self.contract.input.read_sized(file, file if name is None else name)
+        return self._prepared(pixels, size, began)
 
     def prepare_image(self, image):
         """The same of a `PIL.Image.Image`."""
-        return self._prepared(lambda: self.contract.input.pixels(image))
-
-    def _prepared(self, pixels):
         began = time.perf_counter()
-        tensor = self.quantize(pixels())
-        return tensor, 1000 * (time.perf_counter() - began)
+        return self._prepared(self.contract.input.pixels(image), upright_size(image), began)
+
+    def _prepared(self, pixels, size, began):
+        tensor = self.quantize(pixels)
+        return Prepared(tensor, 1000 * (time.perf_counter() - began), size)
 
     def answer(self, prepared, top=5):
         """The `Answer` to what `prepare` returned; raises ValueError where the network's is no number."""
-        tensor, preprocessing_ms = prepared
         began = time.perf_counter()
-        output = self.invoke(tensor)
+        output = self.invoke(prepared.tensor)
         inference_ms = 1000 * (time.perf_counter() - began)
-        return Answer(self.contract.output.answer(self.dequantize(output), top), preprocessing_ms, inference_ms)
+        shown = self.contract.answer(self.dequantize(output), prepared.size, top)
+        return Answer(shown, prepared.milliseconds, inference_ms)
 
     def predict(self, file, top=5):
         """What a file (a path, or a binary file) is taken for: `Answer.shown`, as `classes.Likeliest`."""
         return self.answer(self.prepare(file), top).shown
 
 
-def _tensors(path, interpreter):
-    """LiteRT's details of the input and the first output of an image classifier; ValueError where it is none."""
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()[:1]
+def _tensors(path, interpreter, contract):
+    """LiteRT's details of the input, and of a contract's outputs, else of the first; ValueError where it has others."""
+    inputs, outputs, there = (
+        interpreter.get_input_details(),
+        interpreter.get_output_details()[:1],
+        named(interpreter)[1],
+    )
+    names = contract.output.TENSORS if contract else ()
+    if lacking := [name for name in names if name not in there]:
+        raise ValueError(
+            f"{path}: the contract inside wants an output {lacking[0]}, the network has {', '.join(there)}"
+        )
+    outputs = [there[name] for name in names] or outputs
     given, made = ([tuple(int(n) for n in tensor["shape"]) for tensor in tensors] for tensors in (inputs, outputs))
     ranks, sizes = [len(shape) for shape in given + made], sum(given + made, ())
-    if ranks != [4, 2] or min(sizes) < 1 or given[0][0] != 1 or made[0][0] != 1 or given[0][3] not in (1, 3):
+    wanted = [4, *(1 + len(shape) for shape in contract.output.shapes)] if contract else [4, 2]
+    batches = {shape[0] for shape in given + made if shape}
+    if ranks != wanted or min(sizes) < 1 or batches != {1} or given[0][3] not in (1, 3):
+        expected = "(1, classes)" if wanted == [4, 2] else f"{[(1, *shape) for shape in contract.output.shapes]}"
         raise ValueError(
-            f"{path}: it makes {made} of {given}; expected (1, classes) of one picture (1, height, width, 1 or 3)"
+            f"{path}: it makes {made} of {given}; expected {expected} of one picture (1, height, width, 1 or 3)"
         )
     for tensor in (*inputs, *outputs):
         if tensor["dtype"] not in (np.float32, np.uint8, np.int8, np.int16):
             kind = np.dtype(tensor["dtype"]).name
             raise ValueError(f"{path}: a tensor of {kind} comes in or out; expected float32, uint8, int8 or int16")
-    return inputs[0], outputs[0]
+    return inputs[0], outputs
 
 
 def ends_in_softmax(interpreter):

@@ -37,7 +37,7 @@ class Tensors:
 
     def __init__(self, path, threads=1):
         self.interpreter = opened(path, threads)
-        self.inputs, self.outputs = _named(self.interpreter)
+        self.inputs, self.outputs = named(self.interpreter)
         if large := [name for name, t in {**self.inputs, **self.outputs}.items() if list(t["shape"][:1]) != [1]]:
             raise ValueError(f"{path}: {large[0]} has no batch of one")
 
@@ -57,7 +57,8 @@ class Tensors:
         return {name: metadata.dequantized(made[name], tensor) for name, tensor in self.outputs.items()}
 
 
-def _named(interpreter):
+def named(interpreter):
+    """Name -> LiteRT's details of the inputs, and of the outputs; the signature's names, where a file has one."""
     if interpreter.get_signature_list():
         runner = interpreter.get_signature_runner()
         return runner.get_input_details(), runner.get_output_details()

@@ -98,7 +98,7 @@ def compare(reader, png, expected_input, expected_output):
     Raises:
         Exception: the picture or the expected output is broken.
     """
-    tensor, _ = reader.prepare(io.BytesIO(png), "golden picture")
+    tensor, *_ = reader.prepare(io.BytesIO(png), "golden picture")
     output = reader.invoke(tensor)
     expected_output = np.asarray(expected_output, output.dtype)
     if expected_output.shape != output.shape:

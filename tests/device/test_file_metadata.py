@@ -9,7 +9,13 @@ import pytest
 from edge import INT8, bare
 
 from export import metadata as writing
-from keras_resnet.device.metadata import read_contract, read_files, read_normalization, shown_normalization
+from keras_resnet.device.metadata import (
+    read_contract,
+    read_files,
+    read_normalization,
+    saved_contract,
+    shown_normalization,
+)
 from keras_resnet.device.reader import Reader
 
 
@@ -120,7 +126,7 @@ def test_a_scale_that_no_picture_can_have(tmp_path, means):
     path = tmp_path / "foreign.tflite"
     path.write_bytes(metadata_file(units((1, means))))
     with pytest.raises(ValueError, match=r"foreign\.tflite: what it says of its pictures can't be \("):
-        read_contract(path, (32, 32, 3), 10)
+        read_contract(path, saved_contract(path), (32, 32, 3), [(10,)])
 
 
 def test_a_damaged_file_never_ends_in_another_error(models, tmp_path, capsys):
@@ -134,7 +140,7 @@ def test_a_damaged_file_never_ends_in_another_error(models, tmp_path, capsys):
             content[place] = rng.integers(0, 256)
         path.write_bytes(content[: rng.integers(1, len(content))] if turn % 10 == 0 else content)
         try:
-            read_contract(path, (32, 32, 3), 10)
+            read_contract(path, saved_contract(path), (32, 32, 3), [(10,)])
         except ValueError as error:
             assert str(error).startswith(f"{path}: ")
             refused += 1

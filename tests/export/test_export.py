@@ -93,7 +93,7 @@ def test_wide_gray_pictures_end_to_end(tmp_path):
         np.testing.assert_allclose(made, logits, atol=error)
         # A wide picture as it lies on a disk, in colour, through all of the reader and through all of training.
         path = sorted((tmp_path / "moved" / "cat").iterdir())[0]
-        prepared, _ = reader.prepare(path)
+        prepared, *_ = reader.prepare(path)
         encoded = path.read_bytes()
         decoded = decoding.decode(data.contract.input, encoded, decoding.layout(encoded)).numpy()
         np.testing.assert_array_equal(prepared, reader.quantize(decoded))
@@ -359,7 +359,7 @@ def test_reader_prepares_pictures_as_training_does(bare, tmp_path):
             image = Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8))
             for kind in (image, image.convert("P")):
                 kind.save(tmp_path / "picture.png")
-                prepared, _ = reader.prepare(tmp_path / "picture.png")
+                prepared, *_ = reader.prepare(tmp_path / "picture.png")
                 encoded = (tmp_path / "picture.png").read_bytes()
                 decoded = decoding.decode(contract.input, encoded, decoding.layout(encoded))
                 np.testing.assert_array_equal(prepared, normalize(decoded))

@@ -100,7 +100,7 @@ def test_labels_answer_by_their_own_thresholds():
     assert answer.as_json()["labels"] == ["green", "line"]
     assert [line[0] for line in answer.as_lines()] == [" ", "✓", " ", "✓"]
     assert answer.as_lines()[3] == "✓ green"  # likelier than its threshold, though the three others are likelier
-    assert len(output.columns(9)) == len(output.answer(np.zeros(4), 9).as_row()) == 9
+    assert len(output.columns(9)) == len(output.answer(np.zeros(4), 9).as_rows()[0]) == 9
     for wrong in ((0.5,), (0.5, 0.5, 0.5, 1.0)):
         with pytest.raises(ValueError, match="thresholds"):
             Labels(NAMES, thresholds=wrong)
