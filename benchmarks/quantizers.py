@@ -93,9 +93,9 @@ def cells(row, folder, data, labels, expected, task):
 
     for kind in ("simulated", "file"):
         texts.append(percent(task.scores(logits[kind], labels)) if kind in logits else "")
-    both = task.agreement(logits["file"], logits["simulated"]) if len(logits) == 2 else None
+    both = task.agreement(logits["file"], logits["simulated"])[0] if len(logits) == 2 else None
     last = logits.get("file", logits.get("simulated"))
-    texts += [size, left, "" if both is None else percent(both), percent(task.agreement(last, expected))]
+    texts += [size, left, "" if both is None else percent(both), percent(task.agreement(last, expected)[0])]
     refused = files.read_json(folder / "refused.json")
     return (*texts, ", ".join(name for name, why in refused.items() if why))
 

@@ -3,7 +3,8 @@
 One table: bytes, accuracy, its difference from the float model with a 95 % interval; the share of pictures for which
 the file names the class that its Keras model names (agreement), and for which it gives all of that model's logits; the
 largest logit error; latency for one and two threads, peak memory, operators, float tensors left. Where files end with
-probabilities, it is these that are compared.
+probabilities, it is these that are compared. Of boxes the figure is mean average precision, without an interval;
+agreement is the share of boxes that have a twin, and equality is counted by the values of each output.
 
 Pictures pass batch by batch, and sums alone are kept: memory grows with the batch, not with the split.
 """
@@ -40,15 +41,19 @@ print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read()).group(1))
 
 @dataclasses.dataclass
 class Row:
-    """What one format showed. Accuracies in [0, 1], latencies in milliseconds, memory in MB."""
+    """What one format showed. Accuracies in [0, 1], latencies in milliseconds, memory in MB.
+
+    `interval` is None where the figure is no mean over pictures; `same_logits` is a share of the pictures or, by the
+    names of several outputs, of their values.
+    """
 
     format: str
     bytes: int
     accuracy: float
     difference: float
-    interval: float
+    interval: float | None
     agreement: float
-    same_logits: float
+    same_logits: float | dict
     largest_error: float
     latency: dict
     memory: float
@@ -85,7 +90,9 @@ class Sums:
     hits: float = 0
     other_hits: float = 0  # squares of what it got righter or wronger than the float model
     agreed: float = 0
-    same: int = 0
+    compared: int = 0
+    same: dict = dataclasses.field(default_factory=collections.Counter)  # by output
+    values: dict = dataclasses.field(default_factory=collections.Counter)
     largest_error: float = 0.0
 
 
@@ -98,7 +105,7 @@ class Comparison:
         task: what they have learned; its contract's scores are what they answer with.
 
     Attributes:
-        pictures, hits, loss: how many passed; how many the float model got right, and its cross-entropies' sum.
+        pictures, hits, loss: how many passed; how many the float model got right, and its losses' sum.
         sums: format -> `Sums`.
     """
 
@@ -106,24 +113,60 @@ class Comparison:
         self.readers, self.models, self.task = readers, models, task
         self.pictures, self.hits, self.loss = 0, 0, 0.0
         self.sums = {name: Sums() for name in readers}
+        # Where a figure is no mean over pictures, what it is made of is kept instead.
+        kept = () if task.PER_PICTURE else ("float", *readers)
+        self.figures = {name: task.accumulator() for name in kept}
 
     def add(self, images, labels):
         """Lets all answer a batch: uint8 (batch, height, width, channels) and its targets."""
-        expected = {name: model.predict_on_batch(normalize(images)) for name, model in self.models.items()}
-        right = self.task.scores(expected["float"], labels)
+        x = normalize(images)
+        expected = {name: self._outputs(model.predict_on_batch(x)) for name, model in self.models.items()}
         self.pictures += len(labels)
-        self.hits += float(right.sum())
-        self.loss += float(self.task.losses(expected["float"], labels).sum())
+        self.loss += float(self.task.losses(self.task.joined(expected["float"]), labels).sum())
+        self._count(None, expected["float"], None, labels)
         for name, reader in self.readers.items():
-            answers = np.stack([reader.dequantize(reader.run(image)) for image in images])
-            reference, sums = expected.get(name, expected["float"]), self.sums[name]
-            hit, errors = self.task.scores(answers, labels), np.abs(answers - reference).max(-1)
-            half_a_step = reader.output["quantization"][0] / 2
-            sums.hits += float(hit.sum())
-            sums.other_hits += float(np.square(hit - right).sum())
-            sums.agreed += float(self.task.agreement(answers, reference).sum())
-            sums.same += int((errors < (half_a_step or FLOAT_NOISE)).sum())
+            made = [self._outputs(reader.dequantize(reader.run(image))) for image in images]
+            answers = list(map(np.stack, zip(*made, strict=True)))
+            reference = expected.get(name, expected["float"])
+            self._count(name, answers, expected["float"], labels)
+            self._hold(self.sums[name], reader, answers, reference)
+
+    @staticmethod
+    def _outputs(made):
+        return made if isinstance(made, list) else [made]
+
+    def _count(self, name, answers, of_float, labels):
+        """Counts how right answers are, a list of arrays (batch, …); of the float model, whose `name` is None, too."""
+        answers = self.task.joined(answers)
+        if not self.task.PER_PICTURE:
+            self.figures[name or "float"].add(answers, labels)
+            return
+        hit = self.task.scores(answers, labels)
+        if name is None:
+            self.hits += float(hit.sum())
+            return
+        sums, right = self.sums[name], self.task.scores(self.task.joined(of_float), labels)
+        sums.hits += float(hit.sum())
+        sums.other_hits += float(np.square(hit - right).sum())
+
+    def _hold(self, sums, reader, answers, reference):
+        """Counts how far a file's answers are those of the model that it was made of."""
+        steps = [output["quantization"][0] for output in reader.outputs]
+        agreed, compared = self.task.agreement(self.task.joined(answers), self.task.joined(reference), steps[-1])
+        sums.agreed += float(np.sum(agreed))
+        sums.compared += int(np.sum(compared))
+        for i, (made, wanted, step) in enumerate(zip(answers, reference, steps, strict=True)):
+            errors = np.abs(made - wanted)
             sums.largest_error = float(np.maximum(sums.largest_error, errors.max()))  # of NaN, NaN
+            errors = errors.max(-1) if len(answers) == 1 else errors
+            sums.same[i] += int((errors < (step / 2 or FLOAT_NOISE)).sum())
+            sums.values[i] += errors.size
+
+    def figure(self, name=None):
+        """The task's figure of a format, in [0, 1]; without a name, of the float model."""
+        if not self.task.PER_PICTURE:
+            return self.figures[name or "float"].scores()[self.task.BEST[0]]
+        return (self.sums[name].hits if name else self.hits) / self.pictures
 
     def rows(self, paths, images):
         """One `Row` a format; latency is measured on `images`, uint8 (n, height, width, channels)."""
@@ -131,22 +174,25 @@ class Comparison:
         return [self._row(name, path, latencies[name]) for name, path in paths.items()]
 
     def interval(self, sums):
-        """Half of the paired 95 % interval of a format's difference from the float model."""
+        """Half of the paired 95 % interval of a format's difference from the float model, or None."""
         n = self.pictures
+        if not self.task.PER_PICTURE:
+            return None
         # These two sums give the variance of single pictures' differences, rounded: it may be a little below 0.
         variance = max(0.0, sums.other_hits - (sums.hits - self.hits) ** 2 / n) / max(n - 1, 1)
         return float(1.96 * np.sqrt(variance / n))
 
     def _row(self, name, path, latency):
-        n, sums = self.pictures, self.sums[name]
+        sums, figure = self.sums[name], self.figure(name)
+        same = {i: sums.same[i] / sums.values[i] for i in sums.values}
         return Row(
             name,
             path.stat().st_size,
-            sums.hits / n,
-            (sums.hits - self.hits) / n,
+            figure,
+            figure - self.figure(),
             self.interval(sums),
-            sums.agreed / n,
-            sums.same / n,
+            sums.agreed / max(1, sums.compared),
+            same[0] if len(same) == 1 else dict(zip(self.task.contract.output.TENSORS, same.values(), strict=True)),
             sums.largest_error,
             latency,
             peak_memory(path),
@@ -226,9 +272,9 @@ HEADER = (
 )
 
 
-def header(output):
-    """`HEADER` for files that answer with `logits` or `probabilities`."""
-    return tuple(text.replace("logits", output) for text in HEADER)
+def header(output, score=""):
+    """`HEADER` for files that answer with `logits`, `probabilities` or other `values`, and the figure's name."""
+    return tuple(text.replace("logits", output).replace("accuracy", score or "accuracy") for text in HEADER)
 
 
 def cells(row):
@@ -238,9 +284,9 @@ def cells(row):
         row.format,
         f"{row.bytes:,}",
         f"{100 * row.accuracy:.2f} %",
-        f"{100 * row.difference:+.2f} ± {100 * row.interval:.2f}",
+        f"{100 * row.difference:+.2f}" + ("" if row.interval is None else f" ± {100 * row.interval:.2f}"),
         f"{row.agreement:.4f}",
-        f"{row.same_logits:.4f}",
+        _shares(row.same_logits),
         f"{row.largest_error:.3f}",
         *times,
         f"{row.memory:.0f} MB",
@@ -249,9 +295,14 @@ def cells(row):
     )
 
 
-def table(rows, output="logits"):
-    """The comparison as aligned text; `output` is what the files answer."""
-    return aligned([header(output), *map(cells, rows)])
+def _shares(same):
+    named = isinstance(same, dict)
+    return ", ".join(f"{name} {part:.4f}" for name, part in same.items()) if named else f"{same:.4f}"
+
+
+def table(rows, output="logits", score=""):
+    """The comparison as aligned text; `output` is what the files answer, `score` the figure's name."""
+    return aligned([header(output, score), *map(cells, rows)])
 
 
 def aligned(lines):
@@ -260,9 +311,9 @@ def aligned(lines):
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines)
 
 
-def markdown(rows, output="logits"):
+def markdown(rows, output="logits", score=""):
     """The comparison as a Markdown table."""
-    return markdown_lines([header(output), *map(cells, rows)])
+    return markdown_lines([header(output, score), *map(cells, rows)])
 
 
 def markdown_lines(lines):
@@ -282,7 +333,7 @@ def picture(rows, float_accuracy, title, score="top-1 accuracy"):
         axes.axhline(100 * float_accuracy, color=GRAY, linestyle="--", label="Keras, float32")
         for row, marker, color in zip(rows, MARKERS, PALETTE, strict=False):
             place = (x(row), 100 * row.accuracy)
-            axes.errorbar(*place, 100 * row.interval, fmt=marker, color=color, capsize=3, label=row.format)
+            axes.errorbar(*place, 100 * (row.interval or 0), fmt=marker, color=color, capsize=3, label=row.format)
         axes.set(xlabel=label, xlim=(0, 1.1 * max(map(x, rows))))
         axes.grid(alpha=0.3)
     low, high = both[0].get_ylim()
@@ -294,11 +345,16 @@ def picture(rows, float_accuracy, title, score="top-1 accuracy"):
     return figure
 
 
+def named(score):
+    """How a table's head calls a figure: accuracies are what it says anyway."""
+    return "" if "accuracy" in score else score
+
+
 def write(folder, rows, float_accuracy, title, about, score="top-1 accuracy"):
     """Writes the comparison as JSON, Markdown and picture."""
     from keras_resnet import drawing
 
     report = {**about, "float_accuracy": float_accuracy, "formats": [dataclasses.asdict(row) for row in rows]}
     files.write_json(folder / "comparison.json", report)
-    files.write_text(folder / "comparison.md", markdown(rows, about["output"]))
+    files.write_text(folder / "comparison.md", markdown(rows, about["output"], named(score)))
     drawing.save(picture(rows, float_accuracy, title, score), folder / "comparison.png")

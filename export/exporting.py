@@ -45,16 +45,20 @@ class Export:
         if not runs.is_finished(self.run_):
             runs.check_model(self.run_)
             raise ExportError(f"{run_dir}: this run is not finished; the same train.py command continues it")
-        if runs.load_contract(self.run_).output.KIND == "boxes":
-            raise ExportError(f"{run_dir}: it finds boxes, of which no files are made yet")
         self.folder = run_dir / "export"
         self.qat = runs.Run(run_dir / "qat")
         self.models = {"float": self._load(self.run_)}
         self.recipe = recipes.at(self.recipe, options.dataset, options.data_dir)
         self.data = load_data(self.recipe, self.run_)
         contract = runs.load_contract(self.run_)
-        output = dataclasses.replace(contract.output, scores=options.output)
-        self.task = tasks.of(dataclasses.replace(contract, output=output))
+        if contract.output.KIND != "boxes":
+            output = dataclasses.replace(contract.output, scores=options.output)
+            contract = dataclasses.replace(contract, output=output)
+        elif options.output != "logits":
+            raise ExportError(
+                "--output=probabilities: scores of boxes stay logits, fine in int8 for unlikely ones; drop it"
+            )
+        self.task = tasks.of(contract)
         self.pictures = self.data.calibration(options.calibration, self.recipe.seed)
 
     def run(self):
@@ -119,6 +123,8 @@ class Export:
 
     def _by_tfmot(self):
         """Trained as the int8-aware run is, if there is one, so that the two can be compared."""
+        if self.task.contract.output.KIND == "boxes":
+            raise conversion.ConversionError("its training knows no boxes; leave it out of --formats")
         recipe = runs.load_recipe(self.qat) if runs.is_finished(self.qat) else self._continued()
         epochs = self.options.qat_epochs or recipe.epochs
         recipe = dataclasses.replace(recipe, init=str(self.run_.path), epochs=epochs)
@@ -163,21 +169,21 @@ class Export:
         """Prints and writes the comparison; returns the points that int8-qat lost against float."""
         beside, images = self._ask(paths)
         rows = beside.rows(paths, images)
-        accuracy, total = beside.hits / beside.pictures, len(self.data.split(self.options.split))
+        accuracy, total = beside.figure(), len(self.data.split(self.options.split))
         part = f"{total:,} pictures" if beside.pictures == total else f"{beside.pictures:,} of {total:,} pictures"
         title = f"{self.models['float'].name} · {self.data.name} · {self.options.split} ({part})"
         about = {
             "split": self.options.split,
             "pictures": beside.pictures,
             "of": total,
-            "output": self.options.output,
+            "output": "values" if self.task.contract.output.TENSORS else self.options.output,
             "calibration": {"pictures": len(self.pictures), "seed": self.recipe.seed},
             "float_loss": beside.loss / beside.pictures,
             **runs.origin(),
         }
         comparison.write(self.folder, rows, accuracy, title, about, self.task.SCORE)
         print(f"\n{title}: Keras float32 {100 * accuracy:.2f} %")
-        print(comparison.table(rows, self.options.output))
+        print(comparison.table(rows, about["output"], comparison.named(self.task.SCORE)))
         print(f"comparison: {self.folder}/comparison.json, .md, .png")
         return max((-100 * row.difference for row in rows if row.format == "int8-qat"), default=0.0)
 

@@ -54,7 +54,7 @@ def write_arrays(path, network, examples):
 
 
 def write(path, reader, images):
-    """Writes `golden.npz` and `golden.json` of one file.
+    """Writes `golden.npz` and `golden.json` of one file; several outputs have their names in them.
 
     Args:
         path: of the `.tflite`; the golden files take its name, `NAME.golden.npz`.
@@ -68,26 +68,31 @@ def write(path, reader, images):
         pixels = reader.contract.picture(Image.open(io.BytesIO(file.getvalue())))
         pngs.append(file.getvalue())
         inputs.append(reader.quantize(pixels))
-        outputs.append(reader.run(pixels).copy())
-    inputs, outputs = np.array(inputs), np.array(outputs)
+        outputs.append(reader.run(pixels))
+    inputs, names = np.array(inputs), reader.contract.output.TENSORS
+    made = [np.stack(parts) for parts in (zip(*outputs, strict=True) if names else [outputs])]
+    arrays = {tensors.MADE + name: array for name, array in zip(names, made, strict=True)} or {"outputs": made[0]}
     with files.atomic(path.with_suffix(".golden.npz")) as temporary, open(temporary, "wb") as file:
         pictures = {f"picture{i:02}": np.frombuffer(png, np.uint8) for i, png in enumerate(pngs)}
-        np.savez(file, inputs=inputs, outputs=outputs, **pictures)
-    files.write_text(
-        path.with_suffix(".golden.json"),
-        json.dumps(
-            {
-                "model": path.name,
-                "input": {"dtype": str(inputs.dtype), "shape": inputs.shape[1:]},
-                "output": {"dtype": str(outputs.dtype), "shape": outputs.shape[1:]},
-                "pictures": [
-                    {
-                        "png": base64.b64encode(png).decode(),
-                        "input": base64.b64encode(given.tobytes()).decode(),
-                        "output": output.tolist(),
-                    }
-                    for png, given, output in zip(pngs, inputs, outputs, strict=True)
-                ],
-            }
-        ),
-    )
+        np.savez(file, inputs=inputs, **arrays, **pictures)
+    kinds = [{"dtype": str(array.dtype), "shape": array.shape[1:]} for array in made]
+    saved = {"model": path.name, "input": {"dtype": str(inputs.dtype), "shape": inputs.shape[1:]}}
+    saved |= {"outputs": dict(zip(names, kinds, strict=True))} if names else {"output": kinds[0]}
+    saved["pictures"] = [
+        {"png": _text(png), "input": _text(given), **_answered(reader, image, output)}
+        for png, given, image, output in zip(pngs, inputs, images, outputs, strict=True)
+    ]
+    files.write_text(path.with_suffix(".golden.json"), json.dumps(saved))
+
+
+def _text(content):
+    return base64.b64encode(bytes(content)).decode()
+
+
+def _answered(reader, image, output):
+    """What a network made of a picture: numbers or, where it has several outputs, their bytes and what they mean."""
+    names = reader.contract.output.TENSORS
+    if not names:
+        return {"output": output.tolist()}
+    shown = reader.contract.answer(reader.dequantize(output), image.shape[:2])
+    return {"outputs": dict(zip(names, map(_text, output), strict=True)), "answer": shown.as_json()}

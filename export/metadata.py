@@ -13,6 +13,9 @@ import zipfile
 import flatbuffers
 import numpy as np
 
+from . import detector_metadata
+from .flatbuffer import floats, offsets, root_bytes, table, text, valid
+
 NAME = b"TFLITE_METADATA"
 IMAGE_PROPERTIES, NORMALIZATION, AXIS_LABELS = 2, 1, 2  # numbers of the schema's unions and enumerations
 RGB, GRAYSCALE = 1, 2
@@ -42,7 +45,7 @@ def embed(content, contract, card):
 
     Args:
         content: the file's bytes, as the converter made them.
-        contract: `Contract` of pictures and classes; its scores are what the network ends with.
+        contract: `Contract` of pictures and classes, labels or boxes.
         card: `Card`.
 
     Returns:
@@ -53,7 +56,7 @@ def embed(content, contract, card):
 
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(model_metadata(contract, card), np.uint8)
+    buffer.data = np.frombuffer(model_metadata(contract, card, _answered(model)), np.uint8)
     model.buffers.append(buffer)
     entry = schema.MetadataT()
     entry.name, entry.buffer = NAME, len(model.buffers) - 1
@@ -73,81 +76,66 @@ def append_files(content, files):
     buffer = io.BytesIO(content)
     buffer.seek(0, io.SEEK_END)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_STORED) as archive:
-        for name, text in files.items():
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), _valid(text))
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), valid(content))
     return buffer.getvalue()
 
 
-def _valid(text):
-    """A text as UTF-8. What Python reads of other bytes, in names of files and in arguments, are lone surrogates."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+def _answered(model):
+    """Names of a file's outputs by its signature, in the order in which clients count them; none without one."""
+    named = {one.tensorIndex: one.name.decode() for signature in model.signatureDefs or () for one in signature.outputs}
+    return [named[i] for i in model.subgraphs[0].outputs if i in named]
 
 
-def model_metadata(contract, card):
-    """The standard's `ModelMetadata` as a flatbuffer."""
-    b, picture, scores = flatbuffers.Builder(1024), contract.input, contract.output.scores
+def model_metadata(contract, card, names=()):
+    """The standard's `ModelMetadata` as a flatbuffer; `names` are its outputs' in their order, where it matters."""
+    b, picture = flatbuffers.Builder(1024), contract.input
 
-    def text(string):
-        return b.CreateString(_valid(string))
-
-    labels = _table(b, 5, {0: text("labels.txt"), 1: text("class names, in the order of the output")}, {2: AXIS_LABELS})
-    size = _table(b, 2, {}, {}, {0: picture.width, 1: picture.height})
-    properties = _table(b, 2, {1: size}, {0: RGB if picture.channels == 3 else GRAYSCALE})
-    content = _table(b, 3, {1: properties}, {0: IMAGE_PROPERTIES})
+    labels = table(
+        b, 5, {0: text(b, "labels.txt"), 1: text(b, "class names, in the order of the output")}, {2: AXIS_LABELS}
+    )
+    size = table(b, 2, {}, {}, {0: picture.width, 1: picture.height})
+    properties = table(b, 2, {1: size}, {0: RGB if picture.channels == 3 else GRAYSCALE})
+    content = table(b, 3, {1: properties}, {0: IMAGE_PROPERTIES})
     mean, std = (value if isinstance(value, tuple) else (value,) for value in (picture.mean, picture.std))
     channels = max(len(mean), len(std))
-    scale = _table(b, 2, {slot: _floats(b, v * channels if len(v) == 1 else v) for slot, v in enumerate((mean, std))})
+    scale = table(b, 2, {slot: floats(b, v * channels if len(v) == 1 else v) for slot, v in enumerate((mean, std))})
     ends = [picture.scaled(np.full((1, 1, picture.channels), end, np.uint8)).ravel()[:channels] for end in (0, 255)]
     ends = np.sort(ends, 0)
-    unit = _table(b, 2, {1: scale}, {0: NORMALIZATION})
-    image = _table(
+    unit = table(b, 2, {1: scale}, {0: NORMALIZATION})
+    image = table(
         b,
         7,
         {
-            0: text("image"),
-            1: text(f"{picture.height}x{picture.width} pixels; {_formula(picture)}"),
+            0: text(b, "image"),
+            1: text(b, f"{picture.height}x{picture.width} pixels; {_formula(picture)}"),
             3: content,
-            4: _offsets(b, [unit]),
-            5: _table(b, 2, {0: _floats(b, ends[1]), 1: _floats(b, ends[0])}),
+            4: offsets(b, [unit]),
+            5: table(b, 2, {0: floats(b, ends[1]), 1: floats(b, ends[0])}),
         },
     )
-    activation = "sigmoid" if contract.output.KIND == "labels" else "softmax"
-    about = "one for each class" + (f"; {activation} gives probabilities" if scores == "logits" else "")
-    answer = _table(b, 7, {0: text(scores), 1: text(about), 6: _offsets(b, [labels])})
-    graph = _table(b, 10, {2: _offsets(b, [image]), 3: _offsets(b, [answer])})
+    if contract.output.KIND == "boxes":
+        made = {"location": detector_metadata.location(b), "score": detector_metadata.score(b, labels)}
+        made = [made[name] for name in names or contract.output.TENSORS]
+        custom = [detector_metadata.custom(b, contract)]
+    else:
+        made, custom = [_scores(b, contract.output, labels)], []
+    slots = {2: offsets(b, [image]), 3: offsets(b, made)}
+    graph = table(b, 10, slots | ({9: offsets(b, custom)} if custom else {}))
     names = {0: card.name, 1: card.description, 2: card.version, 4: card.author, 5: card.license, 7: "1.0.0"}
-    root = _table(b, 8, {slot: text(value) for slot, value in names.items() if value} | {3: _offsets(b, [graph])})
-    b.Finish(root, file_identifier=b"M001")
-    return bytes(b.Output())
+    root = table(b, 8, {slot: text(b, value) for slot, value in names.items() if value} | {3: offsets(b, [graph])})
+    return root_bytes(b, root, b"M001")
+
+
+def _scores(b, output, labels):
+    """The metadata of a tensor of scores, one for each class."""
+    activation = "sigmoid" if output.KIND == "labels" else "softmax"
+    about = "one for each class" + (f"; {activation} gives probabilities" if output.scores == "logits" else "")
+    slots = {0: text(b, output.scores), 1: text(b, about), 6: offsets(b, [labels])}
+    return table(b, 7, slots)
 
 
 def _formula(picture):
     if picture.mean == picture.std == 128.0:
         return "x = pixel / 128 - 1"
     return f"x = (pixel - {picture.mean}) / {picture.std}"
-
-
-def _table(b, slots, offsets, bytes_=None, integers=None):
-    """Writes a flatbuffer table: slot -> offset of a string, vector or table; -> byte; -> unsigned integer."""
-    b.StartObject(slots)
-    for slot, offset in offsets.items():
-        b.PrependUOffsetTRelativeSlot(slot, offset, 0)
-    for slot, number in (integers or {}).items():
-        b.PrependUint32Slot(slot, number, 0)
-    for slot, number in (bytes_ or {}).items():
-        b.PrependUint8Slot(slot, number, 0)
-    return b.EndObject()
-
-
-def _offsets(b, items):
-    b.StartVector(4, len(items), 4)
-    for item in reversed(items):
-        b.PrependUOffsetTRelative(item)
-    return b.EndVector()
-
-
-def _floats(b, numbers):
-    b.StartVector(4, len(numbers), 4)
-    for number in reversed(numbers):
-        b.PrependFloat32(number)
-    return b.EndVector()

@@ -137,7 +137,7 @@ def test_it_is_exported_to_the_same_answers(old):
     assert result.returncode == 0, result.stderr
     reader = Reader(old / "export" / FILE)
     assert reader.contract == Contract.load(old / "contract.json")
-    for png, given, expected in golden:
+    for png, given, expected, _ in golden:
         same, _, differences = verify.compare(reader, png, given, expected)
         assert same and not differences.any()
     report = files.read_json(old / "export" / "comparison.json")
@@ -148,7 +148,7 @@ def test_it_is_exported_to_the_same_answers(old):
 def test_its_file_answers_its_golden_pictures():
     reader, golden = Reader(WRITTEN / "export" / FILE), verify.load_golden(WRITTEN / "export" / FILE)
     assert len(golden) == 16
-    for png, given, expected in golden:
+    for png, given, expected, _ in golden:
         same, _, differences = verify.compare(reader, png, given, expected)
         assert same and not differences.any()
     result = command("-m", "keras_resnet.device", "verify", WRITTEN / "export" / FILE)

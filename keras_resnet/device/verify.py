@@ -18,6 +18,8 @@ import numpy as np
 
 from . import command_line
 
+ROUNDED = 0.011  # hundredths of a pixel
+
 
 def main(given, program):
     parser = argparse.ArgumentParser(program, description="Replays the golden examples beside a model.")
@@ -34,7 +36,7 @@ def main(given, program):
                 reader = command_line.load(parser, model, chosen.threads)
                 replay = [compare(reader, *one) for one in load_golden(model)]
                 step = reader.output["quantization"][0]
-                unit = f" steps of {step:.4g}" if step else ""
+                unit = f" steps of {step:.4g}" if step and len(reader.outputs) == 1 else ""
         except FileNotFoundError as error:
             command_line.fail(parser, f"{model}: {error}")
         except Exception as error:  # of many kinds: JSON's, a zip's, NumPy's, Pillow's
@@ -70,7 +72,9 @@ def compare_arrays(network, given, expected):
 
 
 def load_golden(model):
-    """The golden pictures of a model: a list of (PNG bytes, input bytes, output array or list).
+    """The golden pictures of a model: a list of (PNG bytes, input bytes, output array or list, answer or None).
+
+    Of several outputs it is a dict, name -> bytes or array.
 
     Raises:
         FileNotFoundError: neither `NAME.golden.json` nor `NAME.golden.npz` lies beside it.
@@ -81,30 +85,66 @@ def load_golden(model):
         pictures = json.loads(path.read_text(encoding="utf-8"))["pictures"]
         if not pictures:
             raise ValueError("there are none")
-        return [(base64.b64decode(p["png"]), base64.b64decode(p["input"]), p["output"]) for p in pictures]
+        return [
+            (base64.b64decode(p["png"]), base64.b64decode(p["input"]), _saved_output(p), p.get("answer"))
+            for p in pictures
+        ]
     path = model.with_suffix(".golden.npz")
     if not path.exists():
         raise FileNotFoundError(f"expected {path.stem}.json or {path.name} beside it; python -m export makes them")
     with np.load(path) as arrays:
-        numbers = range(len(arrays["outputs"]))
+        outputs = {name.removeprefix("outputs/"): arrays[name] for name in arrays if name.startswith("outputs/")}
+        outputs = [dict(zip(outputs, one, strict=True)) for one in zip(*outputs.values(), strict=True)]
+        outputs = outputs or arrays["outputs"]
         return [
-            (arrays[f"picture{i:02}"].tobytes(), arrays["inputs"][i].tobytes(), arrays["outputs"][i]) for i in numbers
+            (arrays[f"picture{i:02}"].tobytes(), arrays["inputs"][i].tobytes(), outputs[i], None)
+            for i in range(len(outputs))
         ]
 
 
-def compare(reader, png, expected_input, expected_output):
-    """Runs one golden picture: whether its input is the expected one, the output's bytes, and its differences.
+def _saved_output(picture):
+    if "outputs" not in picture:
+        return picture["output"]
+    return {name: base64.b64decode(text) for name, text in picture["outputs"].items()}
+
+
+def compare(reader, png, expected_input, expected_output, expected_answer=None):
+    """Runs one golden picture: whether its input is the expected one, the outputs' bytes, and their differences.
+
+    An answer that differs though the outputs are the same counts as a difference, too.
 
     Raises:
         Exception: the picture or the expected output is broken.
     """
-    tensor, *_ = reader.prepare(io.BytesIO(png), "golden picture")
-    output = reader.invoke(tensor)
-    expected_output = np.asarray(expected_output, output.dtype)
-    if expected_output.shape != output.shape:
-        raise ValueError(f"{expected_output.size} outputs, this model has {output.size}")
-    differences = np.abs(output.astype(np.float64) - expected_output.astype(np.float64))
-    return tensor.tobytes() == expected_input, output.tobytes(), differences
+    prepared = reader.prepare(io.BytesIO(png), "golden picture")
+    made = reader.invoke(prepared.tensor)
+    outputs = [made] if len(reader.outputs) == 1 else made
+    if isinstance(expected_output, dict):
+        expected_output = [expected_output[name] for name in reader.contract.output.TENSORS]
+    else:
+        expected_output = [expected_output]
+    differences = [np.zeros(1)]
+    for output, expected in zip(outputs, expected_output, strict=True):
+        wanted = np.frombuffer(expected, output.dtype) if isinstance(expected, bytes) else expected
+        wanted = np.asarray(wanted, output.dtype)
+        if wanted.size != output.size or (not isinstance(expected, bytes) and wanted.shape != output.shape):
+            raise ValueError(f"{wanted.size} outputs, this model has {output.size}")
+        differences.append(np.abs(output.astype(np.float64) - wanted.reshape(output.shape)).ravel())
+    content, differences = b"".join(output.tobytes() for output in outputs), np.concatenate(differences)
+    if expected_answer and not differences.any():
+        shown = reader.contract.answer(reader.dequantize(made), prepared.size)
+        differences = differences + (not alike(shown.as_json(), expected_answer))
+    return prepared.tensor.tobytes() == expected_input, content, differences
+
+
+def alike(answer, expected):
+    """Whether two answers, as JSON has them, say the same; numbers were rounded, each way where they lay between."""
+    if isinstance(expected, dict):
+        same = isinstance(answer, dict) and {*answer} == {*expected}
+        return same and all(alike(answer[name], expected[name]) for name in expected)
+    if isinstance(expected, list):
+        return len(answer) == len(expected) and all(map(alike, answer, expected))
+    return abs(answer - expected) < ROUNDED if isinstance(expected, float) else answer == expected
 
 
 def report(model, replay, unit):

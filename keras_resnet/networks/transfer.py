@@ -1,5 +1,7 @@
 """A trained network for other answers, or pictures of another size: all but its last layer goes on."""
 
+import re
+
 import keras
 from keras import layers
 
@@ -23,23 +25,59 @@ def transfer(origin, shape, outputs, seed):
         RunError: the origin can't be continued so; the message says why.
     """
     features, head = split(origin)
-    if origin.input_shape[-1] != shape[-1]:
-        raise runs.RunError(
-            f"--init: {origin.name} was trained on {origin.input_shape[-1]} channels, the pictures have {shape[-1]}; "
-            f"give --channels={origin.input_shape[-1]}"
-        )
-    image = keras.Input(shape, name="image")
-    try:
-        backbone = keras.models.clone_model(features, input_tensors=image)
-        copy_weights(features, backbone)
-    except ValueError as error:  # a layer that was made for one size, as a Flatten before the head is
-        raise runs.RunError(
-            f"--init: {origin.name} does not take pictures of {shape[0]}x{shape[1]} ({str(error).splitlines()[0]}); "
-            f"give --image_size={origin.input_shape[1]}x{origin.input_shape[2]}"
-        ) from None
+    backbone = _resized(features, shape)
     keras.utils.set_random_seed(seed)
     logits = layers.Dense(outputs, dtype="float32", name=head.name)(backbone.outputs[0])
-    return keras.Model(image, logits, name=origin.name)
+    return keras.Model(backbone.inputs[0], logits, name=origin.name)
+
+
+def backbone(origin, shape):
+    """The feature maps of a network of any task, as `ResNet(…, features=True)` has them, for pictures of a size.
+
+    Args:
+        origin: functional float `keras.Model` whose layers have `ResNet`'s names.
+        shape: (height, width, channels) of the pictures from now on.
+
+    Raises:
+        RunError: its layers have other names, or it does not take such pictures.
+    """
+    maps = {}
+    for layer in origin.layers:
+        stage = re.match(r"stage(\d+)_", layer.name)
+        if stage or layer.name == "head_relu":  # of version 2, behind the last stage
+            maps[f"C{stage[1]}" if stage else [*maps][-1]] = layer.output
+    if not maps:
+        raise runs.RunError(f"--init: layers of {origin.name} have other names than ResNet's, it gives no feature maps")
+    return _resized(keras.Model(origin.inputs[0], maps, name=origin.name), shape)
+
+
+def _resized(features, shape):
+    """A copy of a model for pictures of a size, with its weights."""
+    if features.input_shape[-1] != shape[-1]:
+        raise runs.RunError(
+            f"--init: {features.name} was trained on {features.input_shape[-1]} channels, the pictures have "
+            f"{shape[-1]}; give --channels={features.input_shape[-1]}"
+        )
+    try:
+        copy = keras.models.clone_model(features, input_tensors=keras.Input(shape, name="image"))
+        copy_weights(features, copy)
+    except ValueError as error:  # a layer that was made for one size, as a Flatten before the head is
+        raise runs.RunError(
+            f"--init: {features.name} does not take pictures of {shape[0]}x{shape[1]} ({str(error).splitlines()[0]}); "
+            f"give --image_size={features.input_shape[1]}x{features.input_shape[2]}"
+        ) from None
+    return copy
+
+
+def copy_alike(origin, model):
+    """Gives a model's layers the weights of those of an origin that have the same name and shapes; returns how many."""
+    alike, theirs = 0, {layer.name: layer for layer in origin.layers}
+    for layer in model.layers:
+        other = theirs.get(layer.name)
+        if other and layer.weights and [w.shape for w in layer.weights] == [w.shape for w in other.weights]:
+            layer.set_weights(other.get_weights())
+            alike += len(layer.weights)
+    return alike
 
 
 def split(model):

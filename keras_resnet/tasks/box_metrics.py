@@ -11,8 +11,11 @@ import math
 
 import numpy as np
 
+from keras_resnet.device.boxes import overlaps
+
 NAMES = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
 MOST = 100  # boxes of a picture that count
+TWINS = 0.95  # intersection over union, from which on two networks' boxes are the same
 INSTALL = 'pip install -e ".[boxes]"'
 
 
@@ -20,6 +23,24 @@ def check_installed():
     """Raises ValueError where pycocotools is missing, before anything is trained."""
     if importlib.util.find_spec("pycocotools") is None:
         raise ValueError(f"boxes are measured by pycocotools, which is not installed; type {INSTALL}")
+
+
+def twins(found, others, step):
+    """How many boxes of one network another finds, too; each is the twin of at most one.
+
+    Args:
+        found, others: as `Boxes.decode` returns them.
+        step: by how much logits of twins differ at most.
+    """
+    logits = [np.log(p) - np.log1p(-p) for *_, p in (found, others)]
+    free, count = np.ones(len(others[0]), bool), 0
+    for box, kind, logit in zip(*found[:2], logits[0], strict=True):
+        near = overlaps(box, others[0]) > TWINS
+        same = free & near & (others[1] == kind) & (np.abs(logits[1] - logit) <= 1.001 * step)
+        if same.any():
+            free[np.argmax(same)] = False
+            count += 1
+    return count
 
 
 class BoxesFound:

@@ -82,6 +82,20 @@ def focal(score, heat, counted):
     return loss / tf.maximum(tf.reduce_mean(tf.reduce_sum(there, (1, 2))), 1.0)
 
 
+def imitation(taught_location, taught_score, location, score):
+    """How much a batch's answers differ from a teacher's, float32 (batch,).
+
+    Scores by their cross-entropy with the teacher's probabilities, less the least that it can be; locations by their
+    absolute difference, where the teacher is sure that something is.
+    """
+    wanted = tf.sigmoid(taught_score)
+    least = tf.nn.sigmoid_cross_entropy_with_logits(wanted, taught_score)
+    crossed = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(wanted, score) - least, (1, 2))
+    sure = tf.reduce_max(wanted, -1)
+    off = tf.reduce_sum(sure * tf.reduce_sum(tf.abs(location - taught_location), -1), -1)
+    return (crossed + BOX_WEIGHT * off) / tf.maximum(tf.reduce_mean(tf.reduce_sum(sure, -1)), 1.0)
+
+
 def placed(location, anchors):
     """Boxes (batch, cells, 4) of locations, as `device.boxes.Boxes.placed`."""
     y, x, stride = (tf.constant(anchors[:, i]) for i in range(3))

@@ -1,5 +1,6 @@
 """Classification: every picture is of one class. Targets are integers (batch,), outputs are logits (batch, classes)."""
 
+import dataclasses
 import heapq
 
 import numpy as np
@@ -28,6 +29,7 @@ class Classification:
         CHOOSES: whether a report on validation chooses what the contract carries (`chosen`).
         SCORE: what `scores` is called.
         LOSS: what an axis of its losses is called.
+        PER_PICTURE: whether `SCORE` is a mean of `scores`, one for each picture; else it is the first of `BEST`.
         move: how targets move with the pixels of a picture (`augmentation.augment`); these stay as they are.
         contract: its labels are the classes.
     """
@@ -39,6 +41,7 @@ class Classification:
     CHOOSES = False
     SCORE = "top-1 accuracy"
     LOSS = "loss [nats]"
+    PER_PICTURE = True
     move = None
 
     def __init__(self, contract):
@@ -127,6 +130,10 @@ class Classification:
         kind = keras.metrics.CategoricalAccuracy if mixed else keras.metrics.SparseCategoricalAccuracy
         return [kind(name="accuracy")]
 
+    def taught_loss(self, recipe, labels=None):
+        """The function that a teacher's answers (`taught`), smooth and of all classes already, are learned by."""
+        return self.loss(dataclasses.replace(recipe, label_smoothing=0.0, loss="auto"), labels)
+
     def taught(self, logits):
         """What a student learns of a teacher's logits, a tensor: its probabilities."""
         import keras
@@ -154,9 +161,14 @@ class Classification:
         """How right each answer is, floats (n,) in [0, 1], of logits or probabilities (n, classes)."""
         return (outputs.argmax(-1) == targets).astype(float)
 
-    def agreement(self, outputs, others):
-        """How far two networks say the same of each picture, floats (n,) in [0, 1]."""
-        return (outputs.argmax(-1) == others.argmax(-1)).astype(float)
+    def joined(self, outputs):
+        """A network's outputs, a list of arrays (n, …), as one; see `whole`."""
+        return outputs[0]
+
+    def agreement(self, outputs, others, step=0):
+        """How far two networks say the same of each picture: floats (n,), and what the most would be, (n,)."""
+        del step  # of int8 scores
+        return (outputs.argmax(-1) == others.argmax(-1)).astype(float), np.ones(len(outputs))
 
     def losses(self, outputs, targets):
         """Cross-entropies (n,) of what the contract's scores are, in nats."""

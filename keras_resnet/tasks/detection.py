@@ -6,13 +6,15 @@ cells, classes); the loop sees them as one tensor, (batch, cells, 4 + classes), 
 
 import numpy as np
 
+from keras_resnet.tasks import box_metrics
 from keras_resnet.tasks.box_metrics import BoxesFound, check_installed
 from keras_resnet.tasks.classification import Classification, Mistakes
 
 WORST = 12  # pictures in a report
-# What recipes of classes can have, and these can't (yet: quantize, init, teacher).
+STEP = 0.05  # logits that differ by less are one, where no int8 step is coarser: a probability's hundredth
+# What recipes of classes can have, and these can't.
 OTHERS = {"class_weights": "none", "sampling": "all", "mixup": 0.0, "cutmix": 0.0, "progressive": 0.0, "train_size": 0}
-OTHERS |= {"quantize": "none", "init": "", "teacher": "", "loss": "auto"}
+OTHERS |= {"loss": "auto", "head": "random", "dropout": 0.0}
 LINES = (
     ("mAP@0.5:0.95", "map"),
     ("mAP@0.5", "map50"),
@@ -30,6 +32,7 @@ class Detection(Classification):
     ACTIVATION = "sigmoid"
     SCORE = "mAP@0.5"
     LOSS = "loss"
+    PER_PICTURE = False
 
     @property
     def move(self):
@@ -45,9 +48,12 @@ class Detection(Classification):
 
     def network(self, recipe):
         """A detector of a recipe, its weights drawn by the recipe's seed."""
+        return self.network_on(self.residual(recipe, features=True), recipe)
+
+    def network_on(self, backbone, recipe):
+        """The same on a backbone, whose weights it has."""
         from keras_resnet.networks.detector import detector
 
-        backbone = self.residual(recipe, features=True)
         strides = tuple(stride for *_, stride in self.contract.output.levels)
         filters = max(16, round(128 * recipe.width))
         return detector(backbone, len(self.contract.labels), strides, filters)
@@ -69,6 +75,43 @@ class Detection(Classification):
             return cells.loss(targets, outputs[..., :4], outputs[..., 4:], anchors)
 
         return loss
+
+    def joined(self, outputs):
+        return np.concatenate(outputs, -1)
+
+    def losses(self, outputs, targets):
+        from keras_resnet.tasks import cells
+
+        return cells.loss(targets, outputs[..., :4], outputs[..., 4:], self.contract.output.anchors).numpy()
+
+    def agreement(self, outputs, others, step=0):
+        """Of each picture, how many boxes that are shown have a twin, and how many boxes there are.
+
+        A twin is of the same class, overlaps by more than `TWINS`, and its score is at most a `step` away.
+        """
+        pairs = [
+            [self.contract.output.decode(one[:, :4], one[:, 4:]) for one in pair]
+            for pair in zip(outputs, others, strict=True)
+        ]
+        twins = [box_metrics.twins(*pair, max(step, STEP)) for pair in pairs]
+        return np.array([2.0 * n for n in twins]), np.array([len(a[0]) + len(b[0]) for a, b in pairs])
+
+    def groups(self, targets):
+        """By the classes that are on a picture."""
+        return np.array([sum(2 ** int(kind) for kind in {*kinds} if kind >= 0) for kinds in targets[..., 4]])
+
+    def taught_loss(self, recipe, labels=None):
+        from keras_resnet.tasks import cells
+
+        def loss(taught, outputs):
+            if taught.shape[1:] != outputs.shape[1:]:  # boxes: of those Keras asks where nothing is learned
+                return self.loss(recipe)(taught, outputs)
+            return cells.imitation(taught[..., :4], taught[..., 4:], outputs[..., :4], outputs[..., 4:])
+
+        return loss
+
+    def taught(self, outputs):
+        return outputs
 
     def running(self, recipe):
         return []

@@ -77,9 +77,10 @@ class MultiLabel(Classification):
         """The part of the labels that is right, of each picture."""
         return (self._there(outputs) == targets).mean(-1)
 
-    def agreement(self, outputs, others):
+    def agreement(self, outputs, others, step=0):
         """Whether both name the same labels."""
-        return (self._there(outputs) == self._there(others)).all(-1).astype(float)
+        del step
+        return (self._there(outputs) == self._there(others)).all(-1).astype(float), np.ones(len(outputs))
 
     def losses(self, outputs, targets):
         if self.contract.output.scores == "logits":

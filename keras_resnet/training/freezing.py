@@ -1,7 +1,7 @@
 """Which layers stay as they are, and how fast the others learn, by their place in the network.
 
 Places are the blocks of `ResNet`, told by the layers' names: `stem`, `stage2_block1` … A layer of another name, as the
-last norm of version 2, belongs to the place before the last layer.
+last norm of version 2, belongs to the place before the last layer; of a detector, to the head.
 """
 
 import math
@@ -21,6 +21,8 @@ def places(model):
         if layer.weights:
             place = re.match(r"stem(?=_)|stage\d+_block\d+(?=_)", layer.name)
             found[layer.name] = place[0] if place else "end"
+    if len(model.outputs) > 1:  # a detector's pyramid learns as its heads do
+        return {name: "head" if place == "end" else place for name, place in found.items()}
     return {**found, split(model)[1].name: "head"}
 
 

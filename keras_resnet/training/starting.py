@@ -3,7 +3,7 @@
 import pathlib
 
 from keras_resnet import origins, runs
-from keras_resnet.networks.transfer import split, transfer
+from keras_resnet.networks.transfer import backbone, copy_alike, split, transfer
 from keras_resnet.networks.weights import fitting
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.training import freezing, probe
@@ -87,6 +87,11 @@ def started(recipe, data, task):
         labels = theirs.output
     else:
         origin = load_origin(recipe.init, recipe.data_dir)
+    if task.contract.output.TENSORS:
+        model = task.network_on(backbone(origin, contract.shape), recipe)
+        came = f"{copy_alike(origin, model)} of {len(model.weights)} arrays come over"
+        print(f"--init={recipe.init}: {came}; new are parts of pyramid and heads", flush=True)
+        return model
     model = transfer(origin, contract.shape, len(contract.labels), recipe.seed)
     before, head = split(origin)[1], split(model)[1]
     total, came = len(model.weights), f"{len(model.weights)} of {len(model.weights)} arrays come over"

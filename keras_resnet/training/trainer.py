@@ -132,10 +132,9 @@ class Trainer:
             self.frozen, self.settled = set(), True
             self._freeze(recipe.epochs)  # what stays so to the end has no place in the optimizer
             self.twin, *teachers = (normalization.from_pixels(self.task.whole(twin)) for twin in twins)
-            learned = recipe
-            if teachers:  # what they say is smooth already, and of all classes
-                learned = dataclasses.replace(recipe, label_smoothing=0.0, loss="auto")
+            if teachers:
                 self.twin = distillation.Student(self.twin, teachers, self.task.taught)
+            loss = self.task.taught_loss if teachers else self.task.loss
             self.optimizer = optimization.make_optimizer(
                 recipe,
                 recipe.epochs * self.steps,
@@ -152,7 +151,7 @@ class Trainer:
                 self.inner.norm = tf.Variable(0.0, trainable=False, aggregation=only)
             self.twin.compile(
                 self.optimizer,
-                self.task.loss(learned, getattr(self.data.train, "labels", None)),
+                loss(recipe, getattr(self.data.train, "labels", None)),
                 metrics=self.task.running(recipe),
                 jit_compile=hardware.xla,
             )

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from edge import INT8, bare
 
-from export import metadata as writing
+from export.flatbuffer import floats, offsets, table
+from export.metadata import append_files
 from keras_resnet.device.metadata import (
     read_contract,
     read_files,
@@ -48,7 +49,7 @@ def test_what_the_numbers_of_an_input_show(dtype, scale, zero, mean, std):
 )
 def test_foreign_labels_count_only_if_they_are_as_many_as_the_classes(models, tmp_path, text, named, capsys):
     path = tmp_path / "foreign.tflite"
-    path.write_bytes(writing.append_files(bare(models), {"labels.txt": text}))
+    path.write_bytes(append_files(bare(models), {"labels.txt": text}))
     labels = Reader(path).contract.labels
     said = capsys.readouterr().err
     if named:
@@ -89,9 +90,9 @@ def metadata_file(standard):
     """A model's bytes that hold nothing but the standard's metadata, whose bytes are given, or None."""
     b = flatbuffers.Builder(0)
     data = b.CreateByteVector(standard) if standard else None
-    buffers = writing._offsets(b, [writing._table(b, 1, {}), writing._table(b, 1, {0: data} if data else {})])
-    entry = writing._table(b, 2, {0: b.CreateString("TFLITE_METADATA")}, None, {1: 1})
-    b.Finish(writing._table(b, 7, {4: buffers, 6: writing._offsets(b, [entry])}), file_identifier=b"TFL3")
+    buffers = offsets(b, [table(b, 1, {}), table(b, 1, {0: data} if data else {})])
+    entry = table(b, 2, {0: b.CreateString("TFLITE_METADATA")}, None, {1: 1})
+    b.Finish(table(b, 7, {4: buffers, 6: offsets(b, [entry])}), file_identifier=b"TFL3")
     return bytes(b.Output())
 
 
@@ -100,11 +101,11 @@ def units(*kinds):
     b = flatbuffers.Builder(0)
     made = []
     for kind, means in kinds:
-        options = {} if means is None else {1: writing._table(b, 2, dict.fromkeys((0, 1), writing._floats(b, means)))}
-        made.append(writing._table(b, 2, options, {0: kind}))
-    picture = writing._table(b, 7, {4: writing._offsets(b, made)})
-    graph = writing._table(b, 10, {2: writing._offsets(b, [picture])})
-    b.Finish(writing._table(b, 8, {3: writing._offsets(b, [graph])}))
+        options = {} if means is None else {1: table(b, 2, dict.fromkeys((0, 1), floats(b, means)))}
+        made.append(table(b, 2, options, {0: kind}))
+    picture = table(b, 7, {4: offsets(b, made)})
+    graph = table(b, 10, {2: offsets(b, [picture])})
+    b.Finish(table(b, 8, {3: offsets(b, [graph])}))
     return bytes(b.Output())
 
 
@@ -113,7 +114,7 @@ def test_metadata_that_says_less_than_ours(models):
     assert read_normalization(content) == ([128.0], [128.0])
     assert read_normalization(content.replace(b"TFLITE_METADATA", b"OTHER__METADATA")) is None
     b = flatbuffers.Builder(0)
-    b.Finish(writing._table(b, 8, {0: b.CreateString("a name")}))
+    b.Finish(table(b, 8, {0: b.CreateString("a name")}))
     for standard in (None, bytes(b.Output()), units(), units((2, [1.0])), units((1, None))):
         assert read_normalization(metadata_file(standard)) is None
     assert read_normalization(metadata_file(units((2, [1.0]), (1, [3.0])))) == ([3.0], [3.0])

@@ -167,7 +167,7 @@ def test_an_answer_that_is_no_number_is_no_small_error():
     for i in range(3):
         beside.add(np.array([i]), np.array([1]))
     assert np.isnan(beside.sums["a"].largest_error)
-    assert (beside.sums["a"].hits, beside.sums["a"].same, beside.pictures) == (2, 2, 3)
+    assert (beside.sums["a"].hits, beside.sums["a"].same[0], beside.pictures) == (2, 2, 3)
 
 
 def test_memory_grows_with_the_batch_not_with_the_split(finished, tmp_path):

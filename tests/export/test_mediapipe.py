@@ -1,14 +1,9 @@
-"""MediaPipe's ImageClassifier opens our files as they are, and names what the reference reader names.
-
-MediaPipe works in an environment of its own, `build/mediapipe`, which is made once: it wants another absl than
-tensorflow-model-optimization does.
-"""
+"""MediaPipe's ImageClassifier opens our files as they are, and names what the reference reader names."""
 
 import json
 import os
 import pathlib
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -19,28 +14,10 @@ from keras_resnet import load_dataset, load_pretrained
 from keras_resnet.device.reader import Reader
 from keras_resnet.quantization.quantizer import quantize_aware
 
-ROOT = pathlib.Path(__file__).parents[2]
-VERSION = "1.2.2"
 PICTURES = 100
 # uint8 in and out: the first two; float32: the others.
 FORMATS = ("int8-ptq", "int8-qat", "float32", "float16", "dynamic", "int16x8")
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def python():
-    """The Python of an environment that has mediapipe."""
-    environment = ROOT / "build" / "mediapipe"
-    python, installed = environment / "bin" / "python", environment / f"installed-{VERSION}"
-    if not installed.exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
-        pip = [python, "-m", "pip", "install", "--quiet", f"mediapipe=={VERSION}"]
-        result = subprocess.run(pip, capture_output=True, text=True)
-        if result.returncode:
-            reason = result.stderr.strip().splitlines()[-1]
-            pytest.skip(f"SKIPPED: mediapipe {VERSION} can't be installed here, nothing was compared: {reason}")
-        installed.touch()
-    return python
 
 
 def write_files(folder, model, data):
@@ -68,7 +45,7 @@ def write_files(folder, model, data):
         ),
     ],
 )
-def test_mediapipe_names_what_the_reader_names(python, name, dataset, tmp_path):
+def test_mediapipe_names_what_the_reader_names(mediapipe_python, name, dataset, tmp_path):
     model, contract = load_pretrained(name)
     data = load_dataset(dataset)
     assert data.contract == contract
@@ -76,7 +53,7 @@ def test_mediapipe_names_what_the_reader_names(python, name, dataset, tmp_path):
     images = [Image.fromarray(image) for image in data.validation.images[:PICTURES]]  # of the network's own size
     for i, image in enumerate(images):
         image.save(tmp_path / f"{i:03}.png")
-    command = [python, pathlib.Path(__file__).with_name("mediapipe_check.py"), tmp_path, *paths]
+    command = [mediapipe_python, pathlib.Path(__file__).with_name("mediapipe_check.py"), tmp_path, *paths]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert result.returncode == 0, result.stderr[-2000:]
     for path, answers in zip(paths, json.loads(result.stdout), strict=True):
