@@ -13,18 +13,15 @@ NAME = "DETECTOR_METADATA"
 BOX_PROPERTIES, BOUNDARIES, RATIO = 3, 1, 0  # numbers of the schema's unions and enumerations
 
 
-def location(b):
-    """The metadata of the tensor of locations."""
+def tensors(b, contract, labels):
+    """Name of an output -> its metadata; `labels` is the offset of the file's with the names."""
+    del contract
     properties = table(b, 3, {0: integers(b, range(4))}, {1: BOUNDARIES, 2: RATIO})
     content = table(b, 3, {1: properties}, {0: BOX_PROPERTIES})
     about = text(b, "dy, dx, log h, log w of each cell's box, in strides from the cell's centre")
-    return table(b, 7, {0: text(b, "location"), 1: about, 3: content})
-
-
-def score(b, labels):
-    """The metadata of the tensor of scores; `labels` is the offset of the file's with the names."""
+    made = {"location": table(b, 7, {0: text(b, "location"), 1: about, 3: content})}
     about = text(b, "a logit for each cell and class; sigmoid gives probabilities")
-    return table(b, 7, {0: text(b, "score"), 1: about, 6: offsets(b, [labels])})
+    return made | {"score": table(b, 7, {0: text(b, "score"), 1: about, 6: offsets(b, [labels])})}
 
 
 def custom(b, contract):

@@ -51,12 +51,12 @@ class Export:
         self.recipe = recipes.at(self.recipe, options.dataset, options.data_dir)
         self.data = load_data(self.recipe, self.run_)
         contract = runs.load_contract(self.run_)
-        if contract.output.KIND != "boxes":
+        if hasattr(contract.output, "scores"):
             output = dataclasses.replace(contract.output, scores=options.output)
             contract = dataclasses.replace(contract, output=output)
         elif options.output != "logits":
             raise ExportError(
-                "--output=probabilities: scores of boxes stay logits, fine in int8 for unlikely ones; drop it"
+                f"--output=probabilities: scores of a {contract.output.KIND} stay logits, fine in int8; drop it"
             )
         self.task = tasks.of(contract)
         self.pictures = self.data.calibration(options.calibration, self.recipe.seed)
@@ -123,8 +123,9 @@ class Export:
 
     def _by_tfmot(self):
         """Trained as the int8-aware run is, if there is one, so that the two can be compared."""
-        if self.task.contract.output.KIND == "boxes":
-            raise conversion.ConversionError("its training knows no boxes; leave it out of --formats")
+        if not self.task.PER_PICTURE:
+            kind = self.task.contract.output.KIND
+            raise conversion.ConversionError(f"its training knows no {kind}; leave it out of --formats")
         recipe = runs.load_recipe(self.qat) if runs.is_finished(self.qat) else self._continued()
         epochs = self.options.qat_epochs or recipe.epochs
         recipe = dataclasses.replace(recipe, init=str(self.run_.path), epochs=epochs)

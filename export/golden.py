@@ -70,8 +70,10 @@ def write(path, reader, images):
         inputs.append(reader.quantize(pixels))
         outputs.append(reader.run(pixels))
     inputs, names = np.array(inputs), reader.contract.output.TENSORS
-    made = [np.stack(parts) for parts in (zip(*outputs, strict=True) if names else [outputs])]
-    arrays = {tensors.MADE + name: array for name, array in zip(names, made, strict=True)} or {"outputs": made[0]}
+    made = [np.stack(parts) for parts in zip(*outputs, strict=True)] if names else [np.stack(outputs)]
+    arrays = {"outputs": made[0]}
+    if names:
+        arrays = {tensors.MADE + name: array for name, array in zip(names, made, strict=True)}
     with files.atomic(path.with_suffix(".golden.npz")) as temporary, open(temporary, "wb") as file:
         pictures = {f"picture{i:02}": np.frombuffer(png, np.uint8) for i, png in enumerate(pngs)}
         np.savez(file, inputs=inputs, **arrays, **pictures)
@@ -86,13 +88,14 @@ def write(path, reader, images):
 
 
 def _text(content):
-    return base64.b64encode(bytes(content)).decode()
+    return base64.b64encode(content if isinstance(content, bytes) else content.tobytes()).decode()
 
 
 def _answered(reader, image, output):
-    """What a network made of a picture: numbers or, where it has several outputs, their bytes and what they mean."""
+    """What a network made of a picture: scores or, where it made more than a few, their bytes and what they mean."""
     names = reader.contract.output.TENSORS
-    if not names:
+    if not names and output.ndim == 1:
         return {"output": output.tolist()}
-    shown = reader.contract.answer(reader.dequantize(output), image.shape[:2])
-    return {"outputs": dict(zip(names, map(_text, output), strict=True)), "answer": shown.as_json()}
+    shown = reader.contract.answer(reader.dequantize(output), image.shape[:2]).as_golden()
+    made = {"outputs": dict(zip(names, map(_text, output), strict=True))} if names else {"output": _text(output)}
+    return {**made, "answer": shown}

@@ -13,12 +13,13 @@ import zipfile
 import flatbuffers
 import numpy as np
 
-from . import detector_metadata
+from . import detector_metadata, segmenter_metadata
 from .flatbuffer import floats, offsets, root_bytes, table, text, valid
 
 NAME = b"TFLITE_METADATA"
 IMAGE_PROPERTIES, NORMALIZATION, AXIS_LABELS = 2, 1, 2  # numbers of the schema's unions and enumerations
 RGB, GRAYSCALE = 1, 2
+CLIENTS = {"boxes": detector_metadata, "mask": segmenter_metadata}  # outputs that MediaPipe wants to know more of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ def embed(content, contract, card):
 
     Args:
         content: the file's bytes, as the converter made them.
-        contract: `Contract` of pictures and classes, labels or boxes.
+        contract: `Contract` of pictures and classes, labels, boxes or a mask.
         card: `Card`.
 
     Returns:
@@ -114,10 +115,9 @@ def model_metadata(contract, card, names=()):
             5: table(b, 2, {0: floats(b, ends[1]), 1: floats(b, ends[0])}),
         },
     )
-    if contract.output.KIND == "boxes":
-        made = {"location": detector_metadata.location(b), "score": detector_metadata.score(b, labels)}
-        made = [made[name] for name in names or contract.output.TENSORS]
-        custom = [detector_metadata.custom(b, contract)]
+    if special := CLIENTS.get(contract.output.KIND):
+        made, custom = special.tensors(b, contract, labels), [special.custom(b, contract)]
+        made = [made[name] for name in names] if len(made) > 1 and names else list(made.values())
     else:
         made, custom = [_scores(b, contract.output, labels)], []
     slots = {2: offsets(b, [image]), 3: offsets(b, made)}

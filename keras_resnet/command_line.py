@@ -124,8 +124,8 @@ def _recipe_from_origin(given):
     for name in recipes.NETWORK:
         if name in fields and given.get(name, fields[name]) != fields[name]:
             raise ValueError(f"--{name}={given[name]}: the network is that of --init ({fields[name]}); drop --{name}")
-    boxes = recipes.default_recipe(given.get("dataset", "")) == "detection"
-    name = FLAGS.recipe or ("detection" if boxes else "finetune")
+    usual = recipes.default_recipe(given.get("dataset", ""))
+    name = FLAGS.recipe or (usual if usual in ("detection", "segmentation") else "finetune")
     return name, dataclasses.replace(recipes.finetuned(RECIPES[name], given.get("dataset", "")), **fields)
 
 

@@ -47,6 +47,7 @@ class Recipe:
         "cutout: hide a square; or none.",
     )
     magnitude: int = option(9, "Of --augmentation=rand, 0 to 30.")
+    zoom: float = option(1.4, "Of --augmentation=zoom, how many times larger or smaller a picture becomes at most.")
     mixup: float = option(0.0, "Alpha of mixup, as 0.2: a batch is a mean of itself and its neighbours; 0: none.")
     cutmix: float = option(0.0, "Alpha of CutMix, as 1: a rectangle of each picture is its neighbour's; 0: none.")
     max_bad_fraction: float = option(0.01, "Unreadable pictures of a folder that are left out before training refuses.")
@@ -233,6 +234,7 @@ class Recipe:
             ("stochastic_depth", 0 <= self.stochastic_depth < 1, "at least 0 and less than 1, as 0.1"),
             ("dropout", 0 <= self.dropout < 1, "at least 0 and less than 1, as 0.2"),
             ("se", 0 <= self.se <= 1, "0 to 1, as 0.25"),
+            ("zoom", 1 < self.zoom <= 4, "more than 1 and at most 4, as 1.4"),
             ("magnitude", 0 <= self.magnitude <= 30, "0 to 30"),
             (
                 "train_size",
@@ -567,6 +569,22 @@ RECIPES = {
         warmup=0.05,
         ema=0.998,
     ),
+    # This project's own, for some hundred pictures with masks and two hours on two CPU cores; docs/results.md.
+    "segmentation": Recipe(
+        depth=18,
+        width=0.5,
+        stem="imagenet",
+        augmentation="zoom,flip,jitter",
+        zoom=1.7,
+        epochs=150,
+        batch_size=4,
+        optimizer="adamw",
+        learning_rate=1.5e-3,
+        weight_decay=0.01,
+        warmup=0.03,
+        ema=0.998,
+        class_weights="balanced",
+    ),
     # A network that has learned already, for a few hundred pictures: after Kumar et al. 2022,
     # https://arxiv.org/abs/2202.10054, the new last layer is fitted first, so that its errors do not distort the rest.
     "finetune": Recipe(
@@ -593,6 +611,8 @@ def default_recipe(dataset):
     """The name of the recipe that fits a data set when none is asked for, whatever its version and configuration."""
     if is_folder(dataset) and holds_boxes(dataset):
         return "detection"
+    if is_folder(dataset) and holds_masks(dataset):
+        return "segmentation"
     name = "" if is_folder(dataset) else re.split("[:/]", dataset)[0]
     if name in SMALL_PICTURES or not dataset:
         return "cifar10"
@@ -607,6 +627,13 @@ def holds_boxes(folder):
     voc = (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir()
     coco = (path for form in ("annotations/instances_*.json", "*/_annotations*.json") for path in root.glob(form))
     return voc or (root / "data.yaml").is_file() or any(coco)
+
+
+def holds_masks(folder):
+    """Whether a folder's pictures have label maps, in a layout that `data.masks` reads."""
+    root = pathlib.Path(folder).expanduser()
+    layouts = ("trainannot", "SegmentationClass", "masks/train")
+    return any((root / layout).is_dir() for layout in layouts)
 
 
 # Fields that say where a run was made, not what it is.

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_resnet.data import DataError, boxes, coco_json, decoding, voc, yolo_txt
 from keras_resnet.data.dataset import IN_MEMORY_BYTES, Data
 from keras_resnet.data.sources import Files
-from keras_resnet.data.splits import SPLIT_SEED, missing
+from keras_resnet.data.splits import drawn
 from keras_resnet.device.boxes import Boxes
 from keras_resnet.device.contract import Contract
 from keras_resnet.device.picture import Picture
@@ -43,22 +43,17 @@ def load(root, reader, shape, crop_fraction, strides):
     """
     picture = Picture(*shape, crop_fraction)
     labels, raws = reader.read(root)
-    told, splits = {}, {}
+    told, found = {}, {}
     for name, of in raws.items():
-        splits[name], rules = boxes.settle(of, labels)
+        found[name], rules = boxes.settle(of, labels)
         for rule, cases in rules.items():
             told.setdefault(rule, []).extend(cases)
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(splits["train"]))
-    drawn = max(1, len(order) // 10)
-    for i, name in enumerate(missing(splits)):
-        splits[name] = [splits["train"][j] for j in sorted(order[i * drawn : (i + 1) * drawn])]
-    kept = sorted(order[len(missing(raws)) * drawn :])
-    splits["train"] = [splits["train"][j] for j in kept]
-    if not splits["train"]:
+    found = drawn(found)
+    if not found["train"]:
         raise DataError(f"{root}: no picture is left to train with; {boxes.report(told)}")
     levels = tuple((math.ceil(shape[0] / stride), math.ceil(shape[1] / stride), stride) for stride in strides)
     contract = Contract(picture, Boxes(labels, levels))
-    sources = {name: _files(found, picture) for name, found in splits.items()}
+    sources = {name: _files(pictures, picture) for name, pictures in found.items()}
     prints = {name: source.fingerprint(root) for name, source in sources.items()}
     if sum(map(len, sources.values())) * math.prod(shape) <= IN_MEMORY_BYTES:
         sources = {name: source.arrays(picture) for name, source in sources.items()}

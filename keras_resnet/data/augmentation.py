@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_resnet.data import decoding, random_operations
 
 PAD = 4  # pixels on each side of a 32x32 picture, as in He et al. 2015, section 4.2
-ZOOM, SHIFTED = 1.4, 0.15  # sides times 1 / 1.4 to 1.4, and away by at most so much of them
+SHIFTED = 0.15  # of the sides, at most, with zoom
 MOVING = {"crop", "shift", "zoom", "flip", "vflip"}
 MOVED_ALONE = {"resized_crop", "trivial", "rand"}  # they move pixels, and nothing of what is learned
 
@@ -40,7 +40,7 @@ class Moves(NamedTuple):
         return self.start[:, axis, None] + self.step[:, axis, None] * middles
 
 
-def augment(images, targets, seed, steps, move=None, magnitude=9):
+def augment(images, targets, seed, steps, move=None, magnitude=9, zoom=1.4):
     """What a training step sees of a batch; the random resized crop alone comes before it, one by one.
 
     Args:
@@ -50,6 +50,7 @@ def augment(images, targets, seed, steps, move=None, magnitude=9):
         steps: names of `recipes.AUGMENTATIONS`.
         move: a function of (targets, `Moves`) for targets that move with the pixels; None for those that stay.
         magnitude: RandAugment's.
+        zoom: how many times larger or smaller a picture becomes at most.
 
     Returns:
         (images, targets) of the same shapes.
@@ -59,7 +60,7 @@ def augment(images, targets, seed, steps, move=None, magnitude=9):
     """
     check_move(move, steps)
     if MOVING & set(steps):
-        moves = draw_moves(images.shape[1:3], tf.shape(images)[0], seed, steps)
+        moves = draw_moves(images.shape[1:3], tf.shape(images)[0], seed, steps, zoom)
         # 128 is zero after scaling, what a convolution pads with too.
         images = moved(images, moves, None if "shift" in steps else 128, smooth="zoom" in steps)
         targets = move(targets, moves) if move else targets
@@ -187,7 +188,7 @@ def mix(images, targets, seed, mixup, cutmix, repeats=1):
     return images, kept * targets + (1 - kept) * other_targets
 
 
-def draw_moves(size, batch, seed, steps):
+def draw_moves(size, batch, seed, steps, zoom=1.4):
     """The `Moves` of a batch: another place (`crop`, `shift`) and size (`zoom`), half of the pictures mirrored.
 
     Crops lie at most an eighth of the shorter side away, 4 of 32 pixels. Sizes are drawn evenly in logarithms.
@@ -200,7 +201,7 @@ def draw_moves(size, batch, seed, steps):
     start, step = tf.cast(tf.stack(start, -1), tf.float32), tf.ones((batch, 2))
     if "zoom" in steps:
         middle = tf.constant(size, tf.float32) / 2
-        step = tf.exp(tf.random.stateless_uniform((batch, 1), more[0], -math.log(ZOOM), math.log(ZOOM))) * step
+        step = tf.exp(tf.random.stateless_uniform((batch, 1), more[0], -math.log(zoom), math.log(zoom))) * step
         away = tf.random.stateless_uniform((batch, 2), more[1], -SHIFTED, SHIFTED) * size
         start = middle - (middle + away) * step
     for axis, name, seed in ((1, "flip", seeds[2]), (0, "vflip", more[2])):

@@ -69,6 +69,7 @@ class Data:
         pixels=False,
         move=None,
         magnitude=9,
+        zoom=1.4,
         mix=None,
         order=SHUFFLED,
         sides=None,
@@ -83,6 +84,7 @@ class Data:
             augment: names of `recipes.AUGMENTATIONS`.
             pixels: leaves the pictures uint8, a quarter of the bytes, for a model `normalization.from_pixels`.
             magnitude: RandAugment's.
+            zoom: of the step of this name, how many times larger or smaller a picture becomes at most.
             order: which examples come when.
             sides: (height, width) of the pictures; None for the contract's.
             mix: a function of (images, targets, seed) that mixes examples, after all else; None for none.
@@ -108,7 +110,7 @@ class Data:
         def finish(step, example):
             images, labels = example
             drawn = draw(seed, epoch, step)
-            images, labels = augmentation.augment(images, labels, drawn, augment, move, magnitude)
+            images, labels = augmentation.augment(images, labels, drawn, augment, move, magnitude, zoom)
             images = decoding.resize(images, sides) if sides else images
             images, labels = mix(images, labels, drawn) if mix else (images, labels)
             return (images, labels) if pixels else _normalized(images, labels)

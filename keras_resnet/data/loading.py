@@ -3,7 +3,7 @@
 import pathlib
 
 from keras_resnet import runs
-from keras_resnet.data import DataError, annotated, digits, folders, tfds_sets
+from keras_resnet.data import DataError, annotated, digits, folders, masks, tfds_sets
 from keras_resnet.recipes import height_and_width, is_folder
 
 
@@ -17,7 +17,7 @@ def load_dataset(
     original=False,
     strides=(8,),
 ):
-    """Loads a data set of pictures, of classes, of several labels each, or of boxes on them.
+    """Loads a data set of pictures, of classes, of several labels each, of boxes or of masks on them.
 
     A split that the source lacks is drawn from its training pictures by a fixed seed, class by class: a tenth of them
     (a fifth of the digits), at most 10,000 but at least one of each class. `validation` is for choices, `test` is
@@ -53,6 +53,8 @@ def load_dataset(
         root, shape = pathlib.Path(name).expanduser(), (*(size or (224, 224)), channels or 3)
         if reader := annotated.reader(root):
             return annotated.load(root, reader, shape, crop_fraction, strides)
+        if masks.pairs(root):
+            return masks.load(root, shape, crop_fraction)
         return folders.load(root, shape, crop_fraction, max_bad_fraction, original)
     return tfds_sets.load(name, data_dir, size, channels, crop_fraction, original)
 

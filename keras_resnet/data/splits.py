@@ -24,6 +24,16 @@ def complete(splits, classes, fraction=0.1):
     return splits
 
 
+def drawn(splits):
+    """Split -> list, those that are missing drawn from the training's: a tenth, at least one, by a fixed seed."""
+    train, lacking = splits["train"], missing(splits)
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(train))
+    count = max(1, len(order) // 10)
+    parts = {name: order[i * count : (i + 1) * count] for i, name in enumerate(lacking)}
+    parts["train"] = order[len(lacking) * count :]
+    return splits | {name: [train[j] for j in sorted(part)] for name, part in parts.items()}
+
+
 def missing(splits):
     return [name for name in ("test", "validation") if name not in splits]
 

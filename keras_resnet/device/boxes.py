@@ -35,7 +35,7 @@ class Boxes:
     labels: tuple[str, ...]
     levels: tuple
     threshold: float = 0.3
-    overlap: float = 0.5
+    overlap: float = 0.6
     most: int = 100
 
     KIND: ClassVar = "boxes"
@@ -105,15 +105,15 @@ class Boxes:
         kept = suppressed(boxes, classes, self.overlap, self.most)
         return boxes[kept], classes[kept], probabilities.ravel()[order[kept]]
 
-    def answer(self, outputs, top=5, unplaced=None):
-        """The `Found` boxes by [location, score]; `unplaced` brings them to the picture that they were found on.
+    def answer(self, outputs, top=5, place=None):
+        """The `Found` boxes by [location, score], on the picture that a `picture.Place` is of, else on the input.
 
         Raises:
             ValueError: a number is not finite.
         """
         del top
         boxes, classes, probabilities = self.decode(*outputs)
-        boxes = unplaced(boxes) if unplaced else boxes
+        boxes = place.unplaced(boxes) if place else boxes
         return Found([self.labels[i] for i in classes], [float(p) for p in probabilities], boxes)
 
     def columns(self, top=5):
@@ -154,6 +154,10 @@ class Found:
             for label, p, *sides in self._each()
         ]
         return {"boxes": found}
+
+    def as_golden(self):
+        """As golden files have it."""
+        return self.as_json()
 
     def as_rows(self):
         """One for each box; an empty one where there is none."""

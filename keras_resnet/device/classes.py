@@ -63,9 +63,9 @@ class Classes:
         exponentials = np.exp(logits - logits.max(-1, keepdims=True))
         return exponentials / exponentials.sum(-1, keepdims=True)
 
-    def answer(self, scores, top=5, unplaced=None):
+    def answer(self, scores, top=5, place=None):
         """The `Likeliest` classes by scores (classes,); raises ValueError where one is no number."""
-        del unplaced  # nothing of it has a place
+        del place  # a class has none
         probabilities = self.probabilities(scores)
         # Stable: equal int8 logits are common, and every machine shall name them in the same order.
         likeliest = np.argsort(-probabilities, kind="stable")[:top]

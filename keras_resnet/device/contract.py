@@ -11,11 +11,12 @@ import pathlib
 from .boxes import Boxes
 from .classes import Classes
 from .labels import Labels
-from .picture import Picture
+from .mask import Mask
+from .picture import Picture, Place
 
 VERSION = 2
 INPUTS = {"picture": Picture}
-OUTPUTS = {"classes": Classes, "labels": Labels, "boxes": Boxes}
+OUTPUTS = {"classes": Classes, "labels": Labels, "boxes": Boxes, "mask": Mask}
 # What a file that holds something else makes `parse` raise: a list for an object, a hundred thousand brackets.
 DAMAGES = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
 
@@ -57,7 +58,7 @@ class Contract:
         Raises:
             ValueError: a number is not finite.
         """
-        return self.output.answer(outputs, top, lambda boxes: self.input.unplaced(boxes, *size))
+        return self.output.answer(outputs, top, Place(self.input, size))
 
     def as_json(self):
         """What `contract.json` holds, with the input's rules in words, so that a reader needs no other source."""

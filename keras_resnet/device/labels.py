@@ -40,7 +40,7 @@ class Labels(Classes):
         """Which labels count, booleans, of probabilities (…, labels)."""
         return probabilities >= (np.array(self.thresholds) if self.thresholds else 0.5)
 
-    def answer(self, scores, top=5, unplaced=None):
+    def answer(self, scores, top=5, place=None):
         """The `There` of scores (labels,); raises ValueError where one is no number."""
         found = self.there(self.probabilities(scores))
         return There(super().answer(scores, top).top, [self.labels[i] for i in np.flatnonzero(found)])

@@ -178,6 +178,31 @@ class Picture:
                 raise picture_files.PictureError(f"{name}: {error}") from error
 
 
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a network's input lies on the picture that it was made of.
+
+    Attributes:
+        picture: `Picture`.
+        size: (height, width) of the picture as it is shown.
+    """
+
+    picture: Picture
+    size: tuple
+
+    def unplaced(self, boxes):
+        """Boxes of the input, (n, 4), on the picture."""
+        return self.picture.unplaced(boxes, *self.size)
+
+    @property
+    def shown(self):
+        """((top, left), (bottom, right)) of what the input shows of the picture, in whole pixels."""
+        ((top, left, bottom, right),) = self.unplaced([[0, 0, self.picture.height, self.picture.width]])
+        first = (max(0, round(float(top))), max(0, round(float(left))))
+        last = (min(self.size[0], round(float(bottom))), min(self.size[1], round(float(right))))
+        return first, tuple(max(a + 1, b) for a, b in zip(first, last, strict=True))
+
+
 def upright_size(image):
     """(height, width) of a `PIL.Image.Image` as it is shown, its EXIF orientation applied."""
     return image.size if image.getexif().get(ORIENTATION, 1) >= 5 else image.size[::-1]

@@ -104,7 +104,8 @@ def load_golden(model):
 
 def _saved_output(picture):
     if "outputs" not in picture:
-        return picture["output"]
+        output = picture["output"]
+        return base64.b64decode(output) if isinstance(output, str) else output
     return {name: base64.b64decode(text) for name, text in picture["outputs"].items()}
 
 
@@ -133,7 +134,7 @@ def compare(reader, png, expected_input, expected_output, expected_answer=None):
     content, differences = b"".join(output.tobytes() for output in outputs), np.concatenate(differences)
     if expected_answer and not differences.any():
         shown = reader.contract.answer(reader.dequantize(made), prepared.size)
-        differences = differences + (not alike(shown.as_json(), expected_answer))
+        differences = differences + (not alike(shown.as_golden(), expected_answer))
     return prepared.tensor.tobytes() == expected_input, content, differences
 
 

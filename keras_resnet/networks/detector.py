@@ -1,8 +1,8 @@
 """A detector: a feature pyramid on a residual backbone, and heads that say of each cell which classes, and which box.
 
-Pyramid: Lin et al. 2016, https://arxiv.org/abs/1612.03144. Heads of their own for classes and for boxes, and for each
-level, without a box's quality: after Ge et al. 2021, https://arxiv.org/abs/2107.08430 (YOLOX). The scores begin as rare
-as Lin et al. 2017 have them, https://arxiv.org/abs/1708.02002.
+Heads of their own for classes and for boxes, and for each level, without a box's quality: after Ge et al. 2021,
+https://arxiv.org/abs/2107.08430 (YOLOX). The scores begin as rare as Lin et al. 2017 have them,
+https://arxiv.org/abs/1708.02002.
 """
 
 import math
@@ -10,7 +10,7 @@ import math
 import keras
 from keras import layers
 
-from keras_resnet.networks import blocks
+from keras_resnet.networks import blocks, pyramid
 
 RARE = 0.01  # probability of each class at the start
 SIZE = 4.0  # sides of a box at the start, in strides
@@ -33,14 +33,14 @@ def detector(backbone, classes, strides=(8,), filters=64, name=None):
     Raises:
         ValueError: the backbone has no maps of these strides, or pictures of any size.
     """
-    maps = by_stride(backbone)
+    maps = pyramid.by_stride(backbone)
     if unknown := [stride for stride in strides if stride not in maps] or list(strides) != sorted(set(strides)):
         raise ValueError(f"strides={strides}: expected some of {', '.join(map(str, maps))}, growing; odd: {unknown}")
     style, x, locations, scores = blocks.Style(), None, [], []
     for stride in sorted(maps, reverse=True):
         if stride < strides[0]:
             break
-        x = _merged(x, maps[stride], filters, f"pyramid{stride}", style)
+        x = pyramid.merged(x, maps[stride], filters, f"pyramid{stride}", style)
         if stride in strides:
             locations.insert(0, _head(x, 4, f"location{stride}", style, (0.0, 0.0, math.log(SIZE), math.log(SIZE))))
             scores.insert(0, _head(x, classes, f"score{stride}", style, (-math.log(1 / RARE - 1),) * classes))
@@ -48,47 +48,16 @@ def detector(backbone, classes, strides=(8,), filters=64, name=None):
     return keras.Model(backbone.input, outputs, name=name or f"{backbone.name}_detector")
 
 
-def by_stride(backbone):
-    """Stride -> feature map of a backbone, the finest first; of equal ones the deepest.
-
-    Raises:
-        ValueError: it takes pictures of any size.
-    """
-    height = backbone.input_shape[1]
-    if None in backbone.input_shape[1:]:
-        raise ValueError(f"{backbone.name} takes {backbone.input_shape[1:]}; a detector's cells want a fixed size")
-    maps = {2 ** round(math.log2(height / made.shape[1])): made for made in backbone.output.values()}
-    return dict(sorted(maps.items()))
-
-
 def levels(backbone, strides=(8,)):
     """(rows, columns, stride) of each level, as `device.boxes.Boxes` has them."""
-    maps = by_stride(backbone)
+    maps = pyramid.by_stride(backbone)
     return tuple((*maps[stride].shape[1:3], stride) for stride in strides)
-
-
-def _unit(x, filters, kernel, name, style):
-    """Convolution, norm and ReLU."""
-    x = blocks.norm(blocks.conv(x, filters, kernel, 1, name, style), f"{name}_norm", style)
-    return blocks.relu(x, f"{name}_relu", style)
-
-
-def _merged(above, x, filters, name, style):
-    """A level of the pyramid: the backbone's map, and the level above it, as large as that."""
-    x = _unit(x, filters, 1, f"{name}_lateral", style)
-    if above is None:
-        return x
-    above = layers.UpSampling2D(2, name=f"{name}_up")(above)  # of Resizing XLA has no gradient
-    rows, columns = (big - small for big, small in zip(above.shape[1:3], x.shape[1:3], strict=True))
-    if rows or columns:
-        above = layers.Cropping2D(((0, rows), (0, columns)), name=f"{name}_crop")(above)
-    return _unit(layers.Add(name=f"{name}_add")([above, x]), filters, 3, f"{name}_smooth", style)
 
 
 def _head(x, channels, name, style, start):
     """Two convolutions of three by three, and what they say of each cell, (batch, cells, channels)."""
     for i in (1, 2):
-        x = _unit(x, x.shape[-1], 3, f"{name}_conv{i}", style)
+        x = pyramid.unit(x, x.shape[-1], 3, f"{name}_conv{i}", style)
     bias = keras.initializers.Constant(start)
     small = keras.initializers.RandomNormal(stddev=0.01)
     x = layers.Conv2D(

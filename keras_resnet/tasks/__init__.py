@@ -6,8 +6,9 @@ The training loop, the history, TensorBoard, the report and the export know name
 from keras_resnet.tasks.classification import Classification
 from keras_resnet.tasks.detection import Detection
 from keras_resnet.tasks.multilabel import MultiLabel
+from keras_resnet.tasks.segmentation import Segmentation
 
-TASKS = {"classes": Classification, "labels": MultiLabel, "boxes": Detection}
+TASKS = {"classes": Classification, "labels": MultiLabel, "boxes": Detection, "mask": Segmentation}
 
 
 def of(contract):

@@ -309,6 +309,7 @@ class Trainer:
         how = {
             "augment": recipe.augmentations,
             "magnitude": recipe.magnitude,
+            "zoom": recipe.zoom,
             "pixels": not shown,
             "move": self.task.move,
             "mix": self.task.mix(recipe),

@@ -1,0 +1,38 @@
+"""A feature pyramid on a residual backbone: Lin et al. 2016, https://arxiv.org/abs/1612.03144."""
+
+import math
+
+from keras import layers
+
+from keras_resnet.networks import blocks
+
+
+def by_stride(backbone):
+    """Stride -> feature map of a backbone, the finest first; of equal ones the deepest.
+
+    Raises:
+        ValueError: it takes pictures of any size.
+    """
+    height = backbone.input_shape[1]
+    if None in backbone.input_shape[1:]:
+        raise ValueError(f"{backbone.name} takes {backbone.input_shape[1:]}; a pyramid wants pictures of a fixed size")
+    maps = {2 ** round(math.log2(height / made.shape[1])): made for made in backbone.output.values()}
+    return dict(sorted(maps.items()))
+
+
+def unit(x, filters, kernel, name, style):
+    """Convolution, norm and ReLU."""
+    x = blocks.norm(blocks.conv(x, filters, kernel, 1, name, style), f"{name}_norm", style)
+    return blocks.relu(x, f"{name}_relu", style)
+
+
+def merged(above, x, filters, name, style):
+    """A level of the pyramid: the backbone's map, and the level above it, as large as that."""
+    x = unit(x, filters, 1, f"{name}_lateral", style)
+    if above is None:
+        return x
+    above = layers.UpSampling2D(2, name=f"{name}_up")(above)  # of Resizing XLA has no gradient
+    rows, columns = (big - small for big, small in zip(above.shape[1:3], x.shape[1:3], strict=True))
+    if rows or columns:
+        above = layers.Cropping2D(((0, rows), (0, columns)), name=f"{name}_crop")(above)
+    return unit(layers.Add(name=f"{name}_add")([above, x]), filters, 3, f"{name}_smooth", style)
