@@ -126,10 +126,11 @@ def read_names(root):
             names = json.loads(text) if file.suffix == ".json" else text.split("\n")
         except ValueError as error:
             raise DataError(f"{file}: {error}; expected a list of names") from error
-        names = [name.strip() for name in names] if isinstance(names, list) else names
-        while names and not names[-1]:
+        listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        names = [name.strip() for name in names] if listed else names
+        while listed and names and not names[-1]:
             names.pop()
-        if not isinstance(names, list) or not all(names) or len({*names}) < len(names) or len(names) > NO_CLASS:
+        if not listed or not names or not all(names) or len({*names}) < len(names) or len(names) > NO_CLASS:
             raise DataError(f"{file}: expected a list of at most {NO_CLASS} names, each once, got {str(names)[:80]}")
         return names
     if (root / "SegmentationClass").is_dir():

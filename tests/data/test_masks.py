@@ -1,0 +1,180 @@
+"""Label maps of three layouts: the same targets, what is ignored, what is refused, what moves with the pixels."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_resnet.data import DataError, augmentation, masks
+from keras_resnet.data.loading import load_dataset
+from keras_resnet.device.picture import Picture
+from keras_resnet.recipes import default_recipe
+
+NAMES = ["ground", "void", "tree"]
+rng = np.random.default_rng(0)
+SHOWN = {
+    split: [rng.integers(0, 256, (24, 32, 3), np.uint8) for _ in range(n)] for split, n in (("train", 3), ("val", 2))
+}
+MAPS = {split: [rng.choice([0, 1, 2, 255], (24, 32)).astype(np.uint8) for _ in of] for split, of in SHOWN.items()}
+
+
+def write(root, pattern, mask_pattern, palette=False):
+    """Writes all pictures and maps by paths of a split and a number."""
+    for split, pictures in SHOWN.items():
+        for number, (pixels, values) in enumerate(zip(pictures, MAPS[split], strict=True)):
+            for path, array in ((pattern, pixels), (mask_pattern, values)):
+                file = root / path.format(split=split, number=number)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                image = Image.fromarray(array)
+                if palette and path == mask_pattern:
+                    image.putpalette(list(range(256)) * 3)
+                image.save(file)
+
+
+def as_camvid(root):
+    write(root, "{split}/{number}.png", "{split}annot/{number}.png")
+    (root / "classes.json").write_text(json.dumps(NAMES))
+
+
+def as_voc(root):
+    write(root, "JPEGImages/{split}{number}.png", "SegmentationClass/{split}{number}.png", palette=True)
+    lists = root / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    for split, pictures in SHOWN.items():
+        (lists / f"{split}.txt").write_text("".join(f"{split}{i}\n" for i in range(len(pictures))))
+    (lists / "trainval.txt").write_text("train0 val0")
+    (root / "classes.txt").write_text("ground\nvoid\ntree\n\n")
+
+
+def as_folders(root):
+    write(root, "images/{split}/{number}.png", "masks/{split}/{number}.png")
+    (root / "classes.txt").write_text("\n".join(NAMES))
+
+
+@pytest.mark.parametrize("layout", [as_camvid, as_voc, as_folders])
+def test_the_same_targets_in_every_layout(tmp_path, layout):
+    layout(tmp_path)
+    assert default_recipe(f"{tmp_path}/") == "segmentation"
+    data = load_dataset(f"{tmp_path}/", image_size="24x32")
+    assert data.contract.output.labels == ("ground", "tree") and data.contract.output.size == (6, 8)
+    table = np.full(256, 255, np.uint8)
+    table[[0, 2]] = 0, 1
+    np.testing.assert_array_equal(data.validation.images, SHOWN["val"])
+    np.testing.assert_array_equal(data.validation.labels, table[np.array(MAPS["val"])])
+    assert (len(data.train), len(data.test)) == (2, 1)  # a test split is drawn
+    again = load_dataset(f"{tmp_path}/", image_size="24x32")
+    assert again.fingerprint == data.fingerprint
+    mask = next(path for path in tmp_path.rglob("*1.png") if re.search("annot|Class|masks", str(path.parent)))
+    values = np.asarray(Image.open(mask)).copy()
+    values[0, 0] = 0 if values[0, 0] == 2 else 2
+    Image.fromarray(values).save(mask)
+    assert load_dataset(f"{tmp_path}/", image_size="24x32").fingerprint != data.fingerprint
+
+
+@pytest.mark.parametrize(("size", "crop"), [((40, 64), 1.0), ((64, 40), 0.8), ((30, 90), 0.5)])
+def test_maps_lie_where_the_pixels_do(tmp_path, size, crop):
+    """A picture whose pixels are its classes, resized and cropped, and its map: the same but for edges."""
+    values = np.kron(rng.integers(0, 2, (4, 4)), np.ones((size[0] // 4 + 1, size[1] // 4 + 1)))[: size[0], : size[1]]
+    Image.fromarray((values * 255).astype(np.uint8)).save(tmp_path / "p.png")
+    Image.fromarray(values.astype(np.uint8)).save(tmp_path / "m.png")
+    picture = Picture(32, 48, 1, crop)
+    made = masks.placed(tmp_path / "p.png", tmp_path / "m.png", masks._numbers(["a", "b"]), picture)
+    shown = picture.pixels(Image.open(tmp_path / "p.png"))[..., 0]
+    sure = (shown < 20) | (shown > 235)
+    assert made.shape == (32, 48) and (made[sure] == (shown > 127)[sure]).mean() > 0.99
+
+
+@pytest.mark.parametrize("steps", [("crop", "flip"), ("zoom", "flip", "vflip"), ("shift",)])
+def test_maps_move_with_the_pixels(steps):
+    values = np.kron(rng.integers(0, 2, (16, 4, 4)), np.ones((8, 8))).astype(np.uint8)
+    images = values[..., None] * 255
+    shown, moved = augmentation.augment(images, values, np.array([3, 4], np.int32), steps, masks.move)
+    shown, moved = shown.numpy()[..., 0], moved.numpy()
+    assert moved.dtype == np.uint8 and moved.shape == values.shape
+    known = moved < 255
+    if steps == ("crop", "flip"):
+        np.testing.assert_array_equal(moved[known] * 255, shown[known])
+        assert set(np.unique(shown[~known])) == {128} and 0 < (~known).sum() < known.sum()
+    else:
+        sure = known & ((shown < 60) | (shown > 195))
+        assert (moved[sure] == (shown > 127)[sure]).mean() > 0.98 and sure.mean() > 0.4
+
+
+def lost_map(root):
+    as_camvid(root)
+    (root / "trainannot" / "1.png").unlink()
+
+
+def other_size(root):
+    as_camvid(root)
+    Image.new("L", (32, 23)).save(root / "valannot" / "0.png")
+
+
+def coloured(root):
+    as_camvid(root)
+    Image.new("RGB", (32, 24)).save(root / "valannot" / "0.png")
+
+
+def unnamed(root):
+    as_camvid(root)
+    Image.new("L", (32, 24), 7).save(root / "valannot" / "0.png")
+
+
+def broken(root):
+    as_camvid(root)
+    (root / "valannot" / "0.png").write_bytes(b"no picture")
+
+
+def no_names(root):
+    as_camvid(root)
+    (root / "classes.json").unlink()
+
+
+def odd_names(root):
+    as_camvid(root)
+    (root / "classes.json").write_text('["a", "a"]')
+
+
+def no_list(root):
+    as_camvid(root)
+    (root / "classes.json").write_text('{"a": 0}')
+
+
+def lost_picture(root):
+    as_voc(root)
+    (root / "ImageSets" / "Segmentation" / "train.txt").write_text("train0\nelsewhere\n")
+
+
+def no_training(root):
+    as_voc(root)
+    (root / "ImageSets" / "Segmentation" / "train.txt").unlink()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lost_map, r"1\.png: it has no label map, expected .*trainannot/1\.png"),
+        (other_size, r"valannot/0\.png: it is 32x23, its picture .* is 32x24"),
+        (coloured, r"valannot/0\.png: its pixels are RGB; expected a gray or palette PNG"),
+        (unnamed, r"valannot/0\.png: a pixel is 7, which nothing names"),
+        (broken, r"valannot/0\.png: no picture"),
+        (no_names, r"nothing names the classes; write classes\.txt"),
+        (odd_names, r"classes\.json: expected a list of at most 255 names, each once"),
+        (no_list, r"classes\.json: expected a list"),
+        (lost_picture, r"elsewhere lacks its picture or its label map; .*train\.txt lists it"),
+        (no_training, "no training pictures"),
+    ],
+)
+def test_what_does_not_fit_is_said(tmp_path, make, said):
+    make(tmp_path)
+    with pytest.raises(DataError, match=said):
+        load_dataset(f"{tmp_path}/", image_size="24x32")
+
+
+def test_what_would_not_fit_into_memory_is_said(tmp_path, monkeypatch):
+    as_camvid(tmp_path)
+    monkeypatch.setattr(masks, "MOST_BYTES", 10_000)
+    with pytest.raises(DataError, match="5 pictures of 32x24 pixels take 0 GB of memory; give a smaller --image_size"):
+        load_dataset(f"{tmp_path}/", image_size="24x32")

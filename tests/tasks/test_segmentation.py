@@ -1,0 +1,227 @@
+"""A segmenter learns from a folder of label maps, becomes files, and draws the masks that MediaPipe draws."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_resnet import files, recipes, runs, tasks
+from keras_resnet.data.loading import load_dataset
+from keras_resnet.device.contract import Contract
+from keras_resnet.device.mask import Mask
+from keras_resnet.device.picture import Picture
+from keras_resnet.device.reader import Reader
+from keras_resnet.tasks import mask_metrics, segmentation
+
+ROOT = pathlib.Path(__file__).parents[2]
+FLAGS = ("--image_size=64x96", "--width=0.125", "--learning_rate=0.005", "--ema=0")
+
+
+def draw(root, counts):
+    """A folder of pictures and label maps: bright squares and dark discs on gray noise, drawn by a seed."""
+    rng = np.random.default_rng(0)
+    for split, count in counts.items():
+        for kind in ("images", "masks"):
+            (root / kind / split).mkdir(parents=True)
+        for number in range(count):
+            pixels, mask = rng.integers(90, 160, (64, 96, 3)), np.zeros((64, 96), np.uint8)
+            for quarter in rng.permutation(4)[: rng.integers(1, 4)]:
+                side, kind = rng.integers(14, 28), rng.integers(2)
+                top, left = rng.integers(0, 32 - side + 1), rng.integers(0, 48 - side + 1)
+                top, left = top + 32 * (quarter // 2), left + 48 * (quarter % 2)
+                y, x = np.mgrid[:side, :side] - (side - 1) / 2
+                shape = np.ones((side, side), bool) if kind else x**2 + y**2 <= (side / 2) ** 2
+                pixels[top : top + side, left : left + side][shape] = 240 if kind else 20
+                mask[top : top + side, left : left + side][shape] = 1 + kind
+            Image.fromarray(pixels.astype(np.uint8)).save(root / "images" / split / f"{number:02}.png")
+            Image.fromarray(mask).save(root / "masks" / split / f"{number:02}.png")
+    (root / "classes.txt").write_text("ground\ndisc\nsquare\n")
+    return root
+
+
+def train(folder, run_dir, *flags):
+    command = [sys.executable, "train.py", f"--dataset={folder}/", f"--run_dir={run_dir}", *FLAGS, *flags]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500)
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    return draw(tmp_path_factory.mktemp("masks"), {"train": 48, "val": 12})
+
+
+@pytest.fixture(scope="module")
+def trained(shapes, tmp_path_factory):
+    """A finished run, and what its training said."""
+    path = tmp_path_factory.mktemp("trained") / "run"
+    result = train(shapes, path, "--epochs=15")
+    assert result.returncode == 0, result.stderr
+    return runs.Run(path), result.stdout
+
+
+@pytest.fixture(scope="module")
+def exported(trained):
+    """The folder of its files."""
+    run, _ = trained
+    command = [sys.executable, "-m", "export", run.path, "--formats=float32,int8-ptq,int8-qat", "--qat_epochs=2"]
+    result = subprocess.run([*command, "--tolerance=10"], capture_output=True, text=True, cwd=ROOT, timeout=500)
+    assert result.returncode == 0, result.stderr
+    return run.path / "export"
+
+
+def test_a_loss_worked_out_by_hand():
+    """Two pixels of class 0, one of class 1 that weighs more, one that is ignored; scores of the masks' own size."""
+    task = segmentation.Segmentation(Contract(Picture(2, 2, 3), Mask(("a", "b"), (2, 2))))
+    masks = np.array([[[0, 0], [1, 255]]], np.uint8)
+    logits = np.log(np.array([[[[0.5, 0.5], [0.9, 0.1]], [[0.2, 0.8], [0.01, 0.99]]]], np.float32))
+    plain = task.loss(recipes.Recipe(), masks)(tf.constant(masks), tf.constant(logits))
+    assert float(plain[0]) == pytest.approx(-np.log([0.5, 0.9, 0.8]).mean(), rel=1e-5)
+    weights = segmentation.class_weights(masks, 2)
+    np.testing.assert_allclose(weights, 1 / np.log([1.1 + 2 / 3, 1.1 + 1 / 3]), rtol=1e-6)
+    weighted = task.loss(recipes.Recipe(class_weights="balanced"), masks)(tf.constant(masks), tf.constant(logits))
+    w = weights[[0, 0, 1]]
+    assert float(weighted[0]) == pytest.approx(-(w * np.log([0.5, 0.9, 0.8])).sum() / w.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [(24, 36), (25, 31), (6, 9)])
+def test_a_training_resizes_as_the_contract_does(size):
+    scores = np.random.default_rng(0).normal(0, 1, (3, 6, 9, 4)).astype(np.float32)
+    large = tf.function(lambda x: segmentation.resized(x, size), jit_compile=True)(tf.constant(scores)).numpy()
+    for one, made in zip(scores, large, strict=True):
+        np.testing.assert_array_equal(Mask(tuple("abcd"), (6, 9)).decode(one, *size), made.argmax(-1))
+    np.testing.assert_allclose(large[:, 0, 0], scores[:, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(large[:, -1, -1], scores[:, -1, -1], rtol=1e-6)
+    theirs = tf.compat.v1.image.resize_bilinear(scores, size, align_corners=True).numpy()
+    np.testing.assert_allclose(large, theirs, atol=1e-5)
+
+
+def test_figures_beside_sets_of_pixels():
+    rng = np.random.default_rng(0)
+    contract = Contract(Picture(8, 12, 3), Mask(("a", "b", "c", "never"), (8, 12)))
+    figures = mask_metrics.Masks(contract)
+    found, wanted = [], []
+    for _ in range(3):
+        scores = rng.normal(0, 1, (2, 8, 12, 4))
+        scores[..., 3] = -9
+        masks = rng.choice([0, 1, 2, 255], (2, 8, 12)).astype(np.uint8)
+        figures.add(scores, masks)
+        found += scores.argmax(-1)[masks < 255].tolist()
+        wanted += masks[masks < 255].tolist()
+    sets = [[{i for i, kind in enumerate(of) if kind == number} for of in (found, wanted)] for number in range(3)]
+    expected = [len(a & b) / len(a | b) for a, b in sets]
+    np.testing.assert_allclose(figures.overlaps()[:3], expected)
+    assert np.isnan(figures.overlaps()[3])
+    scores = figures.scores()
+    assert scores["mean_iou"] == pytest.approx(np.mean(expected))
+    assert scores["pixel_accuracy"] == pytest.approx(np.mean(np.equal(found, wanted)))
+    assert figures.warning(contract.labels) is None
+
+
+def test_boundaries_worked_out_by_hand():
+    square = np.zeros((200, 200), np.uint8)
+    square[50:150, 50:150] = 1
+    for off, expected in ((0, 1.0), (2, 1.0), (9, None)):  # 0.75 % of the diagonal are two pixels
+        edges = mask_metrics.Boundaries(2)
+        edges.add(np.roll(square, off, 0), square)
+        assert edges.score() == pytest.approx(expected) if expected else edges.score() < 0.7
+    nothing = mask_metrics.Boundaries(2)
+    nothing.add(np.zeros_like(square), square)
+    assert nothing.score() < 0.1
+    assert mask_metrics.edge(square > 0).sum() == 4 * 99
+    one = np.zeros((7, 9), bool)
+    one[3, 4] = True
+    wide = mask_metrics.widened(one, 2)
+    assert wide.sum() == 25 and wide[1:6, 2:7].all()
+
+
+@pytest.mark.slow
+def test_a_segmenter_learns_resumes_and_reports(shapes, trained):
+    run, said = trained
+    report = files.read_json(run.report)["validation"]
+    assert report["mean_iou"] > 0.6 and set(report["per_class_iou"]) == {"ground", "disc", "square"}
+    assert 0 < report["boundary_f"] < 1 and report["pixel_accuracy"] > 0.9
+    for name in ("curves", "validation_worst", "validation_overlaps", "validation_confusion"):
+        assert (run.figures / f"{name}.png").stat().st_size > 10_000
+    assert "mean IoU " in said and "boundary F-score" in said
+    again = train(shapes, run.path, "--epochs=15")
+    assert again.returncode == 0 and "finished" in again.stdout + again.stderr
+
+
+@pytest.mark.slow
+def test_files_of_a_segmenter_are_held_to_it(shapes, trained, exported):
+    report = files.read_json(exported / "comparison.json")
+    data = load_dataset(f"{shapes}/", image_size="64x96")
+    rows = {row["format"]: row for row in report["formats"]}
+    assert report["float_accuracy"] == pytest.approx(files.read_json(trained[0].report)["validation"]["mean_iou"])
+    for name, row in rows.items():
+        reader = Reader(exported / f"resnet18_segmenter-{name}.tflite")
+        figures = mask_metrics.Masks(reader.contract)
+        figures.add(
+            np.stack([reader.dequantize(reader.run(image)) for image in data.validation.images]), data.validation.labels
+        )
+        assert row["accuracy"] == pytest.approx(figures.scores()["mean_iou"]) and abs(row["difference"]) < 0.1
+        assert (row["float_tensors"] == 0) == name.startswith("int8") and row["interval"] is None
+        assert row["agreement"] > (0.999 if name != "int8-ptq" else 0.99)
+    command = [sys.executable, "-m", "keras_resnet.device", "verify", *sorted(exported.glob("*.tflite"))]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0 and result.stdout.count("12/12 identical") == 3, result.stdout + result.stderr
+    golden = exported / "resnet18_segmenter-int8-qat.golden.json"
+    saved = files.read_json(golden)
+    saved["pictures"][0]["answer"]["sha256"] = "0" * 64
+    golden.write_text(json.dumps(saved))
+    result = subprocess.run([*command[:4], golden.with_name("resnet18_segmenter-int8-qat.tflite")], capture_output=True)
+    assert result.returncode == 1 and b"11/12 identical" in result.stdout
+
+
+@pytest.mark.slow
+def test_mediapipe_draws_what_the_reader_draws(mediapipe_python, shapes, exported, tmp_path):
+    """Of pictures of the network's size, whose pixels both take as they are."""
+    paths = [exported / f"resnet18_segmenter-{name}.tflite" for name in ("int8-qat", "int8-ptq", "float32")]
+    for path in sorted((shapes / "images" / "val").glob("*.png")):
+        Image.open(path).save(tmp_path / path.name)
+    script = ROOT / "tests" / "export" / "mediapipe_masks.py"
+    command = [mediapipe_python, script, tmp_path, tmp_path / "masks.npz", *paths]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr[-2000:]
+    with np.load(tmp_path / "masks.npz") as theirs:
+        for number, path in enumerate(paths):
+            reader = Reader(path)
+            for picture in sorted(tmp_path.glob("*.png")):
+                same = reader.predict(picture).mask == theirs[f"{number}/{picture.stem}"]
+                assert same.mean() > 0.999, (path.stem, picture.stem)  # of equal int8 scores it may take another
+            assert len(list(tmp_path.glob("*.png"))) == 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "flags",
+    [("--compile=xla",), ("--strategy=mirrored", "--logical_cpus=2"), ("--precision=mixed_bfloat16", "--ema=0.9")],
+    ids=" ".join,
+)
+def test_a_segmenter_learns_on_any_hardware(shapes, tmp_path, flags):
+    result = train(shapes, tmp_path / "run", "--epochs=1", *flags)
+    assert result.returncode == 0, result.stderr
+    row = files.read_json(tmp_path / "run" / "report.json")["validation"]
+    assert np.isfinite(row["loss"]) and row["images"] == 12
+
+
+@pytest.mark.slow
+def test_what_masks_cannot_do(shapes, tmp_path):
+    result = train(shapes, tmp_path / "run", "--mixup=0.2", "--epochs=1")
+    assert result.returncode == 2 and "--mixup=0.2: it can't be had of pictures with masks; drop it" in result.stderr
+    assert "Traceback" not in result.stderr and not (tmp_path / "run" / "model.keras").exists()
+
+
+def test_tasks_of_contracts():
+    task = tasks.of(Contract(Picture(8, 8, 3), Mask(("a", "b"), (2, 2))))
+    assert isinstance(task, segmentation.Segmentation) and task.best("auto") == "mean_iou"
+    targets = np.array([[[0, 0], [0, 1]], [[0, 0], [0, 255]]], np.uint8)
+    assert task.groups(targets).tolist() == [1, 0]
+    scores = np.random.default_rng(0).normal(0, 1, (3, 2, 2, 2))
+    agreed, compared = task.agreement(scores, scores)
+    assert agreed.tolist() == compared.tolist() == [64, 64, 64]
+    assert task.agreement(scores, -scores)[0].sum() == 0
