@@ -39,6 +39,7 @@ class Boxes:
     most: int = 100
 
     KIND: ClassVar = "boxes"
+    COUNTED: ClassVar = "classes of boxes"
     TENSORS: ClassVar = ("location", "score")
     EXPLAINED: ClassVar = {
         "rules": {

@@ -32,6 +32,7 @@ class Classes:
     scores: str = "logits"
 
     KIND: ClassVar = "classes"
+    COUNTED: ClassVar = "classes"  # what labels are of
     TENSORS: ClassVar = ()  # names of a network's outputs where it has several
     EXPLAINED: ClassVar = {}
 

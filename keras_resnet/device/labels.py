@@ -22,6 +22,7 @@ class Labels(Classes):
     thresholds: tuple[float, ...] = dataclasses.field(default=(), compare=False)
 
     KIND: ClassVar = "labels"
+    COUNTED: ClassVar = "labels"
 
     def __post_init__(self):
         super().__post_init__()

@@ -34,6 +34,7 @@ class Mask:
     colours: tuple = ()
 
     KIND: ClassVar = "mask"
+    COUNTED: ClassVar = "classes of pixels"
     TENSORS: ClassVar = ()
     EXPLAINED: ClassVar = {
         "rules": {

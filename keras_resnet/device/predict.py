@@ -8,10 +8,12 @@ import concurrent.futures
 import csv
 import itertools
 import json
+import pathlib
 import sys
 import time
 
 from . import command_line
+from .picture import upright
 
 BATCH = 64  # things that are prepared beside one another, and all that are in memory
 
@@ -27,10 +29,15 @@ def arguments(given, program):
     parser.add_argument("--labels", metavar="FILE", help="class names, one a line, instead of those in the model")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a picture and line")
-    form.add_argument("--csv", action="store_true", help="one row a picture")
+    form.add_argument("--csv", action="store_true", help="one row a picture, or box")
+    form.add_argument("--coco", action="store_true", help="boxes in COCO's format of results, a JSON list")
+    parser.add_argument("--draw", metavar="OUT", help="answers over the pictures: a folder, or a file for one picture")
+    parser.add_argument("--maps", metavar="OUT", help="masks as palette PNGs of the classes' numbers: a folder or file")
     chosen = parser.parse_intermixed_args(given)  # pictures may follow flags
     if bool(chosen.things) == chosen.camera:
         parser.error("expected pictures, a folder, or --camera")
+    if chosen.camera and (chosen.draw or chosen.maps or chosen.coco):
+        parser.error("--draw, --maps and --coco are for pictures, not for --camera")
     return parser, chosen
 
 
@@ -53,7 +60,8 @@ def predict(reader, paths, chosen):
     """Answers files; returns the exit status."""
     import tqdm
 
-    write = writer(reader, chosen)
+    results = []
+    write, folders = writer(reader, chosen, results), written(reader, chosen, len(paths) == 1)
     failed = 0
     began = time.perf_counter()
     # None: no bar where standard error is no terminal.
@@ -65,13 +73,43 @@ def predict(reader, paths, chosen):
                 failed += 1
                 bar.write(f"skipped: {ready}", file=sys.stderr)
             else:
+                draw(reader, path, ready.shown, folders)
                 with bar.external_write_mode():
                     write(str(path), ready)
             bar.update()
+    if chosen.coco:
+        print("[" + ",\n".join(map(json.dumps, results)) + "]")
     if len(paths) > 1:
         speed = len(paths) / (time.perf_counter() - began)
         print(f"{len(paths)} pictures, {speed:.1f} images/s, {failed} could not be read", file=sys.stderr)
     return int(failed > 0)
+
+
+def written(reader, chosen, alone):
+    """Name -> `drawing.Folder` of what is written beside the answers.
+
+    Raises:
+        ValueError: the answers are of another kind.
+    """
+    from .drawing import Folder
+
+    kind = reader.contract.output.KIND
+    if chosen.maps and kind != "mask":
+        raise ValueError(f"--maps={chosen.maps}: this model answers with {kind}, not with masks")
+    if chosen.coco and kind != "boxes":
+        raise ValueError(f"--coco: this model answers with {kind}, not with boxes")
+    return {name: Folder(path, alone) for name in ("draw", "maps") if (path := getattr(chosen, name))}
+
+
+def draw(reader, path, shown, folders):
+    """Writes an answer over its picture, and a mask's map, where that is asked for."""
+    from . import drawing, picture_files
+
+    if "draw" in folders:
+        with picture_files.opened(path, path) as image:
+            folders["draw"].save(drawing.drawn(upright(image), shown, reader.contract.labels), path)
+    if "maps" in folders:
+        folders["maps"].save(drawing.label_map(shown), path)
 
 
 def answered(reader, name, ready, top):
@@ -117,13 +155,38 @@ def watch(reader, chosen):
             return 0
 
 
-def writer(reader, chosen):
-    """A function of (name, `Answer`) that writes one answer to standard output in the form that was chosen."""
+def writer(reader, chosen, results=None):
+    """A function of (name, `Answer`) that writes one answer to standard output in the form that was chosen.
+
+    COCO's results are one list: they are added to `results`.
+    """
     kind = reader.contract.input.KIND
     if chosen.json:
         return lambda name, answer: print(json.dumps({kind: name, **answer.as_json()}), flush=True)
+    if chosen.coco:
+        return lambda name, answer: results.extend(coco_results(name, answer.shown, reader.contract.labels))
     if chosen.csv:
         rows = csv.writer(sys.stdout, lineterminator="\n")
         rows.writerow([kind, "preprocessing_ms", "inference_ms", *reader.contract.output.columns(chosen.top)])
         return lambda name, answer: (rows.writerows([name, *row] for row in answer.as_rows()), sys.stdout.flush())
     return lambda name, answer: print(answer.as_text(name), flush=True)
+
+
+def coco_results(name, found, labels):
+    """Boxes of a picture, `boxes.Found`, as COCO's results have them, a list of objects.
+
+    `image_id` is the number that a file is named by, as COCO's own are, else its name without the suffix;
+    `category_id` counts the labels from 1.
+    """
+    stem = pathlib.Path(name).stem
+    return [
+        {
+            "image_id": int(stem) if stem.isdecimal() else stem,
+            "category_id": labels.index(label) + 1,
+            "bbox": [round(side, 2) for side in (left, top, right - left, bottom - top)],
+            "score": round(p, 6),
+        }
+        for label, p, (top, left, bottom, right) in zip(
+            found.labels, found.probabilities, found.boxes.tolist(), strict=True
+        )
+    ]

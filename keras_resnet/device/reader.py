@@ -17,11 +17,15 @@ from .tensors import named, opened
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What a thing is taken for, by the contract's output (as `classes.Likeliest`), and the milliseconds it took."""
+    """What a thing is taken for, by the contract's output (as `classes.Likeliest`), and the milliseconds it took.
+
+    `outputs` is what the network made of it, float32.
+    """
 
     shown: object
     preprocessing_ms: float
     inference_ms: float
+    outputs: object = dataclasses.field(default=None, repr=False)
 
     def as_json(self):
         times = {name: round(getattr(self, name), 3) for name in ("preprocessing_ms", "inference_ms")}
@@ -120,8 +124,9 @@ class Reader:
         began = time.perf_counter()
         output = self.invoke(prepared.tensor)
         inference_ms = 1000 * (time.perf_counter() - began)
-        shown = self.contract.answer(self.dequantize(output), prepared.size, top)
-        return Answer(shown, prepared.milliseconds, inference_ms)
+        outputs = self.dequantize(output)
+        shown = self.contract.answer(outputs, prepared.size, top)
+        return Answer(shown, prepared.milliseconds, inference_ms, outputs)
 
     def predict(self, file, top=5):
         """What a file (a path, or a binary file) is taken for: `Answer.shown`, as `classes.Likeliest`."""

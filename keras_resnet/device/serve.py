@@ -17,9 +17,11 @@ import sys
 import threading
 import urllib.parse
 
-from . import bounded_server, camera, command_line
+from . import bounded_server, camera, command_line, drawing, picture_files
 from .bounded_server import Refused
+from .picture import upright
 
+SHOWN = 640  # pixels, of the longer side of a picture with its answer, at least
 PAGE = pathlib.Path(__file__).with_name("page.html")
 # What a router makes of this machine's name. Nobody can buy a name under these (fritz.box is the router maker's own),
 # unlike raspberrypi.example, to point it here.
@@ -73,7 +75,7 @@ class Server(bounded_server.BoundedServer):
         self.reader, self.frames, self.top = reader, frames, chosen.top
         self.about = {
             "model": pathlib.Path(chosen.model).name,
-            "answers": f"{len(reader.contract.labels)} {reader.contract.output.KIND}",
+            "answers": f"{len(reader.contract.labels)} {reader.contract.output.COUNTED}",
             "input": "{}×{}".format(*reader.contract.shape[1::-1]),
             "threads": chosen.threads,
             "camera": frames is not None,
@@ -170,22 +172,43 @@ class Handler(bounded_server.BoundedHandler):
                 server.frames = None
                 raise Refused(503, str(error) or "the camera has ended") from error
             answer = server.reader.answer(server.reader.prepare_image(image), server.top)
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=80)
-        picture = "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
-        return {"picture": picture, **answer.as_json()}
+            return {"picture": data_url(self.drawn(image, answer) or image), **answer.as_json()}
 
     def classify(self):
-        """The answer to the picture that is the request's body."""
+        """The answer to the picture that is the request's body, and the picture with it where it has a place there."""
         server = self.server
         with self.body() as content, server.lock:
             try:
                 prepared = server.reader.prepare(io.BytesIO(content), "this file")
             except ValueError as error:
                 raise Refused(415, str(error)) from error
-            return server.reader.answer(prepared, server.top).as_json()
+            answer = server.reader.answer(prepared, server.top)
+            if not self.has_place():
+                return answer.as_json()
+            with picture_files.opened(io.BytesIO(content), "this file") as image:
+                small = upright(image).reduce(max(1, max(image.size) // SHOWN))
+            return {"picture": data_url(self.drawn(small, answer)), **answer.as_json()}
+
+    def has_place(self):
+        """Whether answers lie somewhere on the picture, so that they are drawn."""
+        return self.server.reader.contract.output.KIND in ("boxes", "mask")
+
+    def drawn(self, image, answer):
+        """A picture, of whatever size, with the answer to it; None where answers have no place on it."""
+        if not self.has_place():
+            return None
+        contract = self.server.reader.contract
+        shown = contract.answer(answer.outputs, (image.height, image.width), self.server.top)
+        return drawing.drawn(image, shown, contract.labels)
 
     def log_request(self, code="-", size="-"):
         """Keeps quiet about what went well: the camera alone would write ten lines a second."""
         if not str(getattr(code, "value", code)).startswith("2"):
             super().log_request(code, size)
+
+
+def data_url(image):
+    """A picture as a JPEG inside of a URL."""
+    file = io.BytesIO()
+    image.convert("RGB").save(file, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -184,7 +184,7 @@ class Trainer:
         """Prints what is learned by what."""
         splits = " / ".join(f"{len(s):,}" for s in (self.data.train, self.data.validation, self.data.test))
         output = self.data.contract.output
-        print(f"{self.data.name}: {splits} pictures to train / validate / test, {len(output.labels)} {output.KIND}")
+        print(f"{self.data.name}: {splits} pictures to train / validate / test, {len(output.labels)} {output.COUNTED}")
         print(f"{self.model.name}: {self.model.count_params():,} parameters", flush=True)
 
     def fit(self):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from keras_resnet import files, runs
 from keras_resnet.data.loading import load_dataset
+from keras_resnet.device import drawing
 from keras_resnet.device.boxes import Boxes, suppressed
 from keras_resnet.device.reader import Reader
 from keras_resnet.quantization.saved import load_model
@@ -166,6 +167,15 @@ def test_boxes_are_answered_on_the_picture_as_it_is(exported, tmp_path):
     rows = subprocess.run([*command, "--csv"], capture_output=True, text=True, cwd=ROOT).stdout.splitlines()
     assert rows[0] == "picture,preprocessing_ms,inference_ms,label,probability,left,top,right,bottom"
     assert [row.split(",")[3] for row in rows[1:]] == expected.labels
+    said = subprocess.run([*command, "--coco", f"--draw={tmp_path / 'out.png'}"], capture_output=True, cwd=ROOT).stdout
+    results = json.loads(said)
+    assert [reader.contract.labels[one["category_id"] - 1] for one in results] == expected.labels
+    top, left, bottom, right = expected.boxes[0]
+    np.testing.assert_allclose(results[0]["bbox"], [left, top, right - left, bottom - top], atol=0.01)
+    drawn = drawing.drawn(Image.open(tmp_path / "plain.png"), expected, reader.contract.labels)
+    np.testing.assert_array_equal(Image.open(tmp_path / "out.png"), drawn)
+    wrong = subprocess.run([*command, f"--maps={tmp_path}"], capture_output=True, text=True, cwd=ROOT)
+    assert wrong.returncode == 2 and "this model answers with boxes, not with masks" in wrong.stderr
 
 
 @pytest.mark.slow

@@ -1,9 +1,12 @@
 """A segmenter learns from a folder of label maps, becomes files, and draws the masks that MediaPipe draws."""
 
+import base64
+import io
 import json
 import pathlib
 import subprocess
 import sys
+import urllib.request
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from PIL import Image
 
 from keras_resnet import files, recipes, runs, tasks
 from keras_resnet.data.loading import load_dataset
+from keras_resnet.device import drawing
 from keras_resnet.device.contract import Contract
 from keras_resnet.device.mask import Mask
 from keras_resnet.device.picture import Picture
@@ -194,6 +198,48 @@ def test_mediapipe_draws_what_the_reader_draws(mediapipe_python, shapes, exporte
                 same = reader.predict(picture).mask == theirs[f"{number}/{picture.stem}"]
                 assert same.mean() > 0.999, (path.stem, picture.stem)  # of equal int8 scores it may take another
             assert len(list(tmp_path.glob("*.png"))) == 12
+
+
+@pytest.mark.slow
+def test_masks_are_written_as_maps_and_over_pictures(shapes, exported, tmp_path):
+    model, folder = exported / "resnet18_segmenter-int8-qat.tflite", shapes / "images" / "val"
+    command = [sys.executable, "-m", "keras_resnet.device", "predict", model, folder, "--json"]
+    command += [f"--maps={tmp_path / 'maps'}", f"--draw={tmp_path / 'drawn'}"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    lines, reader = list(map(json.loads, result.stdout.splitlines())), Reader(model)
+    for line, path in zip(lines, sorted(folder.glob("*.png")), strict=True):
+        shown = reader.predict(path)
+        assert line["parts"] == shown.as_json()["parts"]
+        np.testing.assert_array_equal(Image.open(tmp_path / "maps" / path.name), shown.mask)
+        drawn = drawing.drawn(Image.open(path), shown, reader.contract.labels)
+        np.testing.assert_array_equal(Image.open(tmp_path / "drawn" / path.name), drawn)
+    wrong = subprocess.run([*command[:6], "--coco"], capture_output=True, text=True, cwd=ROOT)
+    assert wrong.returncode == 2 and "this model answers with mask, not with boxes" in wrong.stderr
+
+
+@pytest.mark.slow
+def test_the_page_shows_the_picture_with_its_mask(shapes, exported):
+    """The answer to an upload has the picture with the mask over it, at its own size where that is small."""
+    path = next((shapes / "images" / "val").glob("*.png"))
+    command = [sys.executable, "-m", "keras_resnet.device", "serve", exported / "resnet18_segmenter-int8-qat.tflite"]
+    with subprocess.Popen([*command, "--port=0"], stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        try:
+            address = server.stdout.readline().split()[0]
+            with urllib.request.urlopen(f"{address}/about") as response:
+                assert json.load(response)["answers"] == "3 classes of pixels"
+            request = urllib.request.Request(f"{address}/classify", path.read_bytes(), method="POST")
+            with urllib.request.urlopen(request) as response:
+                answer = json.load(response)
+        finally:
+            server.terminate()
+    reader = Reader(exported / "resnet18_segmenter-int8-qat.tflite")
+    shown = reader.predict(path)
+    assert answer["parts"] == shown.as_json()["parts"]
+    picture = Image.open(io.BytesIO(base64.b64decode(answer["picture"].partition(",")[2])))
+    expected = drawing.drawn(Image.open(path), shown, reader.contract.labels)
+    assert picture.size == expected.size
+    assert np.abs(np.asarray(picture, float) - np.asarray(expected, float)).mean() < 8  # JPEG's losses
 
 
 @pytest.mark.slow
