@@ -9,13 +9,19 @@ COMMANDS = {
     "check": "what a folder of pictures holds, before any training: PHOTOS/",
     "train": "trains a recipe, or continues where it was cut off: --dataset=digits",
     "evaluate": "a finished run's report, table and figures: runs/NAME",
+    "explain": "which places of a picture speak for a class: runs/NAME PICTURE",
     "compare": "several runs in one table and one picture: runs/A runs/B",
     "export": "a finished run's .tflite files, and the proof that they answer alike: runs/NAME",
     **commands.COMMANDS,
     "models": "the trained models that come with this package",
 }
 # Those with absl's flags, and what runs them.
-FLAGGED = {"train": "command_line", "evaluate": "reports.evaluation", "export": "export.command_line"}
+FLAGGED = {
+    "train": "command_line",
+    "evaluate": "reports.evaluation",
+    "export": "export.command_line",
+    "explain": "reports.explain",
+}
 
 # Those with flags of argparse's, which need no TensorFlow.
 PLAIN = {"check": "data.check", "compare": "reports.compare"}

@@ -41,14 +41,19 @@ def backbone(origin, shape):
     Raises:
         RunError: its layers have other names, or it does not take such pictures.
     """
+    if not (maps := feature_maps(origin)):
+        raise runs.RunError(f"--init: layers of {origin.name} have other names than ResNet's, it gives no feature maps")
+    return _resized(keras.Model(origin.inputs[0], maps, name=origin.name), shape)
+
+
+def feature_maps(model):
+    """Name -> the last map of each stage of a network with `ResNet`'s names of layers, as `features=True` has them."""
     maps = {}
-    for layer in origin.layers:
+    for layer in model.layers:
         stage = re.match(r"stage(\d+)_", layer.name)
         if stage or layer.name == "head_relu":  # of version 2, behind the last stage
             maps[f"C{stage[1]}" if stage else [*maps][-1]] = layer.output
-    if not maps:
-        raise runs.RunError(f"--init: layers of {origin.name} have other names than ResNet's, it gives no feature maps")
-    return _resized(keras.Model(origin.inputs[0], maps, name=origin.name), shape)
+    return maps
 
 
 def _resized(features, shape):

@@ -176,6 +176,14 @@ class Classification:
             outputs = np.log(np.maximum(outputs, np.finfo(np.float32).tiny))  # logits but for a constant
         return metrics.losses(outputs, targets)
 
+    def evidence(self, outputs, label):
+        """How much speaks for a class, a tensor (batch,), of a network's outputs, a list of tensors."""
+        return outputs[0][:, label]
+
+    def named(self, shown):
+        """(label, probability) of what an answer names, the likeliest first."""
+        return shown.top
+
     def groups(self, targets):
         """Integers (n,): examples of different ones differ most, as golden pictures should."""
         return targets

@@ -96,6 +96,14 @@ class Detection(Classification):
         twins = [box_metrics.twins(*pair, max(step, STEP)) for pair in pairs]
         return np.array([2.0 * n for n in twins]), np.array([len(a[0]) + len(b[0]) for a, b in pairs])
 
+    def evidence(self, outputs, label):
+        import tensorflow as tf
+
+        return tf.reduce_max(outputs[1][..., label], -1)
+
+    def named(self, shown):
+        return list(zip(shown.labels, shown.probabilities, strict=True))
+
     def groups(self, targets):
         """By the classes that are on a picture."""
         return np.array([sum(2 ** int(kind) for kind in {*kinds} if kind >= 0) for kinds in targets[..., 4]])

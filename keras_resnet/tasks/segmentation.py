@@ -99,6 +99,18 @@ class Segmentation(Classification):
         pairs = list(zip(*found, strict=True))
         return np.array([np.sum(a == b) for a, b in pairs]), np.array([a.size for a, _ in pairs])
 
+    def evidence(self, outputs, label):
+        import tensorflow as tf
+
+        logits = outputs[0]
+        there = tf.cast(tf.argmax(logits, -1) == label, tf.float32)
+        there = tf.where(tf.reduce_any(there > 0, (1, 2), keepdims=True), there, 1.0)
+        return tf.reduce_sum(logits[..., label] * there, (1, 2)) / tf.reduce_sum(there, (1, 2))
+
+    def named(self, shown):
+        """(label, part of the picture)."""
+        return shown.parts
+
     def groups(self, targets):
         """By the rarest class on each picture."""
         classes = len(self.contract.labels)
