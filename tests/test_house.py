@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "data": {"device", "hall"},
     "quantization": {"networks", "hall"},
     "tasks": {"networks", "data", "device", "hall"},
-    "reports": {"tasks", "quantization", "data", "networks", "device", "hall"},
+    "reports": {"tasks", "quantization", "data", "networks", "models", "device", "hall"},
     "training": {"reports", "tasks", "quantization", "data", "networks", "device", "hall"},
     "export": {"training", "reports", "tasks", "quantization", "data", "networks", "device", "hall"},
 }
