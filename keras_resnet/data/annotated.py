@@ -10,7 +10,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data import DataError, boxes, coco_json, decoding, voc, yolo_txt
+from keras_resnet.data import DataError, boxes, decoding
 from keras_resnet.data.dataset import IN_MEMORY_BYTES, Data
 from keras_resnet.data.sources import Files
 from keras_resnet.data.splits import drawn
@@ -22,15 +22,6 @@ NOTHING = (0, 0, 0, 0, -1, 0)
 SEEN = (
     0.5  # part of a box's area inside of the crop; with less of it a box is hard: nobody can say that nothing is there
 )
-
-
-def reader(root):
-    """The module that reads a folder's boxes, a `pathlib.Path`'s; None where it has none."""
-    if voc.is_there(root):
-        return voc
-    if coco_json.files(root):
-        return coco_json
-    return yolo_txt if yolo_txt.is_there(root) else None
 
 
 def load(root, reader, shape, crop_fraction, strides):

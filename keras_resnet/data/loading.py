@@ -3,7 +3,7 @@
 import pathlib
 
 from keras_resnet import runs
-from keras_resnet.data import DataError, annotated, digits, folders, masks, tfds_sets
+from keras_resnet.data import DataError, annotated, box_folders, digits, folders, label_maps, masks, tfds_sets
 from keras_resnet.recipes import height_and_width, is_folder
 
 
@@ -51,9 +51,9 @@ def load_dataset(
         return digits.load(size or (32, 32), channels or 3, crop_fraction)
     if is_folder(name):
         root, shape = pathlib.Path(name).expanduser(), (*(size or (224, 224)), channels or 3)
-        if reader := annotated.reader(root):
+        if reader := box_folders.reader(root):
             return annotated.load(root, reader, shape, crop_fraction, strides)
-        if masks.pairs(root):
+        if label_maps.pairs(root):
             return masks.load(root, shape, crop_fraction)
         return folders.load(root, shape, crop_fraction, max_bad_fraction, original)
     return tfds_sets.load(name, data_dir, size, channels, crop_fraction, original)

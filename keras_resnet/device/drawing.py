@@ -40,17 +40,30 @@ def _font(image):
 
 
 def _boxes(image, found, labels):
+    texts = [f"{label} {100 * p:.0f} %" for label, p in zip(found.labels, found.probabilities, strict=True)]
+    kinds = [labels.index(label) for label in found.labels]
+    # The likeliest last, above the others.
+    return outlined(image, found.boxes[::-1], kinds[::-1], texts[::-1] if len(texts) <= CROWDED else ())
+
+
+def outlined(image, boxes, kinds, texts=()):
+    """A copy of a picture with boxes on it, the last one on top.
+
+    Args:
+        image: RGB `PIL.Image.Image`.
+        boxes: (n, 4): top, left, bottom, right in its pixels.
+        kinds: number of each one's class, for its colour.
+        texts: what stands in each; none where empty.
+    """
     image = image.copy()
     canvas, font = ImageDraw.Draw(image), _font(image)
     wide = max(1, round(max(image.size) / 300))
-    # The likeliest last, above the others.
-    for label, p, (top, left, bottom, right) in reversed(
-        list(zip(found.labels, found.probabilities, found.boxes.tolist(), strict=True))
+    for (top, left, bottom, right), kind, text in zip(
+        np.asarray(boxes).tolist(), kinds, texts or [""] * len(kinds), strict=True
     ):
-        colour = PALETTE[labels.index(label) % len(PALETTE)]
+        colour = PALETTE[kind % len(PALETTE)]
         canvas.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=wide)
-        if len(found.labels) <= CROWDED:
-            text = f"{label} {100 * p:.0f} %"
+        if text:
             corner = (max(0, left), max(0, top))
             canvas.rectangle(canvas.textbbox(corner, text, font), fill=colour)
             canvas.text(corner, text, _on(colour), font)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.data import DataError, augmentation, masks
+from keras_resnet.data import DataError, augmentation, label_maps, masks
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.device.picture import Picture
 from keras_resnet.recipes import default_recipe
@@ -80,7 +80,7 @@ def test_maps_lie_where_the_pixels_do(tmp_path, size, crop):
     Image.fromarray((values * 255).astype(np.uint8)).save(tmp_path / "p.png")
     Image.fromarray(values.astype(np.uint8)).save(tmp_path / "m.png")
     picture = Picture(32, 48, 1, crop)
-    made = masks.placed(tmp_path / "p.png", tmp_path / "m.png", masks._numbers(["a", "b"]), picture)
+    made = label_maps.placed(tmp_path / "p.png", tmp_path / "m.png", label_maps.numbers(["a", "b"]), picture)
     shown = picture.pixels(Image.open(tmp_path / "p.png"))[..., 0]
     sure = (shown < 20) | (shown > 235)
     assert made.shape == (32, 48) and (made[sure] == (shown > 127)[sure]).mean() > 0.99

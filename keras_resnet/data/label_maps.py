@@ -1,0 +1,137 @@
+"""Folders of pictures and label maps: a gray or palette PNG for each picture, whose pixels are the classes' numbers.
+
+Three layouts: CamVid's (`train/` and `trainannot/`), Pascal VOC's (`JPEGImages/`, `SegmentationClass/`,
+`ImageSets/Segmentation/`) and `images/train/`, `masks/train/`. The classes' names are in `classes.json` (a list) or
+`classes.txt` (one a line); a name that says ignore, void or unlabelled is no class. 255 is none either.
+"""
+
+import json
+import pathlib
+import re
+
+import numpy as np
+from PIL import Image
+
+from keras_resnet.data import DataError, boxes
+from keras_resnet.data.class_folders import pictures, split_named
+from keras_resnet.device.mask import NO_CLASS
+
+ANNOTATED = "annot"  # what CamVid's folders of label maps end with
+IGNORED = re.compile("ignore|void|unlabell?ed", re.IGNORECASE)
+UNKNOWN = 254
+VOC = (
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+)
+
+
+def pairs(root):
+    """Split -> list of (picture, label map), paths, of a folder, a `pathlib.Path`; empty where it has none.
+
+    Raises:
+        DataError: a picture has no label map.
+    """
+    if (root / "SegmentationClass").is_dir():
+        return _voc(root)
+    folders = {}
+    for folder in sorted(root.iterdir() if root.is_dir() else ()):
+        if folder.is_dir() and (root / f"{folder.name}{ANNOTATED}").is_dir() and split_named(folder.name):
+            folders[split_named(folder.name)] = folder, root / f"{folder.name}{ANNOTATED}"
+    if not folders and (root / "images").is_dir() and (root / "masks").is_dir():
+        for folder in sorted((root / "images").iterdir()):
+            if folder.is_dir() and split_named(folder.name):
+                folders[split_named(folder.name)] = folder, root / "masks" / folder.name
+    return {split: _matched(*both) for split, both in folders.items()}
+
+
+def _matched(shown, annotated):
+    found = []
+    for path in pictures(shown):
+        mask = (annotated / pathlib.Path(path).relative_to(shown)).with_suffix(".png")
+        if not mask.is_file():
+            raise DataError(f"{path}: it has no label map, expected {mask}")
+        found.append((path, str(mask)))
+    return found
+
+
+def _voc(root):
+    shown = {pathlib.Path(path).stem: path for path in pictures(root / "JPEGImages")}
+    found = {}
+    for file in sorted((root / "ImageSets" / "Segmentation").glob("*.txt")):
+        if split := split_named(file.stem):
+            stems = file.read_text(encoding="utf-8").split()
+            masks = [root / "SegmentationClass" / f"{stem}.png" for stem in stems]
+            if lost := [
+                stem for stem, mask in zip(stems, masks, strict=True) if stem not in shown or not mask.is_file()
+            ]:
+                raise DataError(f"{root}: {lost[0]} lacks its picture or its label map; {file} lists it")
+            found[split] = [(shown[stem], str(mask)) for stem, mask in zip(stems, masks, strict=True)]
+    return found
+
+
+def read_names(root):
+    """Names of the numbers in a folder's label maps, those that are ignored among them.
+
+    Raises:
+        DataError: there are none, or they can't be read.
+    """
+    for file in (root / "classes.json", root / "classes.txt"):
+        if not file.is_file():
+            continue
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+            names = json.loads(text) if file.suffix == ".json" else text.split("\n")
+        except ValueError as error:
+            raise DataError(f"{file}: {error}; expected a list of names") from error
+        listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        names = [name.strip() for name in names] if listed else names
+        while listed and names and not names[-1]:
+            names.pop()
+        if not listed or not names or not all(names) or len({*names}) < len(names) or len(names) > NO_CLASS:
+            raise DataError(f"{file}: expected a list of at most {NO_CLASS} names, each once, got {str(names)[:80]}")
+        return names
+    if (root / "SegmentationClass").is_dir():
+        return list(VOC)
+    raise DataError(f"{root}: nothing names the classes; write classes.txt, a name a line, that of number 0 first")
+
+
+def classes(names):
+    """Of names, those that are classes."""
+    return tuple(name for name in names if not IGNORED.search(name))
+
+
+def numbers(names):
+    """uint8 (256,): the class of each number, counted without those that are ignored; 255 for these, 254 for others."""
+    table = np.full(256, UNKNOWN, np.uint8)
+    kept = [i for i, name in enumerate(names) if not IGNORED.search(name)]
+    table[: len(names)] = NO_CLASS
+    table[kept] = np.arange(len(kept))
+    table[255] = NO_CLASS
+    return table
+
+
+def placed(path, mask, numbers, picture):
+    """A label map where the picture lies in the network's input: uint8 (height, width), the nearest pixel's class.
+
+    Raises:
+        DataError: it is of another size than its picture, no map of numbers, or has one without a name.
+    """
+    try:
+        with Image.open(mask) as image:
+            kind, size, values = image.mode, image.size, np.asarray(image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{mask}: no picture ({error}); expected a PNG whose pixels are classes' numbers") from error
+    if kind not in ("L", "P", "1"):
+        raise DataError(f"{mask}: its pixels are {kind}; expected a gray or palette PNG, a byte for each pixel's class")
+    if size != boxes.upright_size(path):
+        width, height = boxes.upright_size(path)
+        raise DataError(f"{mask}: it is {size[0]}x{size[1]}, its picture {path} is {width}x{height}")
+    classes = numbers[values.astype(np.uint8)]
+    if (classes == UNKNOWN).any():
+        odd = values[classes == UNKNOWN].ravel()[0]
+        raise DataError(f"{mask}: a pixel is {odd}, which nothing names; add its name to the list of classes")
+    height, width = picture.resized(size[1], size[0])
+    if (height, width) != classes.shape:
+        classes = np.asarray(Image.fromarray(classes).resize((width, height), Image.Resampling.NEAREST))
+    top, left = (height - picture.height) // 2, (width - picture.width) // 2
+    return classes[top : top + picture.height, left : left + picture.width]
