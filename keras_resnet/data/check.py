@@ -14,7 +14,7 @@ import numpy as np
 import tqdm
 from PIL import Image
 
-from keras_resnet.data import class_folders, contact_sheets, labels_csv
+from keras_resnet.data import check_places, class_folders, contact_sheets, labels_csv
 from keras_resnet.device import command_line
 from keras_resnet.device.picture import ORIENTATION, upright
 
@@ -140,11 +140,21 @@ def read(root):
     )
 
 
-def lines(root, names, looked, strays):
-    """What a person reads: of counts, sizes, kinds, what can't be read, duplicates, unbalanced classes, what suits."""
+def lines(root, names, looked, strays, places=None):
+    """What a person reads: of counts, sizes, kinds, what can't be read, duplicates, unbalanced classes, what suits.
+
+    Args:
+        root: `pathlib.Path` of the folder.
+        names: of its classes.
+        looked: list of `Looked`.
+        strays: paths of pictures in no class's folder.
+        places: `check_places.Places`, where there are any.
+    """
     good = [p for p in looked if not p.reason]
-    counts = list(_counts(names, good, "labels" if _several(root) else "classes"))
+    what = places.what if places else "labels" if _several(root) else "classes"
+    counts = list(_counts(names, good, what))
     yield from counts
+    yield from places.told if places else ()
     if good:
         yield from _sizes(good)
     bad = [f"{p.path}: {p.reason}" for p in looked if p.reason]
@@ -155,10 +165,13 @@ def lines(root, names, looked, strays):
     groups, pairs = exact_duplicates(good), near_duplicates(good)
     if len(good) > MOST_COMPARED:
         yield f"near duplicates are looked for among {MOST_COMPARED:,} pictures drawn at random"
-    yield from _duplicates("the same file", groups, names)
-    yield from _duplicates("nearly the same picture", pairs, names)
+    yield from _duplicates("the same file", groups, not places)
+    yield from _duplicates("nearly the same picture", pairs, not places)
     yield "" if groups or pairs else "no duplicates"
-    if any("training refuses" in line for line in counts):
+    if places:
+        size = "x".join(map(str, np.median([p.size for p in good], 0).astype(int)[::-1])) if good else "224"
+        yield f"what suits:\n  keras-resnet train {_dataset(root)} --image_size={size}    # or a part of each side"
+    elif any("training refuses" in line for line in counts):
         yield "what suits: first more pictures of the classes above, or their folders taken away"
     else:
         if unbalanced := _unbalanced(root, names, good):
@@ -177,11 +190,11 @@ def _counts(names, good, what):
     for i, name in enumerate(names):
         bar = "█" * round(20 * count[i, splits[0]] / largest)
         yield f"  {name:{width}}" + "".join(f"{count[i, split]:>12,}" for split in splits) + f"  {bar}"
-    for split in splits:
+    for split in splits if what in ("classes", "labels") else ():
         empty = [name for i, name in enumerate(names) if not count[i, split]]
         if empty:
             yield f"no readable picture of {', '.join(empty)} in {split}: training refuses"
-    few = [name for i, name in enumerate(names) if 0 < count[i, "train"] < LEAST]
+    few = what == "classes" and [name for i, name in enumerate(names) if 0 < count[i, "train"] < LEAST]
     if few and splits == ["train"] and all(len(p.labels) == 1 for p in good):
         yield f"too few of {', '.join(few)} to validate and test with, too: training refuses less than {LEAST}"
 
@@ -213,12 +226,12 @@ def _listed(title, paths):
         yield f"  … and {len(paths) - MOST_LINES:,} more"
 
 
-def _duplicates(what, groups, names):
+def _duplicates(what, groups, one_class):
     """Those across splits first, for they make figures too good, then those across classes, then the rest."""
     if not groups:
         return
     across_splits = [g for g in groups if len({p.split for p in g}) > 1]
-    across_classes = [g for g in groups if len({p.labels for p in g}) > 1]
+    across_classes = [g for g in groups if one_class and len({p.labels for p in g}) > 1]
     title = f"{what}: {len(groups):,} times"
     title += f", across splits {len(across_splits):,} (figures would be too good)" * bool(across_splits)
     title += f", across classes {len(across_classes):,} (one label is wrong)" * bool(across_classes)
@@ -247,7 +260,7 @@ def commands(root, names, good):
     small = bool(good) and np.median([min(p.size) for p in good]) < SMALL
     init = "cifar10-jpeg-resnet20" if small else "keras:resnet50"
     best = " --best=balanced_accuracy" if _unbalanced(root, names, good) else ""
-    data = f"--dataset={root}/".replace(" ", "\\ ")
+    data = _dataset(root)
     tuned = f"keras-resnet train --init={init} {data}{best}"
     yield f"{tuned} --recipe=probe    # minutes: what the features know already"
     yield f"{tuned}    # all of it learns"
@@ -255,9 +268,13 @@ def commands(root, names, good):
         yield f"keras-resnet train {data} --depth=18{best}    # so many pictures can do without other weights"
 
 
+def _dataset(root):
+    return f"--dataset={root}/".replace(" ", "\\ ")
+
+
 def main(arguments, program):
     parser = argparse.ArgumentParser(program, description="What a folder of pictures holds, before any training.")
-    parser.add_argument("folder", type=pathlib.Path, help="a folder per class, train/ … with them, or with labels.csv")
+    parser.add_argument("folder", type=pathlib.Path, help="of pictures by class, with boxes or masks")
     parser.add_argument(
         "--sheets", type=pathlib.Path, help="where a contact sheet of each class goes (runs/NAME-check)"
     )
@@ -266,12 +283,16 @@ def main(arguments, program):
     try:
         if not given.folder.is_dir():
             raise ValueError(f"{given.folder}: no such folder; give the one that holds a folder per class")
-        names, entries, strays = read(given.folder)
+        if places := check_places.look_for(given.folder):
+            names, entries, strays = places.names, places.entries, []
+        else:
+            names, entries, strays = read(given.folder)
         looked = look_at_all(entries)
         sheets = given.sheets or pathlib.Path("runs") / f"{given.folder.resolve().name}-check"
-        contact_sheets.write(sheets, names, [p for p in looked if not p.reason])
+        drawn = places.drawn if places else None
+        contact_sheets.write(sheets, names, [p for p in looked if not p.reason], drawn)
     except (ValueError, OSError) as error:
         command_line.fail(parser, error)
-    for line in lines(given.folder, names, looked, strays):
+    for line in lines(given.folder, names, looked, strays, places):
         print(line)
     print(f"contact sheets: {sheets}/")

@@ -114,6 +114,20 @@ def placed(path, mask, numbers, picture):
     """A label map where the picture lies in the network's input: uint8 (height, width), the nearest pixel's class.
 
     Raises:
+        DataError: as of `read`.
+    """
+    classes = read(path, mask, numbers)
+    height, width = picture.resized(*classes.shape)
+    if (height, width) != classes.shape:
+        classes = np.asarray(Image.fromarray(classes).resize((width, height), Image.Resampling.NEAREST))
+    top, left = (height - picture.height) // 2, (width - picture.width) // 2
+    return classes[top : top + picture.height, left : left + picture.width]
+
+
+def read(path, mask, numbers):
+    """A label map's classes, uint8 (height, width), 255 where there is none.
+
+    Raises:
         DataError: it is of another size than its picture, no map of numbers, or has one without a name.
     """
     try:
@@ -130,8 +144,4 @@ def placed(path, mask, numbers, picture):
     if (classes == UNKNOWN).any():
         odd = values[classes == UNKNOWN].ravel()[0]
         raise DataError(f"{mask}: a pixel is {odd}, which nothing names; add its name to the list of classes")
-    height, width = picture.resized(size[1], size[0])
-    if (height, width) != classes.shape:
-        classes = np.asarray(Image.fromarray(classes).resize((width, height), Image.Resampling.NEAREST))
-    top, left = (height - picture.height) // 2, (width - picture.width) // 2
-    return classes[top : top + picture.height, left : left + picture.width]
+    return classes
