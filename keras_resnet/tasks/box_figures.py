@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from keras_resnet.drawing import GRAY, PALETTE, pyplot, short
+from keras_resnet.tasks import figures
 
 COLUMNS = 4
 
@@ -52,3 +53,13 @@ def precision(found, title):
     axes.grid(alpha=0.3)
     axes.legend(title="class, mAP@0.5")
     return figure
+
+
+def confusion(matrix, labels, title):
+    """What each class's boxes are found as, in per cent; `matrix` is of `box_metrics.BoxesFound.confusion`.
+
+    The last row is of boxes that were found where none is, in per cent of all that were.
+    """
+    percent = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    texts = ("found as", "label", "% of the row's boxes")
+    return figures.grid(percent, [*labels, "nothing there"], [*labels, "not found"], title, texts)

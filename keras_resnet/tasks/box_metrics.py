@@ -12,9 +12,11 @@ import math
 import numpy as np
 
 from keras_resnet.device.boxes import overlaps
+from keras_resnet.tasks import metrics
 
 NAMES = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
 MOST = 100  # boxes of a picture that count
+UNLIKELY = 0.1  # probability of boxes that calibration leaves out, of which there are any number
 TWINS = 0.95  # intersection over union, from which on two networks' boxes are the same
 INSTALL = 'pip install -e ".[boxes]"'
 
@@ -70,11 +72,56 @@ class BoxesFound:
         """Label -> precision (101,) at recalls from 0 to 1, at an overlap of a half; None where there is nothing."""
         return _curves(self._evaluation(), self.contract.labels)
 
+    def confusion(self):
+        """Boxes (classes + 1, classes + 1) by what they are, last nothing, and what they are found as, last not at all.
+
+        Those that are shown, at the contract's threshold; a box is found by the likeliest one that overlaps it by a
+        half, whatever its class.
+        """
+        classes = len(self.contract.labels)
+        matrix = np.zeros((classes + 1, classes + 1), np.int64)
+        for (boxes, kinds, probabilities), there in zip(self.found, self.there, strict=True):
+            shown = probabilities >= self.contract.threshold
+            match = matched(boxes[shown], there)
+            for kind, of in zip(kinds[shown], match, strict=True):
+                if of is None or not there[of, 5]:  # what finds a hard one counts for nothing
+                    matrix[classes if of is None else int(there[of, 4]), kind] += 1
+            missed = [int(row[4]) for i, row in enumerate(there) if i not in match and not row[5]]
+            np.add.at(matrix[:, classes], missed, 1)
+        return matrix
+
+    def bins(self):
+        """`metrics.binned` of the boxes that are likelier than `UNLIKELY`: a right one has a true one of its class."""
+        sure, right = [np.zeros(0)], [np.zeros(0)]
+        for (boxes, kinds, probabilities), there in zip(self.found, self.there, strict=True):
+            likely = probabilities >= UNLIKELY
+            match = matched(boxes[likely], there)
+            counted = np.array([of is None or not there[of, 5] for of in match], bool)
+            hit = [of is not None and there[of, 4] == kind for of, kind in zip(match, kinds[likely], strict=True)]
+            sure.append(probabilities[likely][counted])
+            right.append(np.array(hit, float)[counted])
+        return metrics.binned(np.concatenate(sure), np.concatenate(right))
+
     def _evaluation(self):
         if self.counted != len(self.found):
             self.known = _evaluated(self.found, self.there, self.contract.labels)
             self.counted = len(self.found)
         return self.known
+
+
+def matched(boxes, there, overlap=0.5):
+    """For each box (n, 4), the likeliest first, the index of the row of `there` (n, 6) that it finds, or None.
+
+    The one that it overlaps most of those that no likelier one has found.
+    """
+    free, match = np.ones(len(there), bool), []
+    for box in boxes:
+        near = np.where(free, overlaps(box, there[:, :4]), 0.0) if len(there) else np.zeros(0)
+        of = int(near.argmax()) if len(near) and near.max() >= overlap else None
+        match.append(of)
+        if of is not None and not there[of, 5]:  # a crowd may be found any number of times
+            free[of] = False
+    return match
 
 
 def figures(found, there, labels):

@@ -199,10 +199,12 @@ class Report(Figures):
 
     def draw(self, title):
         """Name -> figure; the first is TensorBoard's, too."""
-        from keras_resnet.tasks import box_figures
+        from keras_resnet.tasks import box_figures, figures
 
         answers = [(image, *boxes) for image, boxes in self.worst.worst()]
         return {
             "worst": box_figures.answers(answers, self.output, f"{title}: the pictures with the largest loss"),
             "precision": box_figures.precision(self.found, title),
+            "confusion": box_figures.confusion(self.found.confusion(), self.output.labels, title),
+            "reliability": figures.reliability(self.found.bins(), title, "boxes that are right [%]", "boxes"),
         }

@@ -17,21 +17,26 @@ def confusion(accumulated, names, title):
     if len(shown) < len(names):
         title = f"{title}\nthe {len(shown)} of {len(names):,} classes that are most often confused"
     percent = 100 * accumulated.matrix(shown) / np.maximum(accumulated.images[shown], 1)[:, None]
-    labels = [short(names[i]) for i in shown]
-    side = 3 + 0.55 * len(shown)
+    names = [names[i] for i in shown]
+    return grid(percent, names, names, title, ("predicted", "label", "% of the label's pictures"))
+
+
+def grid(percent, rows, columns, title, texts):
+    """A matrix of percentages; `texts` are those of the columns, of the rows and of the scale."""
+    side = 3 + 0.55 * len(rows)
     figure, axes = pyplot.subplots(figsize=(side + 1, side), layout="constrained")
     picture = axes.imshow(percent, cmap="cividis", vmin=0, vmax=100)
-    figure.colorbar(picture, label="% of the label's pictures", shrink=0.8)
-    axes.set(xlabel="predicted", ylabel="label", title=title)
-    axes.set_xticks(range(len(shown)), labels, rotation=45, ha="right")
-    axes.set_yticks(range(len(shown)), labels)
-    for row, column in np.argwhere(percent >= 0.5):
+    figure.colorbar(picture, label=texts[2], shrink=0.8)
+    axes.set(xlabel=texts[0], ylabel=texts[1], title=title)
+    axes.set_xticks(range(len(columns)), list(map(short, columns)), rotation=45, ha="right")
+    axes.set_yticks(range(len(rows)), list(map(short, rows)))
+    for row, column in np.argwhere(percent >= 0.5) if len(rows) <= MOST_CLASSES + 1 else ():
         value = percent[row, column]
         axes.text(column, row, f"{value:.0f}", ha="center", va="center", color="black" if value > 55 else "white")
     return figure
 
 
-def reliability(bins, title):
+def reliability(bins, title, right="top-1 accuracy [%]", counted="pictures"):
     """Reliability diagram of `metrics.binned`: how often the network is right when it says how sure it is."""
     error, confidence, accuracy, count = metrics.calibration(bins)
     edges = np.linspace(0, 100, len(count) + 1)
@@ -41,9 +46,9 @@ def reliability(bins, title):
     upper.bar(edges[:-1], 100 * np.nan_to_num(accuracy), np.diff(edges), align="edge", color=BLUE, edgecolor="white")
     upper.plot(100 * confidence, 100 * confidence, "o", color=ORANGE, label="mean confidence of the bin")
     upper.plot([0, 100], [0, 100], "--", color=GRAY, label="perfectly calibrated")
-    upper.set(ylabel="top-1 accuracy [%]", title=f"{title}\nexpected calibration error {100 * error:.1f} %")
+    upper.set(ylabel=right, title=f"{title}\nexpected calibration error {100 * error:.1f} %")
     lower.bar(edges[:-1], count, np.diff(edges), align="edge", color=GREEN, edgecolor="white")
-    lower.set(xlabel="confidence [%]", ylabel="pictures", xlim=(0, 100))
+    lower.set(xlabel="confidence [%]", ylabel=counted, xlim=(0, 100))
     figure.legend(loc="outside lower center", ncols=2)  # a bar can be anywhere in the axes
     return figure
 

@@ -7,6 +7,7 @@ from matplotlib.patches import Rectangle
 
 from keras_resnet.device.mask import NO_CLASS
 from keras_resnet.drawing import BLUE, pyplot, short
+from keras_resnet.tasks import figures
 
 COLUMNS = 3
 
@@ -62,17 +63,4 @@ def overlaps(values, output, title):
 def confusion(matrix, labels, title):
     """Where each class's pixels went, in per cent."""
     percent = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    side = 3 + 0.5 * len(labels)
-    figure, axes = pyplot.subplots(figsize=(side + 1, side), layout="constrained")
-    picture = axes.imshow(percent, cmap="cividis", vmin=0, vmax=100)
-    figure.colorbar(picture, label="% of the label's pixels", shrink=0.8)
-    names = list(map(short, labels))
-    axes.set(xlabel="taken for", ylabel="label", title=title)
-    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    axes.set_yticks(range(len(names)), names)
-    for row, column in np.argwhere(percent >= 0.5) if len(names) <= 30 else ():
-        value = percent[row, column]
-        axes.text(
-            column, row, f"{value:.0f}", ha="center", va="center", fontsize=8, color="black" if value > 55 else "white"
-        )
-    return figure
+    return figures.grid(percent, labels, labels, title, ("taken for", "label", "% of the label's pixels"))

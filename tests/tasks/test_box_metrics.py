@@ -101,3 +101,45 @@ def test_what_is_missing_is_said_before_anything_is_trained(monkeypatch):
     monkeypatch.setattr(box_metrics.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pycocotools, which is not installed; type pip install -e"):
         box_metrics.check_installed()
+
+
+def shown(pictures, truths, threshold=0.3):
+    """`BoxesFound` that has seen so."""
+    boxes = box_metrics.BoxesFound(Boxes(LABELS, ((1, 1, 8),), threshold=threshold))
+    boxes.found, boxes.there = list(pictures), list(truths)
+    return boxes
+
+
+def test_confusion_with_nothing_worked_out_by_hand():
+    far, off = (60.0, 60.0, 90.0, 90.0), (200.0, 200.0, 240.0, 240.0)
+    near = (12.0, 12.0, 52.0, 52.0)
+    pictures = [
+        found((BOX, 0, 0.9), (near, 0, 0.8), (far, 0, 0.7), (off, 1, 0.6), (off, 0, 0.1)),
+        found((BOX, 1, 0.5)),
+        found(),
+    ]
+    truths = [there((BOX, 0, 0), (far, 1, 0)), there((BOX, 0, 1)), there((BOX, 1, 0))]
+    # Of a: one found (the second box on it finds nothing), of b: one found as a, one not at all.
+    expected = [[1, 0, 0], [1, 0, 1], [1, 1, 0]]
+    np.testing.assert_array_equal(shown(pictures, truths).confusion(), expected)
+
+
+def test_scores_are_calibrated_where_they_are_right_as_often_as_they_say():
+    far = (60.0, 60.0, 90.0, 90.0)
+    pictures = [found((BOX, 0, 0.55), (far, 1, 0.55)), found((BOX, 1, 0.95), (far, 0, 0.05))]
+    truths = [there((BOX, 0, 0)), there((BOX, 1, 0))]
+    images, confidences, right = shown(pictures, truths).bins()
+    assert images.sum() == 3 and confidences.sum() == pytest.approx(0.55 * 2 + 0.95) and right.sum() == 2
+    assert sorted(images[images > 0]) == [1, 2]
+
+
+def test_twins_are_of_one_class_place_and_score():
+    pair = found((BOX, 0, 0.5), (BOX, 1, 0.5))
+    assert box_metrics.twins(pair, pair, 0.01) == 2
+    assert box_metrics.twins(pair, found((BOX, 0, 0.5)), 0.01) == 1
+    step = 1 / (1 + np.exp(-0.1))  # a tenth of a logit more than 0.5
+    for allowed, count in ((0.05, 0), (0.1, 1)):
+        assert box_metrics.twins(found((BOX, 0, 0.5)), found((BOX, 0, step)), allowed) == count
+    moved = (10.0, 10.0, 50.0, 53.0)  # 0.93 of it
+    assert box_metrics.twins(found((BOX, 0, 0.5)), found((moved, 0, 0.5)), 1) == 0
+    assert box_metrics.twins(found((BOX, 0, 0.5), (BOX, 0, 0.4)), found((BOX, 0, 0.5)), 9) == 1  # each is one's twin

@@ -96,7 +96,7 @@ def test_a_detector_learns_resumes_and_reports(shapes, trained):
     run, said = trained
     report = files.read_json(run.report)["validation"]
     assert report["map50"] > 0.6 and set(report["per_class_map50"]) == {"disc", "square"}
-    for name in ("curves", "validation_worst", "validation_precision"):
+    for name in ("curves", *(f"validation_{of}" for of in ("worst", "precision", "confusion", "reliability"))):
         assert (run.figures / f"{name}.png").stat().st_size > 10_000
     assert "mAP@0.5 " in said and "by class (mAP@0.5)" in said
     again = train(shapes, run.path, "--epochs=12")
