@@ -20,9 +20,11 @@ HERE = pathlib.Path(__file__).parent
 RESOURCES = HERE / "core" / "src" / "test" / "resources"
 MODELS = HERE / "app" / "src" / "main" / "assets" / "models"
 sys.path.insert(0, str(HERE.parent))
+from keras_resnet.device.boxes import Boxes  # noqa: E402
 from keras_resnet.device.classes import Classes  # noqa: E402
 from keras_resnet.device.contract import Contract  # noqa: E402
 from keras_resnet.device.labels import Labels  # noqa: E402
+from keras_resnet.device.mask import Mask  # noqa: E402
 from keras_resnet.device.metadata import read_contract, read_labels, saved_contract, shown_normalization  # noqa: E402
 from keras_resnet.device.picture import Picture  # noqa: E402
 from keras_resnet.device.reader import Reader  # noqa: E402
@@ -303,6 +305,39 @@ def turned_frame(degrees, mirrored):
     return size | {"rgb": encoded(np.ascontiguousarray(rgb).tobytes())}
 
 
+PLACES = (  # the contract's picture and output, and sizes of pictures that it is answered on
+    (
+        Picture(48, 64, 3),
+        Boxes(("a", "b", "c"), ((6, 8, 8), (3, 4, 16)), 0.4),
+        ((48, 64), (96, 128), (50, 200), (300, 90)),
+    ),
+    (Picture(48, 64, 3, 0.8), Boxes(("a", "b"), ((6, 8, 8),), 0.3, 0.3, 5), ((48, 64), (77, 64))),
+    (Picture(48, 64, 3), Mask(("a", "b", "c"), (12, 16)), ((48, 64), (12, 16), (97, 131), (50, 200), (300, 90))),
+    (Picture(20, 20, 1, 0.7), Mask(("a", "b"), (1, 3), ((1, 2, 3), (255, 0, 9))), ((20, 20), (33, 21), (1, 64))),
+)
+
+
+def places(picture, output, sizes):
+    """What a network's numbers, of which many are equal, are on pictures of several sizes."""
+    rng = np.random.default_rng(0)
+    values = [np.round(rng.normal(0, 0.7, shape) * 16).astype(np.float32) / 16 for shape in output.shapes]
+    contract, outputs = Contract(picture, output), values if len(values) > 1 else values[0]
+    answers = []
+    for size in sizes:
+        shown = contract.answer(outputs, size)
+        if isinstance(output, Boxes):
+            found = zip(shown.labels, shown.probabilities, shown.boxes.tolist(), strict=True)
+            rows = [[label, p, left, top, right, bottom] for label, p, (top, left, bottom, right) in found]
+            # More digits would differ with the processor.
+            rows = [[label, *(round(number, 4) for number in numbers)] for label, *numbers in rows]
+        else:
+            rows = [[label, round(part, 8)] for label, part in shown.parts]
+        digest = hashlib.sha256(shown.mask.tobytes()).hexdigest() if isinstance(output, Mask) else ""
+        answers.append({"height": size[0], "width": size[1], "rows": rows, "sha256": digest})
+    saved = json.dumps(contract.as_json())
+    return {"contract": saved, "bytes": encoded(b"".join(v.tobytes() for v in values)), "answers": answers}
+
+
 def golden_probabilities(path):
     """Probabilities of a bundled model's golden outputs, one row a picture."""
     reader = Reader(path)
@@ -333,6 +368,7 @@ def write(folder):
         "shown": [shown(*case) for case in SHOWN],
         "labels": [{"text": text, "labels": read_labels(text)} for text in LABELS],
         "contracts": [contract(text) for text in contract_texts()],
+        "places": [places(*case) for case in PLACES],
         "yuv": {
             "every_colour": every_colour(),
             "frames": [turned_frame(degrees, mirrored) for mirrored in (False, True) for degrees in (0, 90, 180, 270)],

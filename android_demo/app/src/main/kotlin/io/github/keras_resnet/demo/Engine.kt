@@ -24,7 +24,8 @@ class EngineError(message: String, cause: Throwable) : Exception(message, cause)
 class Engine(content: ByteBuffer, private val model: Model, chosen: Processor, resources: Resources) : Closeable {
     private var delegate: Delegate? = null
     private val interpreter: Interpreter
-    private val output = ByteBuffer.allocateDirect(model.output.bytes).order(ByteOrder.nativeOrder())
+    private val outputs = model.outputs.map { ByteBuffer.allocateDirect(it.bytes).order(ByteOrder.nativeOrder()) }
+    private val places: Map<Int, Any> = model.outputs.indices.associate { model.outputs[it].place to outputs[it] }
 
     /** What it runs on: what was chosen, or the CPU. */
     val processor: Processor
@@ -52,14 +53,20 @@ class Engine(content: ByteBuffer, private val model: Model, chosen: Processor, r
         note = sentence
     }
 
-    /** Runs the network; the output tensor's bytes are the caller's. */
+    /** Runs the network; the bytes of its output tensors, one after the other, are the caller's. */
     fun run(input: ByteBuffer): ByteArray {
-        output.rewind()
-        interpreter.run(input, output)
-        return ByteArray(output.capacity()).also {
+        run(interpreter, input)
+        val bytes = ByteBuffer.allocate(model.outputBytes)
+        for (output in outputs) {
             output.rewind()
-            output.get(it)
+            bytes.put(output)
         }
+        return bytes.array()
+    }
+
+    private fun run(interpreter: Interpreter, input: ByteBuffer) {
+        outputs.forEach { it.rewind() }
+        interpreter.runForMultipleInputsOutputs(arrayOf(input), places)
     }
 
     override fun close() {
@@ -70,11 +77,10 @@ class Engine(content: ByteBuffer, private val model: Model, chosen: Processor, r
     private fun interpreter(content: ByteBuffer, processor: Processor, resources: Resources): Interpreter {
         val options = Interpreter.Options().setNumThreads(processor.threads)
         delegate = delegate(processor.accelerator, resources)?.also(options::addDelegate)
-        output.rewind()
         val interpreter = Interpreter(content, options)
         try {
             // The first run prepares what later ones use, and shows whether an accelerator does what it promised.
-            interpreter.run(ByteBuffer.allocateDirect(model.input.bytes), output)
+            run(interpreter, ByteBuffer.allocateDirect(model.input.bytes))
         } catch (error: Throwable) {
             interpreter.close()
             throw error

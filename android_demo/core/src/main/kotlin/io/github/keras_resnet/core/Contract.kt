@@ -43,6 +43,36 @@ class PictureInput(
             height.toDouble() * width / (cropFraction * cropFraction) <= MOST_COVERED
     }
 
+    /** Boxes of the network's input, on a picture of so many pixels. */
+    fun unplaced(boxes: List<Box>, height: Int, width: Int): List<Box> {
+        val (toHeight, toWidth) = resized(height, width)
+        val down = toHeight.toDouble() / height
+        val across = toWidth.toDouble() / width
+        val top = (toHeight - this.height) / 2
+        val left = (toWidth - this.width) / 2
+        return boxes.map {
+            Box(
+                it.label,
+                it.probability,
+                ((it.left + left.toDouble()) / across).toFloat(),
+                ((it.top + top.toDouble()) / down).toFloat(),
+                ((it.right + left.toDouble()) / across).toFloat(),
+                ((it.bottom + top.toDouble()) / down).toFloat(),
+            )
+        }
+    }
+
+    /** What the input shows of a picture of so many pixels: (left, top) to (right, bottom), whole pixels of it. */
+    fun shown(height: Int, width: Int): IntArray {
+        val all = Box(0, 1.0, 0f, 0f, this.width.toFloat(), this.height.toFloat())
+        val box = unplaced(listOf(all), height, width)[0]
+        val left = maxOf(0, Math.rint(box.left.toDouble()).toInt())
+        val top = maxOf(0, Math.rint(box.top.toDouble()).toInt())
+        val right = maxOf(left + 1, minOf(width, Math.rint(box.right.toDouble()).toInt()))
+        val bottom = maxOf(top + 1, minOf(height, Math.rint(box.bottom.toDouble()).toInt()))
+        return intArrayOf(left, top, right, bottom)
+    }
+
     /**
      * Size (height, width) of a picture before the crop; in integers, so that every port agrees.
      *
@@ -75,7 +105,7 @@ internal fun readContract(json: String): Contract {
     val saved = fields(parseJson(json))
     return when (val version = if ("version" in saved) saved["version"] else 1.0) {
         1.0 -> Contract(picture(saved), classes(saved, "output"))
-        2.0 -> Contract(picture(part(saved, "input", "picture")), output(part(saved, "output", "classes", "labels")))
+        2.0 -> Contract(picture(part(saved, "input", "picture")), output(part(saved, "output", "classes", "labels", "boxes", "mask")))
         else -> throw ModelError("version $version; known are 1 and 2; a newer app may know it.")
     }
 }
@@ -105,7 +135,40 @@ private fun picture(saved: Map<*, *>): PictureInput {
     return PictureInput(whole("height"), whole("width"), whole("channels"), cropFraction, floats("mean"), floats("std"))
 }
 
-private fun output(saved: Map<*, *>): Output {
+private fun output(saved: Map<*, *>): Output = when (saved["kind"]) {
+    "boxes" -> boxes(saved)
+    "mask" -> mask(saved)
+    else -> scores(saved)
+}
+
+private fun boxes(saved: Map<*, *>): Boxes {
+    val levels = (saved["levels"] as? List<*>).orEmpty().map {
+        val numbers = wholes("levels", it)
+        if (numbers.size != 3) throw ModelError("levels of ${numbers.size} numbers; expected rows, columns and stride.")
+        Level(numbers[0], numbers[1], numbers[2])
+    }
+    fun number(key: String, usual: Double) = if (key in saved) saved[key] as? Double ?: Double.NaN else usual
+    return Boxes(labels(saved), levels, number("threshold", 0.3), number("overlap", 0.6), number("most", 100.0).toInt())
+}
+
+private fun mask(saved: Map<*, *>): Mask {
+    val size = wholes("size", saved["size"])
+    if (size.size != 2) throw ModelError("a size of ${size.size} numbers; expected rows and columns.")
+    val colours = (saved["colours"] as? List<*>).orEmpty().map { colour ->
+        val bytes = wholes("colours", colour)
+        if (bytes.size != 3 || bytes.any { it !in 0..255 }) throw ModelError("a colour $bytes; expected three bytes.")
+        (bytes[0] shl 16) or (bytes[1] shl 8) or bytes[2]
+    }
+    return Mask(labels(saved), size[0], size[1], colours)
+}
+
+private fun wholes(name: String, value: Any?): List<Int> = (value as? List<*>).orEmpty().map {
+    val number = it as? Double ?: Double.NaN
+    if (number != Math.rint(number)) throw ModelError("$name $value; expected whole numbers.")
+    number.toInt()
+}
+
+private fun scores(saved: Map<*, *>): Output {
     val classes = classes(saved, "scores")
     if (saved["kind"] == "classes") return classes
     val thresholds = if ("thresholds" in saved) saved["thresholds"] else emptyList<Double>()
@@ -114,8 +177,12 @@ private fun output(saved: Map<*, *>): Output {
 }
 
 private fun classes(saved: Map<*, *>, scoresKey: String): Classes {
-    val labels = (saved["labels"] as? List<*>)?.map { it as? String ?: throw ModelError("a label $it; expected a name.") }
     val scores = if (scoresKey in saved) saved[scoresKey] else "logits"
     if (scores != "logits" && scores != "probabilities") throw ModelError("scores $scores; expected logits or probabilities.")
-    return Classes(labels ?: throw ModelError("no list of labels."), scores == "logits")
+    return Classes(labels(saved), scores == "logits")
+}
+
+private fun labels(saved: Map<*, *>): List<String> {
+    val labels = (saved["labels"] as? List<*>)?.map { it as? String ?: throw ModelError("a label $it; expected a name.") }
+    return labels ?: throw ModelError("no list of labels.")
 }

@@ -18,14 +18,23 @@ class Golden(val pictures: List<GoldenPicture>) {
             if (entries.isEmpty()) throw ModelError("No golden set: it has no pictures.")
             val pictures = entries.map { entry ->
                 val fields = entry as? Map<*, *>
-                val numbers = (fields?.get("output") as? List<*>).orEmpty().filterIsInstance<Double>()
-                GoldenPicture(decoded(fields?.get("png")), decoded(fields?.get("input")), bytes(numbers, model.output))
+                GoldenPicture(decoded(fields?.get("png")), decoded(fields?.get("input")), output(fields, model))
             }
             val input = model.input.bytes
-            if (pictures.any { it.input.size != input || it.output.size != model.output.bytes }) {
+            if (pictures.any { it.input.size != input || it.output.size != model.outputBytes }) {
                 throw ModelError("This golden set is of another model than ${model.name}.")
             }
             return Golden(pictures)
+        }
+
+        /** The output's bytes: numbers one by one, or encoded, by name where there are several. */
+        private fun output(fields: Map<*, *>?, model: Model): ByteArray {
+            val named = fields?.get("outputs") as? Map<*, *>
+            if (named != null) {
+                return model.contract.output.tensors.map { decoded(named[it]) }.fold(ByteArray(0), ByteArray::plus)
+            }
+            val output = fields?.get("output")
+            return if (output is String) decoded(output) else bytes((output as? List<*>).orEmpty().filterIsInstance<Double>(), model.output)
         }
 
         @OptIn(ExperimentalEncodingApi::class) // Java's own is missing before Android 8

@@ -9,8 +9,12 @@ class ModelError(message: String) : Exception(message)
 /** @property lowest its smallest number, where it has 256 of them. */
 enum class DataType(val bytes: Int, val lowest: Int) { UINT8(1, 0), INT8(1, -128), FLOAT32(4, 0) }
 
-/** Input or output of a network: `value = (number - zeroPoint) * scale`. Scale is 1 and zero point 0 for FLOAT32. */
-class Tensor(val shape: List<Int>, val type: DataType, val scale: Float, val zeroPoint: Int) {
+/**
+ * Input or output of a network: `value = (number - zeroPoint) * scale`. Scale is 1 and zero point 0 for FLOAT32.
+ *
+ * @property place among the network's outputs, as the interpreter counts them.
+ */
+class Tensor(val shape: List<Int>, val type: DataType, val scale: Float, val zeroPoint: Int, val place: Int = 0) {
     val bytes: Int get() = shape.fold(type.bytes) { product, n -> product * n }
 }
 
@@ -24,9 +28,18 @@ class Model(
     val name: String,
     val contract: Contract,
     val input: Tensor,
-    val output: Tensor,
+    /** In the contract's order; their bytes, one after the other, are what is called the output. */
+    val outputs: List<Tensor>,
     val warnings: List<String>,
 ) {
+    constructor(name: String, contract: Contract, input: Tensor, output: Tensor, warnings: List<String>) :
+        this(name, contract, input, listOf(output), warnings)
+
+    /** The first output. */
+    val output: Tensor get() = outputs[0]
+
+    val outputBytes: Int get() = outputs.sumOf { it.bytes }
+
     companion object {
         /**
          * Reads our `contract.json` in the zip behind the model; else standard TFLite Metadata and its labels; else
@@ -56,26 +69,46 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         val inputs = graph.ints(1)
         if (inputs.size != 1) throw ModelError("$name takes ${inputs.size} inputs; expected one picture.")
         val input = tensor(tensors[inputs[0]])
-        val output = tensor(tensors[graph.ints(2)[0]])
-        if (!isBatchOfOne(input.shape, 4) || !isBatchOfOne(output.shape, 2) || input.shape[3] !in CHANNELS) {
+        val ours = readAppendedFiles(content)["contract.json"]?.let { json ->
+            attempt("The contract in $name can't be used") { readContract(json) }
+        }
+        val outputs = outputs(model, graph, tensors, ours?.output)
+        val wanted = ours?.output?.shapes?.map { it.size + 1 } ?: listOf(2)
+        val fits = outputs.map { it.shape.size } == wanted && outputs.all { isBatchOfOne(it.shape, it.shape.size) }
+        if (!isBatchOfOne(input.shape, 4) || !fits || input.shape[3] !in CHANNELS) {
+            val made = outputs.joinToString { "${it.shape}" }
             throw ModelError(
-                "$name is no image classifier: its input has shape ${input.shape} and its output ${output.shape}; " +
-                    "expected [1, height, width, 1 or 3] and [1, classes].",
+                "$name is no network of pictures that is known here: its input has shape ${input.shape} and its output " +
+                    "$made; expected [1, height, width, 1 or 3] and [1, classes], or what its contract says.",
             )
         }
         val metadata = metadata(model)
-        val contract = contract(input, output.shape[1], metadata, !endsInSoftmax(model, graph))
-        return Model(metadata?.text(0) ?: name, contract, input, output, warnings)
+        val contract = ours?.also { hold(it, input.shape.drop(1), outputs.map { tensor -> tensor.shape.drop(1) }) }
+            ?: contract(input, outputs[0].shape[1], metadata, !endsInSoftmax(model, graph))
+        return Model(metadata?.text(0) ?: name, contract, input, outputs, warnings)
     }
 
-    private fun tensor(table: FlatTable): Tensor {
+    /** The outputs that a contract names, by the file's signature, else the first. */
+    private fun outputs(model: FlatTable, graph: FlatTable, tensors: List<FlatTable>, rules: Output?): List<Tensor> {
+        val there = graph.ints(2)
+        val names = rules?.tensors.orEmpty()
+        if (names.isEmpty()) return listOf(tensor(tensors[there[0]]))
+        val signature = model.tables(7).firstOrNull()?.tables(1).orEmpty().associate { it.text(0) to it.int(1) }
+        return names.map { name ->
+            val place = there.indexOf(signature[name])
+            if (place < 0) throw ModelError("The contract in ${this.name} wants an output $name; its network has none.")
+            tensor(tensors[there[place]], place)
+        }
+    }
+
+    private fun tensor(table: FlatTable, place: Int = 0): Tensor {
         val type = TYPES[table.byte(1)]
             ?: throw ModelError("$name has a tensor of type ${table.byte(1)}; expected uint8, int8 or float32.")
         val quantization = table.table(4)
         val scale = quantization?.floats(2)?.firstOrNull() ?: 0f
-        if (scale == 0f) return Tensor(table.ints(0), type, 1f, 0) // it is not quantized
+        if (scale == 0f) return Tensor(table.ints(0), type, 1f, 0, place) // it is not quantized
         if (!(scale > 0 && scale < Float.POSITIVE_INFINITY)) throw ModelError("$name has a tensor of scale $scale.")
-        return Tensor(table.ints(0), type, scale, quantization?.longs(3)?.firstOrNull()?.toInt() ?: 0)
+        return Tensor(table.ints(0), type, scale, quantization?.longs(3)?.firstOrNull()?.toInt() ?: 0, place)
     }
 
     private fun isBatchOfOne(shape: List<Int>, rank: Int) =
@@ -104,8 +137,6 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
 
     private fun contract(input: Tensor, classes: Int, metadata: FlatTable?, isLogits: Boolean): Contract {
         val files = readAppendedFiles(content)
-        files["contract.json"]?.let { return ours(it, input.shape.drop(1), classes) }
-
         val (mean, std) = metadata?.let(::normalization) ?: shownNormalization(input).also {
             val isShown = input.type != DataType.FLOAT32
             val taken = if (isShown) "its 256 steps are taken for the pixels 0 to 255" else "taking x = pixel / 127.5 - 1"
@@ -122,16 +153,17 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         }
     }
 
-    private fun ours(json: String, shape: List<Int>, classes: Int): Contract {
-        val contract = attempt("The contract in $name can't be used") { readContract(json) }
+    private fun hold(contract: Contract, shape: List<Int>, made: List<List<Int>>) {
+        val wanted = contract.output.shapes
+        if (contract.input.shape == shape && wanted == made) return
         val labels = contract.output.labels.size
-        if (contract.input.shape != shape || labels != classes) {
+        if (wanted.map { it.dropLast(1) } == made.map { it.dropLast(1) }) {
             throw ModelError(
                 "The contract in $name is of a picture ${contract.input.shape} with $labels labels; " +
-                    "its network expects $shape and $classes labels.",
+                    "its network expects $shape and ${made.last().last()} labels.",
             )
         }
-        return contract
+        throw ModelError("The contract in $name wants outputs of $wanted; its network makes $made.")
     }
 
     private fun <T> attempt(failed: String, read: () -> T): T =

@@ -2,17 +2,24 @@ package io.github.keras_resnet.core
 
 import kotlin.math.exp
 
-/** How a network's scores become an answer: `Classes` or `Labels`. */
-sealed class Output(val labels: List<String>, val isLogits: Boolean) {
-    /** Probabilities of scores; one that is no number stays none. */
+/** How a network's numbers become an answer: `Classes`, `Labels`, `Boxes` or `Mask`. */
+sealed class Output(val labels: List<String>, val isLogits: Boolean = true) {
+    /** Of the network's outputs, without the batch. */
+    open val shapes: List<List<Int>> get() = listOf(listOf(labels.size))
+
+    /** Names of the network's outputs where it has several. */
+    open val tensors: List<String> get() = emptyList()
+
+    /** Probabilities of scores, one for each label; one that is no number stays none. */
     fun probabilities(scores: FloatArray): DoubleArray =
         if (isLogits) activation(scores) else DoubleArray(scores.size) { scores[it].toDouble() }
 
     /** Probabilities of logits, in double precision. */
-    protected abstract fun activation(logits: FloatArray): DoubleArray
+    protected open fun activation(logits: FloatArray): DoubleArray =
+        DoubleArray(logits.size) { 1 / (1 + exp(-logits[it].toDouble())) }
 
     /** Indices of the labels that are there, whatever the others are; none where one excludes another. */
-    abstract fun there(probabilities: DoubleArray): List<Int>
+    open fun there(probabilities: DoubleArray): List<Int> = emptyList()
 }
 
 /** One of the labels is right. */
@@ -23,8 +30,6 @@ class Classes(labels: List<String>, isLogits: Boolean = true) : Output(labels, i
         val sum = exponentials.sum()
         return DoubleArray(logits.size) { exponentials[it] / sum }
     }
-
-    override fun there(probabilities: DoubleArray) = emptyList<Int>()
 }
 
 /**
@@ -40,8 +45,6 @@ class Labels(labels: List<String>, isLogits: Boolean = true, val thresholds: Lis
             throw ModelError("${thresholds.size} thresholds for ${labels.size} labels, or not all between 0 and 1.")
         }
     }
-
-    override fun activation(logits: FloatArray) = DoubleArray(logits.size) { 1 / (1 + exp(-logits[it].toDouble())) }
 
     override fun there(probabilities: DoubleArray) =
         probabilities.indices.filter { probabilities[it] >= (thresholds.getOrNull(it) ?: 0.5) }

@@ -4,7 +4,9 @@ import java.nio.ByteBuffer
 import java.nio.ByteOrder
 
 /** Pixels to the bytes of an input tensor, and the bytes of an output tensor to probabilities. */
-class Quantization(private val contract: Contract, private val input: Tensor, private val output: Tensor) {
+class Quantization(private val contract: Contract, private val input: Tensor, private val outputs: List<Tensor>) {
+    constructor(contract: Contract, input: Tensor, output: Tensor) : this(contract, input, listOf(output))
+
     private val buffer = ByteBuffer.allocateDirect(input.bytes).order(ByteOrder.nativeOrder())
 
     // What each of the 256 pixel values becomes, channel by channel.
@@ -27,20 +29,27 @@ class Quantization(private val contract: Contract, private val input: Tensor, pr
         return buffer
     }
 
-    /** Logits (or probabilities, where the network ends with them) of an output tensor's bytes. */
-    fun toLogits(bytes: ByteArray): FloatArray {
-        require(bytes.size == output.bytes) { "an output of ${bytes.size} bytes; expected ${output.bytes}" }
+    /** The numbers of each output tensor, as floats, of the bytes of all, one after the other. */
+    fun toValues(bytes: ByteArray): List<FloatArray> {
+        val expected = outputs.sumOf { it.bytes }
+        require(bytes.size == expected) { "an output of ${bytes.size} bytes; expected $expected" }
         val values = ByteBuffer.wrap(bytes).order(ByteOrder.nativeOrder())
-        return FloatArray(contract.output.labels.size) {
-            when (output.type) {
-                DataType.FLOAT32 -> values.getFloat(4 * it)
-                DataType.INT8 -> (bytes[it] - output.zeroPoint) * output.scale
-                DataType.UINT8 -> ((bytes[it].toInt() and 255) - output.zeroPoint) * output.scale
+        var start = 0
+        return outputs.map { output ->
+            val from = start
+            start += output.bytes
+            FloatArray(output.bytes / output.type.bytes) {
+                when (output.type) {
+                    DataType.FLOAT32 -> values.getFloat(from + 4 * it)
+                    DataType.INT8 -> (bytes[from + it] - output.zeroPoint) * output.scale
+                    DataType.UINT8 -> ((bytes[from + it].toInt() and 255) - output.zeroPoint) * output.scale
+                }
             }
         }
     }
 
-    fun toProbabilities(bytes: ByteArray): DoubleArray = contract.output.probabilities(toLogits(bytes))
+    /** Probabilities of the last output: that of the scores, where there are several. */
+    fun toProbabilities(bytes: ByteArray): DoubleArray = contract.output.probabilities(toValues(bytes).last())
 
     private fun quantize(x: Float): Byte {
         val lowest = input.type.lowest
