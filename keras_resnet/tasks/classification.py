@@ -29,6 +29,7 @@ class Classification:
         CHOOSES: whether a report on validation chooses what the contract carries (`chosen`).
         SCORE: what `scores` is called.
         LOSS: what an axis of its losses is called.
+        RANGES: how an int8-aware training finds its first ranges (`quantize_aware`'s `search`).
         PER_PICTURE: whether `SCORE` is a mean of `scores`, one for each picture; else it is the first of `BEST`.
         move: how targets move with the pixels of a picture (`augmentation.augment`); these stay as they are.
         contract: its labels are the classes.
@@ -41,6 +42,7 @@ class Classification:
     CHOOSES = False
     SCORE = "top-1 accuracy"
     LOSS = "loss [nats]"
+    RANGES = "mse"
     PER_PICTURE = True
     move = None
 

@@ -37,7 +37,11 @@ def build_model(recipe, data, task, run, model=None):
     from keras_resnet.quantization import quantize_aware
 
     pictures = data.calibration(CALIBRATION_PICTURES, recipe.seed)
-    learning = {"learn_ranges": recipe.ranges == "learned", "learn_norms": recipe.norms == "learning"}
+    learning = {
+        "search": task.RANGES,
+        "learn_ranges": recipe.ranges == "learned",
+        "learn_norms": recipe.norms == "learning",
+    }
     return quantize_aware(origin, pictures, weight_bits=recipe.widths, **learning), teachers
 
 
