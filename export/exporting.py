@@ -209,7 +209,8 @@ class Export:
     def _report_layers(self, paths):
         """Prints and writes the layer report: of the int8-aware model, else of the float one with calibrated ranges."""
         kind = "int8-qat" if "int8-qat" in self.models else "int8-ptq"
-        model = self.models.get("int8-qat") or quantize_aware(
+        model = self.models.get("int8-qat")
+        model = model or quantize_aware(self.models["float"], self.pictures, search=self.task.RANGES)
             self.models["float"], self.pictures, search=self.task.RANGES
         )
         rows = layers.measure(model, self.pictures)
