@@ -211,8 +211,6 @@ class Export:
         kind = "int8-qat" if "int8-qat" in self.models else "int8-ptq"
         model = self.models.get("int8-qat")
         model = model or quantize_aware(self.models["float"], self.pictures, search=self.task.RANGES)
-            self.models["float"], self.pictures, search=self.task.RANGES
-        )
         rows = layers.measure(model, self.pictures)
         title = f"{self.models['float'].name} · {kind} · {self.data.name} ({len(self.pictures)} training pictures)"
         layers.write(self.folder, rows, title)

@@ -17,12 +17,14 @@ import android.widget.ImageView
 import android.widget.Spinner
 import android.widget.TextView
 import io.github.keras_resnet.core.Answer
+import io.github.keras_resnet.core.Places
 
 /** The one screen: the camera or a picture, the answers, the times, the choices. */
 class MainActivity : Activity(), Screen, CameraView.Listener {
     private val camera by lazy { view<CameraView>(R.id.camera) }
     private val pictureView by lazy { view<ImageView>(R.id.picture) }
     private val bars by lazy { view<BarsView>(R.id.bars) }
+    private val placesView by lazy { view<PlacesView>(R.id.places) }
     private val modelChoice by lazy { view<Spinner>(R.id.models) }
     private val processorChoice by lazy { view<Spinner>(R.id.processors) }
 
@@ -116,6 +118,7 @@ class MainActivity : Activity(), Screen, CameraView.Listener {
 
     private fun clear() {
         bars.clear()
+        placesView.show(null)
         view<TextView>(R.id.times).text = ""
     }
 
@@ -146,9 +149,10 @@ class MainActivity : Activity(), Screen, CameraView.Listener {
 
     override fun onCameraMissing(sentence: String) = showMessage(sentence)
 
-    override fun showAnswers(answers: List<Answer>, times: String, isLive: Boolean) {
+    override fun showAnswers(answers: List<Answer>, times: String, isLive: Boolean, places: Places?) {
         if (isLive != (picture == null)) return // a late frame, after a picture was picked
         bars.show(answers, isLive)
+        placesView.show(places)
         view<TextView>(R.id.times).text = times
     }
 

@@ -15,6 +15,7 @@ import io.github.keras_resnet.core.ModelError
 import io.github.keras_resnet.core.Picture
 import io.github.keras_resnet.core.PictureError
 import io.github.keras_resnet.core.Pipeline
+import io.github.keras_resnet.core.Places
 import io.github.keras_resnet.core.Plane
 import io.github.keras_resnet.core.SelfCheck
 import java.io.Closeable
@@ -22,8 +23,11 @@ import java.nio.ByteBuffer
 
 /** Where a `Recognizer` says what it found; always on the main thread. */
 interface Screen {
-    /** @param times a line of milliseconds, and frames/s for the camera's. */
-    fun showAnswers(answers: List<Answer>, times: String, isLive: Boolean)
+    /**
+     * @param times a line of milliseconds, and frames/s for the camera's.
+     * @param places what lies where on the picture; null where answers have no place.
+     */
+    fun showAnswers(answers: List<Answer>, times: String, isLive: Boolean, places: Places?)
 
     /** What runs, on what, and what had to be taken instead. */
     fun showStatus(text: String)
@@ -148,8 +152,9 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
         if (isLive && lastFrame != 0L) intervals.add((end - lastFrame) / 1e6)
         lastFrame = if (isLive) end else 0L
         val answers = loaded.pipeline.answers(output, BarsView.COUNT)
+        val places = loaded.pipeline.places(output, picture.height, picture.width)
         val times = times(isLive)
-        say { if (loaded.number == wanted) showAnswers(answers, times, isLive) }
+        say { if (loaded.number == wanted) showAnswers(answers, times, isLive, places) }
     }
 
     /** The output's bytes, or null where LiteRT failed: it can't be used any more then. */

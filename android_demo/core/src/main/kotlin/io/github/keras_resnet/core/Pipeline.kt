@@ -56,6 +56,17 @@ class Pipeline(val model: Model) {
         return mask
     }
 
+    /**
+     * What lies where on a picture of so many pixels; null where answers have no place.
+     *
+     * @throws ModelError a number is none.
+     */
+    fun places(output: ByteArray, height: Int, width: Int): Places? = when (val rules = model.contract.output) {
+        is Boxes -> FoundBoxes(height, width, boxes(output, height, width), rules.labels)
+        is Mask -> FoundMask(height, width, mask(output, height, width), rules.colours)
+        else -> null
+    }
+
     /** The classes of a mask, by their part of it. */
     private fun parts(mask: ByteArray, rules: Mask): List<Answer> {
         val counts = IntArray(rules.labels.size)
