@@ -45,6 +45,29 @@ class PlacesViewTest {
     }
 
     @Test
+    fun `a detector and a segmenter answer on the phone as in Python, and draw it`() {
+        for (name in listOf("detector", "segmenter")) {
+            val golden = Phone.golden(name)
+            Phone(Phone.sharing(golden[0].png)).use { phone ->
+                phone.choose(R.id.models, name)
+                phone.await(R.id.status) { it.startsWith(name) }
+                phone.await({ phone.described(R.id.bars) }) { it.contains("percent") }
+                phone.tap(R.id.check_button)
+                val text = phone.await(R.id.check) { it.contains("identical") }
+                assertEquals("Self-check on CPU, 2 threads: 4/4 identical", text)
+                val view = phone.view(R.id.places)
+                val bitmap = Bitmap.createBitmap(view.width, view.height, Bitmap.Config.ARGB_8888)
+                view.draw(Canvas(bitmap))
+                val coloured = (0 until bitmap.width step 3).sumOf { x ->
+                    (0 until bitmap.height step 3).count { y -> bitmap.getPixel(x, y) != Color.TRANSPARENT }
+                }
+                assertTrue("$name $coloured", coloured > 100)
+                phone.draw(name)
+            }
+        }
+    }
+
+    @Test
     fun `a mask tints the picture`() {
         Phone().use { phone ->
             val mask = ByteArray(50 * 100) { if (it % 100 < 50) 1 else Mask.NO_CLASS }

@@ -57,6 +57,7 @@ class PlacesView(context: Context, attributes: AttributeSet?) : View(context, at
             text.color = if (isBright(colour)) Color.BLACK else Color.WHITE
             val corner = left + scale * box.left to top + scale * box.top
             canvas.drawRect(corner.first, corner.second, left + scale * box.right, top + scale * box.bottom, line)
+            if (places.boxes.size > CROWDED) continue
             val words = resources.getString(R.string.box, places.labels[box.label], (100 * box.probability).roundToInt())
             val x = maxOf(left, corner.first)
             val y = maxOf(top, corner.second)
@@ -70,6 +71,7 @@ class PlacesView(context: Context, attributes: AttributeSet?) : View(context, at
         0.299 * Color.red(colour) + 0.587 * Color.green(colour) + 0.114 * Color.blue(colour) > 128
 
     private companion object {
+        const val CROWDED = 40 // boxes, from which on they have no names
         const val OPAQUE = 0x8C000000.toInt() // a mask over its picture
 
         /** Okabe and Ito's, as Python's `drawing.PALETTE`. */
