@@ -604,12 +604,13 @@ RECIPES = {
 
 # TFDS sets of small pictures, and those of them that show digits and letters.
 SMALL_PICTURES = ("cifar10", "cifar100", "fashion_mnist")
+BOXED = ("voc", "coco", "kitti", "wider_face", "lvis")
 CHARACTERS = ("mnist", "mnist_corrupted", "kmnist", "emnist", "svhn_cropped", "cmaterdb", "binary_alpha_digits")
 
 
 def default_recipe(dataset):
     """The name of the recipe that fits a data set when none is asked for, whatever its version and configuration."""
-    if is_folder(dataset) and holds_boxes(dataset):
+    if (is_folder(dataset) and holds_boxes(dataset)) or re.split("[:/]", dataset)[0] in BOXED:
         return "detection"
     if is_folder(dataset) and holds_masks(dataset):
         return "segmentation"

@@ -73,6 +73,38 @@ class KrRarePhotos(KrTinyShapes):
             yield i, {"image": np.full((66, 70, 3), i, np.uint8), "label": label}
 
 
+class KrBoxed(KrTinyShapes):
+    """Photos with boxes, of which the second is hard, one is flat, and a picture has none; no validation split."""
+
+    SHAPE = (None, None, 3)
+
+    def _info(self):
+        one = {
+            "bbox": tfds.features.BBoxFeature(),
+            "label": tfds.features.ClassLabel(names=["cat", "dog"]),
+            "is_difficult": tfds.features.Scalar(np.bool_),
+        }
+        image = tfds.features.Image(shape=self.SHAPE)
+        features = tfds.features.FeaturesDict({"image": image, "objects": tfds.features.Sequence(one)})
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, manager):
+        return {"train": self._generate_examples(20, 0), "test": self._generate_examples(4, 1)}
+
+    def _generate_examples(self, n, seed):
+        for i in range(n):
+            pixels = np.full((40, 60, 3), 50, np.uint8)
+            objects = []
+            if i:
+                pixels[10:20, 15:45] = 200
+                objects.append(
+                    {"bbox": tfds.features.BBox(0.25, 0.25, 0.5, 0.75), "label": i % 2, "is_difficult": False}
+                )
+                objects.append({"bbox": tfds.features.BBox(0.5, 0.0, 1.0, 0.5), "label": 0, "is_difficult": True})
+                objects.append({"bbox": tfds.features.BBox(0.5, 0.5, 0.5, 0.6), "label": 0, "is_difficult": False})
+            yield i, {"image": pixels, "objects": objects}
+
+
 class KrTurnedPhotos(KrTinyShapes):
     """JPEG files of a bright sky over a dark ground, stored in all eight orientations."""
 

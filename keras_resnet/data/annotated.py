@@ -42,13 +42,29 @@ def load(root, reader, shape, crop_fraction, strides):
     found = drawn(found)
     if not found["train"]:
         raise DataError(f"{root}: no picture is left to train with; {boxes.report(told)}")
-    levels = tuple((math.ceil(shape[0] / stride), math.ceil(shape[1] / stride), stride) for stride in strides)
-    contract = Contract(picture, Boxes(labels, levels))
     sources = {name: _files(pictures, picture) for name, pictures in found.items()}
     prints = {name: source.fingerprint(root) for name, source in sources.items()}
     if sum(map(len, sources.values())) * math.prod(shape) <= IN_MEMORY_BYTES:
         sources = {name: source.arrays(picture) for name, source in sources.items()}
-    return Data(str(root), contract, **sources, note=boxes.report(told), fingerprint=prints)
+    return data(str(root), labels, picture, strides, sources, boxes.report(told), prints)
+
+
+def data(name, labels, picture, strides, sources, note, prints=None):
+    """`Data` of pictures with boxes.
+
+    Args:
+        name: what it is called.
+        labels: class names.
+        picture: the contract's `Picture`.
+        strides: of the levels.
+        sources: split -> `Files` or `Arrays`.
+        note: what was cut or left out.
+        prints: split -> fingerprint; by default the sources' own.
+    """
+    size = picture.shape[:2]
+    levels = tuple((*(math.ceil(side / stride) for side in size), stride) for stride in strides)
+    prints = prints or {split: source.fingerprint() for split, source in sources.items()}
+    return Data(name, Contract(picture, Boxes(labels, levels)), **sources, note=note, fingerprint=prints)
 
 
 def _files(found, picture):
@@ -73,7 +89,7 @@ def targets(found, picture):
     most = max([1, *(len(one.boxes) for one in found)])
     made = np.tile(np.float32(NOTHING), (len(found), most, 1))
     for target, one in zip(made, found, strict=True):
-        width, height = boxes.upright_size(one.path)
+        width, height = one.size
         ends = np.float32([picture.height, picture.width] * 2)
         inside, left, whole = map(np.asarray, cut(picture.placed(one.boxes, height, width), ends))
         hard = one.hard[:, None] | (left < SEEN * whole)

@@ -32,21 +32,27 @@ class Annotated:
         boxes: float32 (n, 4): top, left, bottom, right, in pixels.
         classes: int64 (n,).
         hard: bool (n,): VOC's difficult and COCO's crowd; they are neither learned nor missed.
+        size: (width, height) of the picture as it is shown.
     """
 
     path: str
     boxes: np.ndarray
     classes: np.ndarray
     hard: np.ndarray
+    size: tuple
 
 
 @dataclasses.dataclass(frozen=True)
 class Raw:
-    """A picture as an annotation has it: its path, (width, height) or None, and (class name, box, hard) of each box."""
+    """A picture as an annotation has it: its path, (width, height) or None, and (class name, box, hard) of each box.
+
+    `own` is the picture's own (width, height); None where its file is to be asked.
+    """
 
     path: str
     size: tuple | None
     objects: list
+    own: tuple | None = None
 
 
 def settle(raws, names):
@@ -66,7 +72,7 @@ def settle(raws, names):
     found, told = [], collections.defaultdict(list)
     numbers = {name: i for i, name in enumerate(names)}
     for raw in raws:
-        width, height = upright_size(raw.path)
+        width, height = raw.own or upright_size(raw.path)
         if raw.size and tuple(raw.size) != (width, height):
             told[SIZE].append(f"{raw.path} ({width}x{height}, its annotation says {raw.size[0]}x{raw.size[1]})")
             continue
@@ -86,6 +92,7 @@ def settle(raws, names):
                 np.array(boxes, np.float32).reshape(-1, 4),
                 np.array(classes, np.int64),
                 np.array(hard, bool),
+                (width, height),
             )
         )
     return found, dict(told)

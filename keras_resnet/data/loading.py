@@ -56,7 +56,7 @@ def load_dataset(
         if label_maps.pairs(root):
             return masks.load(root, shape, crop_fraction)
         return folders.load(root, shape, crop_fraction, max_bad_fraction, original)
-    return tfds_sets.load(name, data_dir, size, channels, crop_fraction, original)
+    return tfds_sets.load(name, data_dir, size, channels, crop_fraction, original, strides)
 
 
 def load_data(recipe, run):

@@ -5,8 +5,11 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from small_sets import KrBoxed
 
-from keras_resnet.data import DataError, annotated, augmentation, boxes, coco_json, voc, yolo_txt
+from keras_resnet.data import DataError, annotated, augmentation, boxes, coco_json, tfds_boxes, voc, yolo_txt
+from keras_resnet.data.loading import load_dataset
+from keras_resnet.device.boxes import Boxes
 from keras_resnet.device.picture import Picture
 
 CLASSES = ("cell", "plate")
@@ -276,3 +279,24 @@ def test_boxes_move_with_the_pixels(steps):
     away = augmentation.Moves(size, np.float32([[4, 4]]), np.float32([[1, 1]]))  # four pixels up and to the left
     expected = [annotated.NOTHING, annotated.NOTHING, [0, 0, 28, 5, 0, 1]]
     np.testing.assert_array_equal(annotated.move(far, away)[0], expected)
+
+
+def test_boxes_of_a_tfds_set(tmp_path, monkeypatch):
+    KrBoxed(data_dir=tmp_path).download_and_prepare()
+    data = load_dataset("kr_boxed", tmp_path, image_size="20x30", strides=(8, 16))
+    assert data.contract.output == Boxes(("cat", "dog"), ((3, 4, 8), (2, 2, 16)))
+    assert [len(data.split(name)) for name in ("train", "validation", "test")] == [18, 2, 4]
+    assert "objects" not in data.note and f"{boxes.FLAT}: " in data.note and "22 boxes, of which each" in data.note
+    for name in ("train", "validation", "test"):
+        source = data.split(name)
+        for image, target in zip(source.images, source.labels, strict=True):
+            rows = target[target[:, 4] >= 0]
+            assert len(rows) == (2 if image.max() > 100 else 0)
+            if len(rows):
+                np.testing.assert_allclose(rows[0, :4], [5, 7.5, 10, 22.5])
+                np.testing.assert_allclose(rows[1], [10, 0, 20, 15, 0, 1])
+                assert (image[6:9, 9:21] > 150).all()
+    assert load_dataset("kr_boxed", tmp_path, image_size="20x30", strides=(8, 16)).fingerprint == data.fingerprint
+    monkeypatch.setattr(tfds_boxes, "MOST_BYTES", 1000)
+    with pytest.raises(DataError, match="24 pictures of 30x20 pixels take 0 GB of memory; give a smaller --image_size"):
+        load_dataset("kr_boxed", tmp_path, image_size="20x30")
