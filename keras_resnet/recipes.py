@@ -633,8 +633,8 @@ def holds_boxes(folder):
 def holds_masks(folder):
     """Whether a folder's pictures have label maps, in a layout that `data.masks` reads."""
     root = pathlib.Path(folder).expanduser()
-    layouts = ("trainannot", "SegmentationClass", "masks/train")
-    return any((root / layout).is_dir() for layout in layouts)
+    both = (root / "images").is_dir() and (root / "masks").is_dir()
+    return both or any((root / layout).is_dir() for layout in ("trainannot", "SegmentationClass"))
 
 
 # Fields that say where a run was made, not what it is.

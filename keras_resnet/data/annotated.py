@@ -39,9 +39,10 @@ def load(root, reader, shape, crop_fraction, strides):
         found[name], rules = boxes.settle(of, labels)
         for rule, cases in rules.items():
             told.setdefault(rule, []).extend(cases)
+    if not any(len(one.boxes) for one in found.get("train", ())):
+        why = boxes.report(told) or "its lists are empty, or nothing is annotated"
+        raise DataError(f"{root}: no box is left to learn from; {why}")
     found = drawn(found)
-    if not found["train"]:
-        raise DataError(f"{root}: no picture is left to train with; {boxes.report(told)}")
     sources = {name: _files(pictures, picture) for name, pictures in found.items()}
     prints = {name: source.fingerprint(root) for name, source in sources.items()}
     if sum(map(len, sources.values())) * math.prod(shape) <= IN_MEMORY_BYTES:

@@ -183,7 +183,7 @@ def lines(root, names, looked, strays, places=None):
 def _counts(names, good, what):
     splits = [s for s in ("train", "validation", "test") if any(p.split == s for p in good)] or ["train"]
     count = collections.Counter((label, p.split) for p in good for label in p.labels)
-    width = max(map(len, names))
+    width = max(map(len, names), default=5)
     largest = max([count[i, splits[0]] for i in range(len(names))] or [1]) or 1
     yield f"{len(good):,} pictures, {len(names)} {what}"
     yield f"  {'label' if what == 'labels' else 'class':{width}}" + "".join(f"{split:>12}" for split in splits)

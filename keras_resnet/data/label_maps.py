@@ -41,6 +41,7 @@ def pairs(root):
         for folder in sorted((root / "images").iterdir()):
             if folder.is_dir() and split_named(folder.name):
                 folders[split_named(folder.name)] = folder, root / "masks" / folder.name
+        folders = folders or {"train": (root / "images", root / "masks")}
     return {split: _matched(*both) for split, both in folders.items()}
 
 

@@ -39,6 +39,8 @@ def load(root, shape, crop_fraction, stride=4):
             "smaller --image_size"
         )
     numbers = label_maps.numbers(names)
+    if not label_maps.classes(names):
+        raise DataError(f"{root}: all of {', '.join(names)} are ignored; name at least one class otherwise")
     sources, prints = {}, {}
     for split, files in found.items():
         paths = np.array([os.fsencode(path) for path, _ in files], bytes)
@@ -48,9 +50,16 @@ def load(root, shape, crop_fraction, stride=4):
         prints[split] = kept.fingerprint(root)
         targets = np.stack(masks) if masks else np.zeros((0, *shape[:2]), np.uint8)
         sources[split] = Arrays(kept.arrays(picture).images, targets)
+    there = np.unique(sources["train"].labels)
+    if not (there < NO_CLASS).any():
+        raise DataError(
+            f"{root}: no pixel of the training masks has a class; their pixels are numbers, 0 for the first"
+        )
+    lacking = [name for i, name in enumerate(label_maps.classes(names)) if i not in there]
+    note = f"no training pixel is of {', '.join(lacking)} (255 is no class)" if lacking else ""
     size = tuple(math.ceil(side / stride) for side in shape[:2])
     contract = Contract(picture, Mask(label_maps.classes(names), size))
-    return Data(str(root), contract, **sources, fingerprint=prints)
+    return Data(str(root), contract, **sources, note=note, fingerprint=prints)
 
 
 def move(targets, moves):

@@ -27,14 +27,23 @@ def read(root):
     Raises:
         DataError: a list names what is not there, or a file can't be understood.
     """
-    names = {path.stem: path for path in sorted((root / "JPEGImages").iterdir()) if path.suffix.lower() in SUFFIXES}
+    paths = [path for path in sorted((root / "JPEGImages").iterdir()) if path.suffix.lower() in SUFFIXES]
+    names = {path.stem: path for path in paths}
+    if twice := [path for path in paths if names[path.stem] != path]:
+        raise DataError(f"{twice[0]}: {names[twice[0].stem].name} has the same annotation; take one of them away")
     lists = sorted((root / "ImageSets" / "Main").glob("*.txt"))
     lists = {split_named(path.stem): path for path in lists if path.stem.isalpha()}  # no `dog_train.txt`
     lists.pop(None, None)  # as `trainval.txt`
-    chosen = {split: path.read_text().split() for split, path in lists.items()} or {"train": list(names)}
+    chosen = {split: _stems(path, names) for split, path in lists.items()} or {"train": list(names)}
     splits = {split: [_picture(root, names, stem, lists.get(split)) for stem in of] for split, of in chosen.items()}
     classes = sorted({name for raws in splits.values() for raw in raws for name, *_ in raw.objects})
     return tuple(classes), splits
+
+
+def _stems(path, names):
+    """The names in a list, one a line; behind a space some lists have a number."""
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line if line in names else line.split()[0] for line in lines]
 
 
 def _picture(root, names, stem, said_by):
@@ -45,6 +54,8 @@ def _picture(root, names, stem, said_by):
         tree = ET.parse(path).getroot()
         size = tree.find("size")
         size = size is not None and tuple(int(size.findtext(side)) for side in ("width", "height"))
+        if tree.tag != "annotation":
+            raise ValueError(f"it begins with <{tree.tag}>, expected <annotation>")
         return Raw(str(names[stem]), size or None, [_object(one) for one in tree.findall("object")])
     except FileNotFoundError as error:
         raise DataError(f"{names[stem]}: it has no {path}; one without an object says that nothing is there") from error
@@ -55,4 +66,7 @@ def _picture(root, names, stem, said_by):
 def _object(element):
     box = element.find("bndbox")
     sides = tuple(float(box.findtext(side)) for side in SIDES)
-    return element.findtext("name").strip(), sides, element.findtext("difficult", "0").strip() == "1"
+    name = " ".join(element.findtext("name").split())
+    if not name:
+        raise ValueError("an object without a name")
+    return name, sides, element.findtext("difficult", "0").strip() == "1"

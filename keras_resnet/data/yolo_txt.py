@@ -28,14 +28,24 @@ def read(root):
         DataError: PyYAML is not installed, or a file can't be understood.
     """
     said = _yaml(root / "data.yaml")
-    names = said.get("names")
-    names = [names[i] for i in sorted(names)] if isinstance(names, dict) else names
-    if not isinstance(names, list) or not names:
-        raise DataError(f"{root / 'data.yaml'}: its names are {names!r}; expected a list of the classes")
+    names = _names(root / "data.yaml", said.get("names"))
     splits = {SPLITS[key]: _split(root, said, key, names) for key in SPLITS if said.get(key)}
     if "train" not in splits:
         raise DataError(f"{root / 'data.yaml'}: it has no train; expected the folder of the training pictures")
-    return tuple(map(str, names)), splits
+    return names, splits
+
+
+def _names(path, given):
+    """Class names of a list, or of a dict by their numbers, 0 first."""
+    listed = [given.get(i) for i in range(len(given))] if isinstance(given, dict) else given
+    right = isinstance(listed, list) and all(isinstance(one, str | int | float) for one in listed)
+    names = tuple(str(one).strip() for one in listed) if right else ()
+    if not names or not all(names) or len({*names}) < len(names):
+        said = str(given)[:80]
+        raise DataError(
+            f"{path}: its names are {said}; expected a list of the classes, each once, or 0: name, 1: name, …"
+        )
+    return names
 
 
 def _yaml(path):
@@ -55,7 +65,7 @@ def _yaml(path):
 def _split(root, said, key, names):
     """The pictures of a split: a folder, or a list of folders."""
     found = []
-    for given in said[key] if isinstance(said[key], list) else [said[key]]:
+    for given in map(str, said[key] if isinstance(said[key], list) else [said[key]]):
         # `path` is of the machine it was made on; Roboflow's `../train/images` is of a folder that is not there.
         tried = [root / str(said.get("path", ".")) / given, root / given, root / str(given).lstrip("./")]
         folder = next((path for path in tried if path.is_dir()), None)

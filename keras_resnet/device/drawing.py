@@ -120,17 +120,23 @@ class Folder:
 
     Args:
         path: of a folder, made where it is missing; or, for one picture, of a file with a picture's suffix.
-        alone: whether there is one picture.
+        sources: paths of the pictures.
 
     Raises:
-        ValueError: it is a file, and there are several pictures.
+        ValueError: it is a file, and there are several pictures; or the pictures themselves lie there.
     """
 
-    def __init__(self, path, alone):
+    def __init__(self, path, sources):
+        alone = len(sources) == 1
         self.path, self.taken = pathlib.Path(path), set()
         self.file = self.path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp") and not self.path.is_dir()
         if self.file and not alone:
             raise ValueError(f"{path}: a file for several pictures; give a folder")
+        folders = {pathlib.Path(source).resolve().parent for source in sources}
+        if not self.file and self.path.resolve() in folders:
+            raise ValueError(f"{path}: the pictures themselves lie there; give another folder")
+        if self.file and self.path.resolve() == pathlib.Path(sources[0]).resolve():
+            raise ValueError(f"{path}: that is the picture itself; give another file")
         if self.path.exists() and not self.path.is_dir() and not self.file:
             raise ValueError(f"{path}: expected a folder, or a file that ends in .png")
 

@@ -61,7 +61,7 @@ def predict(reader, paths, chosen):
     import tqdm
 
     results = []
-    write, folders = writer(reader, chosen, results), written(reader, chosen, len(paths) == 1)
+    write, folders = writer(reader, chosen, results), written(reader, chosen, paths)
     failed = 0
     began = time.perf_counter()
     # None: no bar where standard error is no terminal.
@@ -85,7 +85,7 @@ def predict(reader, paths, chosen):
     return int(failed > 0)
 
 
-def written(reader, chosen, alone):
+def written(reader, chosen, paths):
     """Name -> `drawing.Folder` of what is written beside the answers.
 
     Raises:
@@ -98,7 +98,7 @@ def written(reader, chosen, alone):
         raise ValueError(f"--maps={chosen.maps}: this model answers with {kind}, not with masks")
     if chosen.coco and kind != "boxes":
         raise ValueError(f"--coco: this model answers with {kind}, not with boxes")
-    return {name: Folder(path, alone) for name in ("draw", "maps") if (path := getattr(chosen, name))}
+    return {name: Folder(path, paths) for name in ("draw", "maps") if (path := getattr(chosen, name))}
 
 
 def draw(reader, path, shown, folders):

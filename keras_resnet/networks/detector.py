@@ -35,7 +35,11 @@ def detector(backbone, classes, strides=(8,), filters=64, name=None):
     """
     maps = pyramid.by_stride(backbone)
     if unknown := [stride for stride in strides if stride not in maps] or list(strides) != sorted(set(strides)):
-        raise ValueError(f"strides={strides}: expected some of {', '.join(map(str, maps))}, growing; odd: {unknown}")
+        had = ", ".join(map(str, maps))
+        raise ValueError(
+            f"strides={strides}: expected some of {had}, growing, odd: {unknown}; this network's maps have no other "
+            "(--strides says which find boxes, --stem=imagenet makes coarser maps)"
+        )
     style, x, locations, scores = blocks.Style(), None, [], []
     for stride in sorted(maps, reverse=True):
         if stride < strides[0]:

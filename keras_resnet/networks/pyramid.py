@@ -13,11 +13,15 @@ def by_stride(backbone):
     Raises:
         ValueError: it takes pictures of any size.
     """
-    height = backbone.input_shape[1]
+    size, maps, stride = backbone.input_shape[1:3], {}, 1
     if None in backbone.input_shape[1:]:
         raise ValueError(f"{backbone.name} takes {backbone.input_shape[1:]}; a pyramid wants pictures of a fixed size")
-    maps = {2 ** round(math.log2(height / made.shape[1])): made for made in backbone.output.values()}
-    return dict(sorted(maps.items()))
+    for made in backbone.output.values():
+        # A map's sides are the picture's, divided and rounded up, so that those of a small one may be of several.
+        tried = (stride * 2**i for i in range(8))
+        stride = next(s for s in tried if made.shape[1:3] == tuple(math.ceil(side / s) for side in size))
+        maps[stride] = made
+    return maps
 
 
 def unit(x, filters, kernel, name, style):

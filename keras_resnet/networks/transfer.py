@@ -91,8 +91,12 @@ def split(model):
     Raises:
         RunError: it ends otherwise.
     """
-    if len(model.outputs) != 1 or len(model.inputs) != 1:
-        raise runs.RunError(f"--init: {model.name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs")
+    if len(model.outputs) != 1 or len(model.inputs) != 1 or len(model.outputs[0].shape) > 2:
+        made = ", ".join(str(tuple(output.shape[1:])) for output in model.outputs)
+        raise runs.RunError(
+            f"--init: {model.name} makes {made} of {len(model.inputs)} inputs, no classes; expected a classifier "
+            "(boxes and masks take the backbone of any network, classes that of a classifier alone)"
+        )
     end = model.outputs[0]
     while isinstance(end._keras_history.operation, layers.Activation | layers.Softmax):
         end = end._keras_history.operation.input

@@ -117,8 +117,9 @@ def explain(name, paths, stage="", labels=(), out=None):
     written = []
     for path in contract.input.find(paths):
         pixels = contract.input.read(path, path)
-        made = [np.asarray(one)[0] for one in keras.tree.flatten(model([contract.input.scaled(pixels)[None]]))]
-        shown = contract.answer(made if len(made) > 1 else made[0], pixels.shape[:2], CLASSES)
+        given = keras.tree.pack_sequence_as(model._inputs_struct, [contract.input.scaled(pixels)[None]])
+        made = [np.asarray(one)[0] for one in keras.tree.flatten(model(given, training=False))]
+        shown = contract.output.answer(made if len(made) > 1 else made[0], CLASSES)
         asked = labels or list(dict.fromkeys(label for label, _ in task.named(shown)))[:CLASSES]
         if not asked:
             print(f"{path}: nothing found; --labels=NAME says what to look for")

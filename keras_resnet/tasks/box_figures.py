@@ -51,7 +51,8 @@ def precision(found, title):
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))
     axes.set_title(f"{title}\noverlap of 0.5", fontsize=10)
     axes.grid(alpha=0.3)
-    axes.legend(title="class, mAP@0.5")
+    if axes.lines:
+        axes.legend(title="class, mAP@0.5")
     return figure
 
 

@@ -34,7 +34,8 @@ def twins(found, others, step):
         found, others: as `Boxes.decode` returns them.
         step: by how much logits of twins differ at most.
     """
-    logits = [np.log(p) - np.log1p(-p) for *_, p in (found, others)]
+    # A probability of 1 has no logit: so likely as float64 can say.
+    logits = [np.log(p) - np.log(np.maximum(1 - p, 1e-16)) for *_, p in (found, others)]
     free, count = np.ones(len(others[0]), bool), 0
     for box, kind, logit in zip(*found[:2], logits[0], strict=True):
         near = overlaps(box, others[0]) > TWINS
@@ -112,16 +113,26 @@ class BoxesFound:
 def matched(boxes, there, overlap=0.5):
     """For each box (n, 4), the likeliest first, the index of the row of `there` (n, 6) that it finds, or None.
 
-    The one that it overlaps most of those that no likelier one has found.
+    As COCO has it: the one that it overlaps most of those that no likelier one has found; where there is none, a hard
+    one, of which any part may be found any number of times.
     """
-    free, match = np.ones(len(there), bool), []
+    hard, match = there[:, 5] > 0, []
+    free = ~hard
     for box in boxes:
-        near = np.where(free, overlaps(box, there[:, :4]), 0.0) if len(there) else np.zeros(0)
-        of = int(near.argmax()) if len(near) and near.max() >= overlap else None
+        near = np.where(free, overlaps(box, there[:, :4]), 0.0) if len(there) else np.zeros(1)
+        if near.max() < overlap:
+            near = np.where(hard, _inside(box, there[:, :4]), 0.0) if len(there) else near
+        of = int(near.argmax()) if near.max() >= overlap else None
         match.append(of)
-        if of is not None and not there[of, 5]:  # a crowd may be found any number of times
+        if of is not None:
             free[of] = False
     return match
+
+
+def _inside(box, others):
+    """The part of a box (4,) that lies in each of others (n, 4)."""
+    shared = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    return np.prod(np.maximum(shared, 0), -1) / max(float(np.prod(box[2:] - box[:2])), 1e-9)
 
 
 def figures(found, there, labels):

@@ -78,7 +78,8 @@ def focal(score, heat, counted):
     there = tf.cast(heat == 1, tf.float32)
     hit = there * (1 - found) ** 2 * tf.math.log_sigmoid(score)
     missed = (1 - there) * (1 - heat) ** 4 * found**2 * tf.math.log_sigmoid(-score)
-    loss = -tf.reduce_sum((hit + missed) * tf.cast(counted, tf.float32)[..., None], (1, 2))
+    # What lies in a hard box may be there or not; a box of its own in it is there.
+    loss = -tf.reduce_sum(hit + missed * tf.cast(counted, tf.float32)[..., None], (1, 2))
     return loss / tf.maximum(tf.reduce_mean(tf.reduce_sum(there, (1, 2))), 1.0)
 
 

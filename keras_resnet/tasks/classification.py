@@ -17,6 +17,18 @@ LINES = (
 )
 
 
+MOVED_ALONE = ("resized_crop", "trivial", "rand")  # steps that move pixels, and nothing of what is learned
+
+
+def check_moves(recipe, refused):
+    """Raises ValueError where a recipe has steps of augmentation that would leave what is learned where it was."""
+    if odd := [step for step in recipe.augmentations if step in refused]:
+        raise ValueError(
+            f"--augmentation={recipe.augmentation}: {odd[0]} would move the pixels and not what lies on them; give "
+            "steps of crop, zoom, flip, vflip, jitter, erase, cutout"
+        )
+
+
 class Classification:
     """What `tasks` asks of a task.
 

@@ -91,9 +91,11 @@ class Boundaries:
         known = target < self.classes
         found = []
         for number in np.unique(target[known]):
-            ours, theirs = (edge((of == number) & known) for of in (mask, target))
+            ours, theirs = (edge((of == number) & known, known) for of in (mask, target))
+            if not ours.any() and not theirs.any():  # it fills all that is known: nothing is to be found
+                continue
             if not ours.any() or not theirs.any():
-                found.append(float(ours.any() == theirs.any()))
+                found.append(0.0)
                 continue
             precision, recall = (np.mean(widened(b, near)[a]) for a, b in ((ours, theirs), (theirs, ours)))
             found.append(2 * precision * recall / (precision + recall) if precision + recall else 0.0)
@@ -104,9 +106,9 @@ class Boundaries:
         return float(np.mean(self.scores)) if self.scores else 0.0
 
 
-def edge(inside):
-    """Pixels, booleans (height, width), of a region that have a neighbour (of four) outside it."""
-    padded = np.pad(inside, 1, mode="edge")
+def edge(inside, known=True):
+    """Pixels, booleans (height, width), of a region that have a known neighbour (of four) outside it."""
+    padded = np.pad(inside | ~np.asarray(known), 1, mode="edge")
     around = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return inside & ~around
 

@@ -40,7 +40,7 @@ def calibration(bins):
     count = bins[0]
     with np.errstate(invalid="ignore"):
         confidence, accuracy = bins[1:] / count
-    error = np.nansum(np.abs(confidence - accuracy) * count) / count.sum()
+    error = np.nansum(np.abs(confidence - accuracy) * count) / max(1.0, count.sum())
     return float(error), confidence, accuracy, count
 
 

@@ -21,7 +21,7 @@ def places(model):
         if layer.weights:
             place = re.match(r"stem(?=_)|stage\d+_block\d+(?=_)", layer.name)
             found[layer.name] = place[0] if place else "end"
-    if len(model.outputs) > 1:  # a detector's pyramid learns as its heads do
+    if len(model.outputs) > 1 or len(model.outputs[0].shape) > 2:  # a pyramid learns as its heads do
         return {name: "head" if place == "end" else place for name, place in found.items()}
     return {**found, split(model)[1].name: "head"}
 

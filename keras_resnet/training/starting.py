@@ -91,7 +91,7 @@ def started(recipe, data, task):
         labels = theirs.output
     else:
         origin = load_origin(recipe.init, recipe.data_dir)
-    if task.contract.output.TENSORS:
+    if not task.PER_PICTURE:
         model = task.network_on(backbone(origin, contract.shape), recipe)
         came = f"{copy_alike(origin, model)} of {len(model.weights)} arrays come over"
         print(f"--init={recipe.init}: {came}; new are parts of pyramid and heads", flush=True)

@@ -1,6 +1,7 @@
 """Boxes of three formats: the same form inside, what is cut, what is left out, what is refused."""
 
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def as_voc(root):
     for split, stems in lists.items():
         (root / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(stems))
         (root / "ImageSets" / "Main" / f"cell_{split}.txt").write_text("nonsense -1")
-    (root / "ImageSets" / "Main" / "trainval.txt").write_text("a b c")
+    (root / "ImageSets" / "Main" / "trainval.txt").write_text("a\nb\nc")
     return voc.read(root)
 
 
@@ -154,7 +155,7 @@ def missing_voc(root):
 
 def listed_voc(root):
     as_voc(root)
-    (root / "ImageSets" / "Main" / "train.txt").write_text("a z")
+    (root / "ImageSets" / "Main" / "train.txt").write_text("a\nz")
     voc.read(root)
 
 
@@ -300,3 +301,74 @@ def test_boxes_of_a_tfds_set(tmp_path, monkeypatch):
     monkeypatch.setattr(tfds_boxes, "MOST_BYTES", 1000)
     with pytest.raises(DataError, match="24 pictures of 30x20 pixels take 0 GB of memory; give a smaller --image_size"):
         load_dataset("kr_boxed", tmp_path, image_size="20x30")
+
+
+@pytest.mark.parametrize(
+    "names, said",
+    [
+        ("{1: a, 2: b}", "expected a list of the classes"),
+        ("{0: a, x: b}", "expected a list of the classes"),
+        ("[a, null]", "expected a list of the classes"),
+        ("[a, a]", "each once"),
+        ("[]", "expected a list of the classes"),
+    ],
+)
+def test_names_of_yolo_that_cannot_be(tmp_path, names, said):
+    as_yolo(tmp_path)
+    (tmp_path / "data.yaml").write_text(f"train: train/images\nnames: {names}\n")
+    with pytest.raises(DataError, match=said):
+        yolo_txt.read(tmp_path)
+
+
+def test_numbers_and_words_are_names_too(tmp_path):
+    as_yolo(tmp_path)
+    (tmp_path / "data.yaml").write_text("train: train/images\nnames: {0: 1, 1: yes}\n")
+    names, raws = yolo_txt.read(tmp_path)
+    assert names == ("1", "True") and {name for raw in raws["train"] for name, *_ in raw.objects} == {*names}
+
+
+def twice_one_stem(root):
+    as_voc(root)
+    picture(root / "JPEGImages" / "a.bmp")
+
+
+def no_annotation(root):
+    as_voc(root)
+    (root / "Annotations" / "a.xml").write_text("<html/>")
+
+
+def no_name(root):
+    as_voc(root)
+    file = root / "Annotations" / "a.xml"
+    file.write_text(file.read_text().replace("plate", " "))
+
+
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (twice_one_stem, r"a\.(png|bmp): a\.(png|bmp) has the same annotation"),
+        (no_annotation, "a.xml: no annotation of Pascal VOC's .*begins with <html>"),
+        (no_name, "a.xml: no annotation of Pascal VOC's .*an object without a name"),
+    ],
+)
+def test_odd_folders_of_voc(tmp_path, make, said):
+    make(tmp_path)
+    with pytest.raises(DataError, match=said):
+        voc.read(tmp_path)
+
+
+def test_nothing_to_learn_from_is_said(tmp_path):
+    as_voc(tmp_path)
+    for file in (tmp_path / "Annotations").iterdir():
+        file.write_text(xml([]))
+    with pytest.raises(DataError, match="no box is left to learn from; its lists are empty, or nothing is annotated"):
+        load_dataset(f"{tmp_path}/", image_size=32)
+
+
+def test_names_with_spaces_in_lists(tmp_path):
+    as_voc(tmp_path)
+    for folder, suffix in (("JPEGImages", ".png"), ("Annotations", ".xml")):
+        (tmp_path / folder / f"a{suffix}").rename(tmp_path / folder / f"bild ä{suffix}")
+    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("bild ä\nb -1\n\n")
+    _, raws = voc.read(tmp_path)
+    assert [pathlib.Path(raw.path).name for raw in raws["train"]] == ["bild ä.png", "b.png"]

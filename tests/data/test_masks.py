@@ -178,3 +178,38 @@ def test_what_would_not_fit_into_memory_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(masks, "MOST_BYTES", 10_000)
     with pytest.raises(DataError, match="5 pictures of 32x24 pixels take 0 GB of memory; give a smaller --image_size"):
         load_dataset(f"{tmp_path}/", image_size="24x32")
+
+
+def test_pictures_and_masks_without_splits(tmp_path):
+    for folder, of in (("images", SHOWN), ("masks", MAPS)):
+        (tmp_path / folder).mkdir()
+        for i, array in enumerate([*of["train"], *of["val"]]):
+            Image.fromarray(array).save(tmp_path / folder / f"{i}.png")
+    (tmp_path / "classes.txt").write_text("\n".join(NAMES))
+    assert default_recipe(f"{tmp_path}/") == "segmentation"
+    data = load_dataset(f"{tmp_path}/", image_size="24x32")
+    assert [len(data.split(name)) for name in ("train", "validation", "test")] == [3, 1, 1]
+
+
+def test_masks_of_nothing(tmp_path):
+    as_camvid(tmp_path)
+    for file in (tmp_path / "trainannot").iterdir():
+        Image.new("L", (32, 24), 0).save(file)
+    assert load_dataset(f"{tmp_path}/", image_size="24x32").note == "no training pixel is of tree (255 is no class)"
+    for file in (tmp_path / "trainannot").iterdir():
+        Image.new("L", (32, 24), 255).save(file)
+    with pytest.raises(DataError, match="no pixel of the training masks has a class"):
+        load_dataset(f"{tmp_path}/", image_size="24x32")
+    (tmp_path / "classes.json").write_text('["void", "ignore"]')
+    with pytest.raises(DataError, match="all of void, ignore are ignored"):
+        load_dataset(f"{tmp_path}/", image_size="24x32")
+
+
+def test_classes_are_not_mixed_between_pixels(tmp_path):
+    """Between numbers 0 and 2 lies 1, which is nowhere in the map."""
+    values = np.kron(rng.integers(0, 2, (5, 5)) * 2, np.ones((7, 7))).astype(np.uint8)
+    Image.fromarray(values).save(tmp_path / "m.png")
+    made = label_maps.placed(
+        tmp_path / "m.png", tmp_path / "m.png", label_maps.numbers(list("abc")), Picture(23, 17, 1)
+    )
+    assert set(np.unique(made)) == {0, 2}

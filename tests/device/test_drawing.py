@@ -61,20 +61,29 @@ def test_a_map_is_read_back_as_it_was(tmp_path):
 
 
 def test_pictures_are_written_under_the_names_of_theirs(tmp_path):
-    folder = drawing.Folder(tmp_path / "new" / "out", alone=False)
+    folder = drawing.Folder(tmp_path / "new" / "out", ["a/x.jpg", "b/x.png"])
     for source, name in (("a/x.jpg", "x.png"), ("b/x.png", "x_2.png"), ("c/y.webp", "y.png")):
         assert folder.save(GRAY, source) == tmp_path / "new" / "out" / name
-    assert drawing.Folder(tmp_path / "one.jpg", alone=True).save(GRAY, "a/x.png") == tmp_path / "one.jpg"
+    assert drawing.Folder(tmp_path / "one.jpg", ["a/x.png"]).save(GRAY, "a/x.png") == tmp_path / "one.jpg"
     with pytest.raises(ValueError, match=r"one\.jpg: a file for several pictures; give a folder"):
-        drawing.Folder(tmp_path / "one.jpg", alone=False)
+        drawing.Folder(tmp_path / "one.jpg", ["a/x.png", "b/x.png"])
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="file: expected a folder, or a file that ends in"):
-        drawing.Folder(tmp_path / "file", alone=True)
+        drawing.Folder(tmp_path / "file", ["a.png"])
     (tmp_path / "out.png").mkdir()
-    assert drawing.Folder(tmp_path / "out.png", alone=False).save(GRAY, "a.png") == tmp_path / "out.png" / "a.png"
+    assert (
+        drawing.Folder(tmp_path / "out.png", ["a.png", "b.png"]).save(GRAY, "a.png") == tmp_path / "out.png" / "a.png"
+    )
     with pytest.raises(ValueError, match=r"x\.jpg: it can't be written \(cannot write mode RGBA as JPEG\)"):
-        drawing.Folder(tmp_path / "x.jpg", alone=True).save(Image.new("RGBA", (3, 3)), "a.png")
+        drawing.Folder(tmp_path / "x.jpg", ["a.png"]).save(Image.new("RGBA", (3, 3)), "a.png")
     assert not list(tmp_path.rglob(".*"))  # nothing half-written
+    for out, sources in (
+        (tmp_path, ["a.png"]),
+        (tmp_path / "a.png", ["a.png"]),
+        (f"{tmp_path}/new/..", ["a.png", "b.png"]),
+    ):
+        with pytest.raises(ValueError, match=r"the pictures themselves lie there|that is the picture itself"):
+            drawing.Folder(out, [tmp_path / source for source in sources])
 
 
 def test_results_are_cocos():

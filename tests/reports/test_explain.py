@@ -69,6 +69,7 @@ def test_of_places_only_what_they_see_speaks(kind):
             assert np.abs(away).max() < 40  # the heads see that far
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_figure_for_each_picture(digits, tmp_path):
     for i, pixels in enumerate(digits[2][:2]):
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")

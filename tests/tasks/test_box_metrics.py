@@ -143,3 +143,17 @@ def test_twins_are_of_one_class_place_and_score():
     moved = (10.0, 10.0, 50.0, 53.0)  # 0.93 of it
     assert box_metrics.twins(found((BOX, 0, 0.5)), found((moved, 0, 0.5)), 1) == 0
     assert box_metrics.twins(found((BOX, 0, 0.5), (BOX, 0, 0.4)), found((BOX, 0, 0.5)), 9) == 1  # each is one's twin
+
+
+def test_hard_boxes_take_nothing_and_any_part_of_them_may_be_found():
+    easy, hard, part = (0.0, 0.0, 20.0, 20.0), (0.0, 0.0, 20.0, 26.0), (0.0, 0.0, 8.0, 8.0)
+    boxes = shown([found(((0.0, 0.0, 20.0, 24.0), 0, 0.9))], [there((easy, 0, 0), (hard, 0, 1))])
+    np.testing.assert_array_equal(boxes.confusion(), [[1, 0, 0], [0, 0, 0], [0, 0, 0]])
+    assert boxes.bins()[2].sum() == 1
+    boxes = shown([found((part, 0, 0.9), (part, 0, 0.8))], [there(((0.0, 0.0, 30.0, 30.0), 0, 1))])
+    assert boxes.confusion().sum() == 0 and boxes.bins()[0].sum() == 0
+
+
+def test_the_surest_boxes_have_twins_too():
+    sure = found((BOX, 0, 1.0))
+    assert box_metrics.twins(sure, sure, 0.01) == 1 and box_metrics.twins(sure, found((BOX, 0, 0.99)), 0.01) == 0

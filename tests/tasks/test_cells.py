@@ -122,3 +122,26 @@ def test_no_gradient_is_lost_in_pictures_without_boxes():
     gradients = tape.gradient(total, [location, score])
     assert np.isfinite(total) and all(np.isfinite(g).all() for g in gradients)
     assert np.abs(gradients[1]).min() > 0
+
+
+def test_imitation_worked_out_by_hand():
+    """Two cells of one class in two pictures: by how much scores and places differ from a teacher's."""
+    taught, score = np.float32([[[0.0], [2.0]], [[-1.0], [-1.0]]]), np.float32([[[1.0], [2.0]], [[-1.0], [0.0]]])
+    places, location = np.zeros((2, 2, 4), np.float32), np.zeros((2, 2, 4), np.float32)
+    location[0, 1] = [0.5, 0, -0.5, 0]
+    p, q = 1 / (1 + np.exp(-taught[..., 0])), 1 / (1 + np.exp(-score[..., 0]))
+    apart = (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).sum(-1)
+    expected = (apart + cells.BOX_WEIGHT * np.array([p[0, 1] * 1.0, 0])) / max(1, p.sum(-1).mean())
+    np.testing.assert_allclose(cells.imitation(places, taught, location, score), expected, rtol=1e-4)
+
+
+def test_a_box_inside_of_a_hard_one_learns_its_score():
+    targets = np.float32([[[20, 20, 50, 50, 0, 0], [0, 0, 64, 64, 0, 1]]])
+    anchors = Boxes(("a",), ((8, 8, 8),)).anchors
+    silent = np.full((1, 64, 1), -9, np.float32)
+    heat, _, _, counted = cells.assigned(targets, anchors, 1)
+    assert (heat.numpy() == 1).sum() == 1 and not counted.numpy().any()
+    assert float(cells.focal(silent, heat, counted)[0]) > 8
+    np.testing.assert_allclose(
+        cells.focal(np.where(heat == 1, 9.0, 9.0).astype(np.float32), heat, counted), 0, atol=1e-3
+    )

@@ -271,3 +271,20 @@ def test_tasks_of_contracts():
     agreed, compared = task.agreement(scores, scores)
     assert agreed.tolist() == compared.tolist() == [64, 64, 64]
     assert task.agreement(scores, -scores)[0].sum() == 0
+
+
+def test_what_is_unknown_makes_no_edge():
+    y, x = np.mgrid[:200, :200] - 100
+    disc, ring = (x**2 + y**2 < 60**2).astype(np.uint8), abs(np.hypot(x, y) - 60) < 3
+    for found in (np.ones_like(disc), np.zeros_like(disc), (x**2 + y**2 < 40**2).astype(np.uint8)):
+        edges = mask_metrics.Boundaries(2)
+        edges.add(found, np.where(ring, 255, disc).astype(np.uint8))
+        assert edges.score() < 0.05
+
+
+def test_losses_are_of_the_pixels_in_the_cells_middles():
+    masks = np.full((1, 4, 4), 255, np.uint8)
+    masks[0, 2, 2] = 1  # of the cell of rows and columns 0 to 3 the middle one
+    scores = np.log(np.array([[[[0.2, 0.8]]]]))
+    found = mask_metrics.losses(Mask(("a", "b"), (1, 1)), scores, masks)
+    np.testing.assert_allclose(found, [-np.log(0.8)], rtol=1e-6)
