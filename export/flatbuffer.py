@@ -33,26 +33,24 @@ def text(b, string):
     return b.CreateString(valid(string))
 
 
-def offsets(b, items):
-    """A vector of tables or texts."""
+def _vector(b, items, prepend):
     b.StartVector(4, len(items), 4)
     for item in reversed(items):
-        b.PrependUOffsetTRelative(item)
+        prepend(item)
     return b.EndVector()
+
+
+def offsets(b, items):
+    """A vector of tables or texts."""
+    return _vector(b, items, b.PrependUOffsetTRelative)
 
 
 def floats(b, numbers):
-    b.StartVector(4, len(numbers), 4)
-    for number in reversed(numbers):
-        b.PrependFloat32(number)
-    return b.EndVector()
+    return _vector(b, numbers, b.PrependFloat32)
 
 
 def integers(b, numbers):
-    b.StartVector(4, len(numbers), 4)
-    for number in reversed(numbers):
-        b.PrependUint32(number)
-    return b.EndVector()
+    return _vector(b, numbers, b.PrependUint32)
 
 
 def aligned_bytes(b, content):

@@ -20,8 +20,18 @@ LINES = (
 MOVED_ALONE = ("resized_crop", "trivial", "rand")  # steps that move pixels, and nothing of what is learned
 
 
-def check_moves(recipe, refused):
-    """Raises ValueError where a recipe has steps of augmentation that would leave what is learned where it was."""
+def refuse(recipe, others, what, refused=MOVED_ALONE):
+    """Raises ValueError for what a recipe asks of pictures of classes alone.
+
+    Args:
+        recipe: `Recipe`.
+        others: field -> the only value that it may have.
+        what: is learned, as `boxes`.
+        refused: steps of augmentation that would leave what is learned where it was.
+    """
+    for flag, off in others.items():
+        if getattr(recipe, flag) != off:
+            raise ValueError(f"--{flag}={getattr(recipe, flag)}: it can't be had of pictures with {what}; drop it")
     if odd := [step for step in recipe.augmentations if step in refused]:
         raise ValueError(
             f"--augmentation={recipe.augmentation}: {odd[0]} would move the pixels and not what lies on them; give "

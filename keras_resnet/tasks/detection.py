@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_resnet.tasks import box_metrics
 from keras_resnet.tasks.box_metrics import BoxesFound, check_installed
-from keras_resnet.tasks.classification import MOVED_ALONE, Classification, Mistakes, check_moves
+from keras_resnet.tasks.classification import MOVED_ALONE, Classification, Mistakes, refuse
 
 WORST = 12  # pictures in a report
 STEP = 0.05  # logits that differ by less are one, where no int8 step is coarser: a probability's hundredth
@@ -43,10 +43,8 @@ class Detection(Classification):
 
     def check(self, recipe):
         check_installed()
-        for flag, off in OTHERS.items():
-            if getattr(recipe, flag) != off:
-                raise ValueError(f"--{flag}={getattr(recipe, flag)}: it can't be had of pictures with boxes; drop it")
-        check_moves(recipe, ("shift", *MOVED_ALONE))  # of shift's mirrored edges nothing says what they show
+        # Nothing says what the mirrored edges of `shift` show.
+        refuse(recipe, OTHERS, "boxes", ("shift", *MOVED_ALONE))
 
     def network(self, recipe):
         """A detector of a recipe, its weights drawn by the recipe's seed."""

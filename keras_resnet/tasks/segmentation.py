@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_resnet.device.mask import NO_CLASS, between
 from keras_resnet.tasks import mask_metrics
-from keras_resnet.tasks.classification import MOVED_ALONE, Classification, Mistakes, check_moves
+from keras_resnet.tasks.classification import Classification, Mistakes, refuse
 
 WORST = 12  # pictures in a report
 RARE = 1.1  # a class of all pixels weighs 1 / ln(2.1), one of none 1 / ln(1.1), ten times as much
@@ -35,10 +35,7 @@ class Segmentation(Classification):
         return masks.move
 
     def check(self, recipe):
-        for flag, off in OTHERS.items():
-            if getattr(recipe, flag) != off:
-                raise ValueError(f"--{flag}={getattr(recipe, flag)}: it can't be had of pictures with masks; drop it")
-        check_moves(recipe, MOVED_ALONE)
+        refuse(recipe, OTHERS, "masks")
 
     def network(self, recipe):
         """A segmenter of a recipe, its weights drawn by the recipe's seed."""
