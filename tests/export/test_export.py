@@ -160,7 +160,7 @@ def test_the_table_says_what_the_files_answer(finished, tmp_path):
 
 def test_an_answer_that_is_no_number_is_no_small_error():
     answers = np.array([[0.0, 1.0], [np.nan, np.nan], [0.0, 1.0]], np.float32)
-    reader = types.SimpleNamespace(run=int, dequantize=answers.__getitem__, output={"quantization": (0.0, 0)})
+    reader = types.SimpleNamespace(run=int, dequantize=answers.__getitem__, outputs=[{"quantization": (0.0, 0)}])
     task = Classification(Contract(Picture(1, 1, 1), Classes(("a", "b"))))
     model = types.SimpleNamespace(predict_on_batch=lambda images: answers[[0] * len(images)])
     beside = comparison.Comparison({"a": reader}, {"float": model}, task)
@@ -460,7 +460,7 @@ def test_several_labels_are_told_their_sigmoid():
 def test_an_interval_of_differences_that_are_all_the_same_is_none():
     """Their variance is 0 but for rounding, which may be below it."""
     for labels, pictures in ((5, 5), (3, 7), (7, 64)):
-        beside = comparison.Comparison({}, {}, None)
+        beside = comparison.Comparison({}, {}, Classification)
         sums = comparison.Sums()
         for _ in range(pictures):
             sums.other_hits += np.square(1 / labels)

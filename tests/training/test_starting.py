@@ -59,11 +59,14 @@ def test_a_softmax_behind_the_last_layer_is_left_out():
 def test_what_can_not_be_continued_says_why():
     image = keras.Input((8, 8, 3))
     flat = keras.Model(image, keras.layers.Dense(4)(keras.layers.Dense(6)(keras.layers.Flatten()(image))), name="flat")
-    open_end = keras.Model(image, keras.layers.ReLU(name="end")(image), name="open")
+    pooled = keras.layers.GlobalAveragePooling2D()(image)
+    open_end = keras.Model(image, keras.layers.ReLU(name="end")(pooled), name="open")
+    maps = keras.Model(image, keras.layers.ReLU(name="end")(image), name="maps")
     for model, shape, says in (
         (flat, (16, 16, 3), r"flat does not take pictures of 16x16 .* give --image_size=8x8"),
         (flat, (8, 8, 1), "flat was trained on 3 channels, the pictures have 1; give --channels=3"),
         (open_end, (8, 8, 3), "open ends in end of type ReLU, expected a Dense layer"),
+        (maps, (8, 8, 3), r"maps makes \(8, 8, 3\) of 1 inputs, no classes; expected a classifier"),
     ):
         with pytest.raises(runs.RunError, match=says):
             transfer(model, shape, 2, 0)
