@@ -319,6 +319,7 @@ def test_data_that_differs_is_named(trainer_of, tmp_path):
     assert files.read_json(run.recipe)["data"] == data.fingerprint
 
 
+@pytest.mark.slow
 def test_a_larger_epochs_extends_a_finished_run(tmp_path):
     """It goes on where it ended, killed in between or not; an unfinished one, or a smaller number, is refused."""
     for name in ("whole", "cut"):
