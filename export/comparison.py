@@ -123,31 +123,28 @@ class Comparison:
         expected = {name: self._outputs(model.predict_on_batch(x)) for name, model in self.models.items()}
         self.pictures += len(labels)
         self.loss += float(self.task.losses(self.task.joined(expected["float"]), labels).sum())
-        self._count(None, expected["float"], None, labels)
+        right = self._right("float", expected["float"], labels)
+        self.hits += float(right.sum())
         for name, reader in self.readers.items():
             made = [self._outputs(reader.dequantize(reader.run(image))) for image in images]
             answers = list(map(np.stack, zip(*made, strict=True)))
             reference = expected.get(name, expected["float"])
-            self._count(name, answers, expected["float"], labels)
-            self._hold(self.sums[name], reader, answers, reference)
+            hit, sums = self._right(name, answers, labels), self.sums[name]
+            sums.hits += float(hit.sum())
+            sums.other_hits += float(np.square(hit - right).sum())
+            self._hold(sums, reader, answers, reference)
 
     @staticmethod
     def _outputs(made):
         return made if isinstance(made, list) else [made]
 
-    def _count(self, name, answers, of_float, labels):
-        """Counts how right answers are, a list of arrays (batch, …); of the float model, whose `name` is None, too."""
+    def _right(self, name, answers, labels):
+        """How right answers are, a list of arrays (n, …): floats (n,); 0 where what a figure is made of is kept."""
         answers = self.task.joined(answers)
-        if not self.task.PER_PICTURE:
-            self.figures[name or "float"].add(answers, labels)
-            return
-        hit = self.task.scores(answers, labels)
-        if name is None:
-            self.hits += float(hit.sum())
-            return
-        sums, right = self.sums[name], self.task.scores(self.task.joined(of_float), labels)
-        sums.hits += float(hit.sum())
-        sums.other_hits += float(np.square(hit - right).sum())
+        if self.task.PER_PICTURE:
+            return self.task.scores(answers, labels)
+        self.figures[name].add(answers, labels)
+        return np.zeros(len(labels))
 
     def _hold(self, sums, reader, answers, reference):
         """Counts how far a file's answers are those of the model that it was made of."""
@@ -162,11 +159,11 @@ class Comparison:
             sums.same[i] += int((errors < (step / 2 or FLOAT_NOISE)).sum())
             sums.values[i] += errors.size
 
-    def figure(self, name=None):
-        """The task's figure of a format, in [0, 1]; without a name, of the float model."""
+    def figure(self, name="float"):
+        """The task's figure of a format, or of the float model, in [0, 1]."""
         if not self.task.PER_PICTURE:
-            return self.figures[name or "float"].scores()[self.task.BEST[0]]
-        return (self.sums[name].hits if name else self.hits) / self.pictures
+            return self.figures[name].scores()[self.task.BEST[0]]
+        return (self.hits if name == "float" else self.sums[name].hits) / self.pictures
 
     def rows(self, paths, images):
         """One `Row` a format; latency is measured on `images`, uint8 (n, height, width, channels)."""

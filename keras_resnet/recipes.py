@@ -16,6 +16,7 @@ from keras_resnet import depths, origins
 AUGMENTATIONS = ("resized_crop", "crop", "shift", "zoom", "flip", "vflip", "trivial", "rand", "jitter", "erase")
 AUGMENTATIONS += ("cutout",)
 CROPS = AUGMENTATIONS[:4]
+MOVED_ALONE = ("resized_crop", "trivial", "rand")  # they move pixels, and nothing of what is learned
 LONGEST_SIDE = 4096  # of an input, in pixels; pictures of more would fill the memory, one by one
 
 
@@ -555,7 +556,7 @@ RECIPES = {
         dropout=0.25,
         ema=0.9999,
     ),
-    # This project's own, for some hundred pictures with boxes and an hour on two CPU cores; docs/results.md.
+    # This project's own, for some hundred pictures with boxes and an hour on two CPU cores; docs/places.md.
     "detection": Recipe(
         depth=18,
         width=0.5,
@@ -569,7 +570,7 @@ RECIPES = {
         warmup=0.05,
         ema=0.998,
     ),
-    # This project's own, for some hundred pictures with masks and two hours on two CPU cores; docs/results.md.
+    # This project's own, for some hundred pictures with masks and two hours on two CPU cores; docs/places.md.
     "segmentation": Recipe(
         depth=18,
         width=0.5,

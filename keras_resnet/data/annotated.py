@@ -34,11 +34,7 @@ def load(root, reader, shape, crop_fraction, strides):
     """
     picture = Picture(*shape, crop_fraction)
     labels, raws = reader.read(root)
-    told, found = {}, {}
-    for name, of in raws.items():
-        found[name], rules = boxes.settle(of, labels)
-        for rule, cases in rules.items():
-            told.setdefault(rule, []).extend(cases)
+    found, told = boxes.settle_splits(raws, labels)
     if not any(len(one.boxes) for one in found.get("train", ())):
         why = boxes.report(told) or "its lists are empty, or nothing is annotated"
         raise DataError(f"{root}: no box is left to learn from; {why}")

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from keras_resnet.data import decoding, random_operations
+from keras_resnet.recipes import MOVED_ALONE
 
 PAD = 4  # pixels on each side of a 32x32 picture, as in He et al. 2015, section 4.2
 SHIFTED = 0.15  # of the sides, at most, with zoom
 MOVING = {"crop", "shift", "zoom", "flip", "vflip"}
-MOVED_ALONE = {"resized_crop", "trivial", "rand"}  # they move pixels, and nothing of what is learned
 
 
 class Moves(NamedTuple):
@@ -76,7 +76,7 @@ def augment(images, targets, seed, steps, move=None, magnitude=9, zoom=1.4):
 
 def check_move(move, steps, sides=None):
     """Raises ValueError where `move` is given, and steps or other sides would leave targets where they were."""
-    alone = sorted(MOVED_ALONE & set(steps)) + ["sides"] * bool(sides)
+    alone = sorted({*MOVED_ALONE} & set(steps)) + ["sides"] * bool(sides)
     if move and alone:
         raise ValueError(
             f"move with {', '.join(alone)}: they would move the pixels and not what is learned; expected steps of "

@@ -55,6 +55,16 @@ class Raw:
     own: tuple | None = None
 
 
+def settle_splits(raws, names):
+    """`settle` of each split: (split -> list of `Annotated`, rule -> list of sentences, of all together)."""
+    found, told = {}, collections.defaultdict(list)
+    for split, of in raws.items():
+        found[split], rules = settle(of, names)
+        for rule, cases in rules.items():
+            told[rule] += cases
+    return found, dict(told)
+
+
 def settle(raws, names):
     """Holds annotations to their pictures.
 

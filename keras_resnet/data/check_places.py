@@ -48,13 +48,9 @@ def look_for(root):
 
 
 def _boxes(names, raws):
-    found, told, entries = {}, collections.defaultdict(list), []
-    for split, of in raws.items():
-        settled, rules = boxes.settle(of, names)
-        for rule, cases in rules.items():
-            told[rule] += cases
-        found |= {one.path: one for one in settled}
-        entries += [(split, one.path, tuple(sorted({*one.classes.tolist()}))) for one in settled]
+    settled, told = boxes.settle_splits(raws, names)
+    found = {one.path: one for of in settled.values() for one in of}
+    entries = [(split, one.path, tuple(sorted({*one.classes.tolist()}))) for split, of in settled.items() for one in of]
 
     def drawn(path):
         one = found[path]

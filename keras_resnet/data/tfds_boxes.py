@@ -49,12 +49,10 @@ def load(builder, name, names, picture, strides):
             "of memory; give a smaller --image_size"
         )
     labels = _label(builder)[1].names
-    shown, found, told = {}, {}, {}
+    shown, raws = {}, {}
     for ours, theirs in names.items():
-        shown[ours], raws = _read(builder, name, theirs, picture)
-        found[ours], rules = boxes.settle(raws, labels)
-        for rule, cases in rules.items():
-            told.setdefault(rule, []).extend(cases)
+        shown[ours], raws[ours] = _read(builder, name, theirs, picture)
+    found, told = boxes.settle_splits(raws, labels)
     numbered = {ours: list(zip(shown[ours], found[ours], strict=True)) for ours in names}
     sources = {}
     for ours, pairs in splits.drawn(numbered).items():

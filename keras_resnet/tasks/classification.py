@@ -6,6 +6,7 @@ import heapq
 import numpy as np
 
 from keras_resnet.device.classes import Classes
+from keras_resnet.recipes import MOVED_ALONE
 from keras_resnet.tasks import metrics
 
 WORST = 24
@@ -15,9 +16,6 @@ LINES = (
     ("balanced accuracy (macro recall)", "balanced_accuracy"),
     ("macro F1", "macro_f1"),
 )
-
-
-MOVED_ALONE = ("resized_crop", "trivial", "rand")  # steps that move pixels, and nothing of what is learned
 
 
 def refuse(recipe, others, what, refused=MOVED_ALONE):

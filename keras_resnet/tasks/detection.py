@@ -6,9 +6,10 @@ cells, classes); the loop sees them as one tensor, (batch, cells, 4 + classes), 
 
 import numpy as np
 
+from keras_resnet.recipes import MOVED_ALONE
 from keras_resnet.tasks import box_metrics
 from keras_resnet.tasks.box_metrics import BoxesFound, check_installed
-from keras_resnet.tasks.classification import MOVED_ALONE, Classification, Mistakes, refuse
+from keras_resnet.tasks.classification import Classification, Mistakes, refuse
 
 WORST = 12  # pictures in a report
 STEP = 0.05  # logits that differ by less are one, where no int8 step is coarser: a probability's hundredth
