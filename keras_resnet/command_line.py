@@ -72,7 +72,7 @@ def recipe_from_flags():
         origins.check(given["init"], models.names())
         name, recipe = _recipe_from_origin(given)
     else:
-        name = FLAGS.recipe or recipes.default_recipe(FLAGS.dataset or "")
+        name = FLAGS.recipe or recipes.default_recipe(FLAGS.dataset or "", FLAGS.task or "auto")
         recipe = RECIPES[name]
     if given.get("optimizer", recipe.optimizer) != recipe.optimizer and "learning_rate" not in given:
         rate = {"sgd": 0.1, "lion": 1e-4, "lamb": 5e-3}.get(given["optimizer"], 1e-3)
@@ -124,7 +124,7 @@ def _recipe_from_origin(given):
     for name in recipes.NETWORK:
         if name in fields and given.get(name, fields[name]) != fields[name]:
             raise ValueError(f"--{name}={given[name]}: the network is that of --init ({fields[name]}); drop --{name}")
-    usual = recipes.default_recipe(given.get("dataset", ""))
+    usual = recipes.default_recipe(given.get("dataset", ""), given.get("task", "auto"))
     name = FLAGS.recipe or (usual if usual in ("detection", "segmentation") else "finetune")
     return name, dataclasses.replace(recipes.finetuned(RECIPES[name], given.get("dataset", "")), **fields)
 

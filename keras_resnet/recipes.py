@@ -7,10 +7,9 @@ import dataclasses
 import itertools
 import math
 import os
-import pathlib
 import re
 
-from keras_resnet import depths, origins
+from keras_resnet import depths, layouts, origins
 
 # What training does to pictures, in this order.
 AUGMENTATIONS = ("resized_crop", "crop", "shift", "zoom", "flip", "vflip", "trivial", "rand", "jitter", "erase")
@@ -34,6 +33,7 @@ class Recipe:
         "cifar10",
         "TFDS name (cifar10, cifar100, imagenet2012, tf_flowers, …), a folder with a folder per class, or digits.",
     )
+    task: str = option("auto", "What is learned of the pictures; auto: what the data has.", ("auto", *layouts.KINDS))
     data_dir: str = option("", "Where TFDS keeps or puts its data; by default TFDS's own folder (TFDS_DATA_DIR).")
     image_size: int | str = option(
         0, "The network's input, a side in pixels (224) or height x width (240x320); 0: --init's, the data's, else 224."
@@ -558,6 +558,7 @@ RECIPES = {
     ),
     # This project's own, for some hundred pictures with boxes and an hour on two CPU cores; docs/places.md.
     "detection": Recipe(
+        task="detection",
         depth=18,
         width=0.5,
         stem="imagenet",
@@ -572,6 +573,7 @@ RECIPES = {
     ),
     # This project's own, for some hundred pictures with masks and two hours on two CPU cores; docs/places.md.
     "segmentation": Recipe(
+        task="segmentation",
         depth=18,
         width=0.5,
         stem="imagenet",
@@ -609,33 +611,20 @@ BOXED = ("voc", "coco", "kitti", "wider_face", "lvis")
 CHARACTERS = ("mnist", "mnist_corrupted", "kmnist", "emnist", "svhn_cropped", "cmaterdb", "binary_alpha_digits")
 
 
-def default_recipe(dataset):
+def default_recipe(dataset, task="auto"):
     """The name of the recipe that fits a data set when none is asked for, whatever its version and configuration."""
-    if (is_folder(dataset) and holds_boxes(dataset)) or re.split("[:/]", dataset)[0] in BOXED:
-        return "detection"
-    if is_folder(dataset) and holds_masks(dataset):
-        return "segmentation"
     name = "" if is_folder(dataset) else re.split("[:/]", dataset)[0]
+    if task == "auto" and (name in BOXED or (is_folder(dataset) and layouts.boxes(dataset))):
+        return "detection"
+    if task == "auto" and is_folder(dataset) and layouts.masks(dataset):
+        return "segmentation"
+    if task in layouts.EXPECTED:
+        return task
     if name in SMALL_PICTURES or not dataset:
         return "cifar10"
     if name in CHARACTERS:
         return "mnist"
     return "digits" if dataset == "digits" else "imagenet"
-
-
-def holds_boxes(folder):
-    """Whether a folder's pictures have boxes, in a form that `data.annotated` reads."""
-    root = pathlib.Path(folder).expanduser()
-    voc = (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir()
-    coco = (path for form in ("annotations/instances_*.json", "*/_annotations*.json") for path in root.glob(form))
-    return voc or (root / "data.yaml").is_file() or any(coco)
-
-
-def holds_masks(folder):
-    """Whether a folder's pictures have label maps, in a layout that `data.masks` reads."""
-    root = pathlib.Path(folder).expanduser()
-    both = (root / "images").is_dir() and (root / "masks").is_dir()
-    return both or any((root / layout).is_dir() for layout in ("trainannot", "SegmentationClass"))
 
 
 # Fields that say where a run was made, not what it is.
@@ -646,7 +635,7 @@ NETWORK = ("depth", "width", "version", "stem", "shortcut", "se", "blur", "activ
 
 def finetuned(recipe, dataset):
     """A recipe's augmentation made that of a data set whose pictures come small, or must not be mirrored."""
-    usual = RECIPES[default_recipe(dataset)].augmentation
+    usual = RECIPES[default_recipe(dataset, recipe.task)].augmentation
     crops = "resized_crop" in recipe.augmentations and not is_folder(dataset)
     return dataclasses.replace(recipe, augmentation=usual) if crops else recipe
 

@@ -105,6 +105,29 @@ class KrBoxed(KrTinyShapes):
             yield i, {"image": pixels, "objects": objects}
 
 
+class KrMasked(KrTinyShapes):
+    """Photos whose bright part is of the second class, their last row of none."""
+
+    SHAPE = (None, None, 3)
+
+    def _info(self):
+        label_map = tfds.features.LabeledImage(labels=["void", "ground", "tree"], shape=(None, None, 1))
+        features = {"image": tfds.features.Image(shape=self.SHAPE), "label_map": label_map}
+        features["label"] = tfds.features.ClassLabel(names=["cat", "dog"])
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, manager):
+        return {"train": self._generate_examples(20, 0), "test": self._generate_examples(4, 1)}
+
+    def _generate_examples(self, n, seed):
+        for i in range(n):
+            label_map = np.ones((40, 60, 1), np.uint8)
+            label_map[10:20, 3 * (i % 10) : 30] = 2
+            label_map[-1] = 0
+            image = np.where(label_map == 2, 200, 50).astype(np.uint8).repeat(3, -1)
+            yield i, {"image": image, "label_map": label_map, "label": i % 2}
+
+
 class KrTurnedPhotos(KrTinyShapes):
     """JPEG files of a bright sky over a dark ground, stored in all eight orientations."""
 

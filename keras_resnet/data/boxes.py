@@ -140,6 +140,18 @@ def upright_size(path):
         raise DataError(f"{path}: {error}; its annotation names it") from error
 
 
+def lines(path):
+    """The lines of a text file that hold something, stripped.
+
+    Raises:
+        DataError: it can't be read, or is no UTF-8.
+    """
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: {error}; expected text in UTF-8") from error
+
+
 def report(told, most=3):
     """A line for each rule, with its count and the first of what fell under it."""
     lines = []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from keras_resnet import layouts
 from keras_resnet.data import box_folders, boxes, label_maps
 from keras_resnet.device import drawing
 from keras_resnet.device.mask import NO_CLASS, Masked, palette
@@ -41,7 +42,10 @@ def look_for(root):
         DataError: annotations can't be understood.
     """
     if reader := box_folders.reader(root):
-        return _boxes(*reader.read(root))
+        found = _boxes(*reader.read(root))
+        if layouts.masks(root):
+            found.told.append("it has masks, too: --task=segmentation learns those")
+        return found
     if pairs := label_maps.pairs(root):
         return _masks(label_maps.read_names(root), pairs)
     return None

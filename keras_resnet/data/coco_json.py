@@ -11,12 +11,15 @@ from keras_resnet.data.class_folders import split_named
 
 
 def files(root):
-    """Split -> (JSON file, folder of its pictures) of a folder, a `pathlib.Path`; empty where it has none."""
-    found = {}
+    """Split -> (JSON file, folder of its pictures) of a folder, a `pathlib.Path`."""
+    found, tried = {}, []
     for path in sorted([*root.glob("annotations/instances_*.json"), *root.glob("*/_annotations*.json")]):
         name = path.stem.removeprefix("instances_") if path.parent.name == "annotations" else path.parent.name
+        tried.append(str(path))
         if (split := split_named(name)) and (root / name).is_dir():
             found[split] = path, root / name
+    if not found:
+        raise DataError(f"{root}: no split of pictures belongs to {', '.join(tried)}; expected train/ beside it")
     return found
 
 
@@ -35,7 +38,9 @@ def read(root):
             saved = json.loads(path.read_text(encoding="utf-8"))
             classes[split] = _categories(saved)
             splits[split] = _pictures(saved, folder, classes[split])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except KeyError as error:
+            raise DataError(f"{path}: no boxes in COCO's format (it lacks {error}, which it refers to)") from error
+        except (ValueError, TypeError, AttributeError) as error:
             raise DataError(f"{path}: no boxes in COCO's format ({type(error).__name__}: {error})") from error
     first = classes.get("train") or next(iter(classes.values()))
     for split, names in classes.items():

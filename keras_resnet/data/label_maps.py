@@ -12,11 +12,11 @@ import re
 import numpy as np
 from PIL import Image
 
+from keras_resnet import layouts
 from keras_resnet.data import DataError, boxes
 from keras_resnet.data.class_folders import pictures, split_named
 from keras_resnet.device.mask import NO_CLASS
 
-ANNOTATED = "annot"  # what CamVid's folders of label maps end with
 IGNORED = re.compile("ignore|void|unlabell?ed", re.IGNORECASE)
 UNKNOWN = 254
 VOC = (
@@ -31,27 +31,28 @@ def pairs(root):
     Raises:
         DataError: a picture has no label map.
     """
-    if (root / "SegmentationClass").is_dir():
+    form = layouts.masks(root)
+    if form == "voc":
         return _voc(root)
+    shown = {None: (), "camvid": root.iterdir, "images": (root / "images").iterdir}[form]
     folders = {}
-    for folder in sorted(root.iterdir() if root.is_dir() else ()):
-        if folder.is_dir() and (root / f"{folder.name}{ANNOTATED}").is_dir() and split_named(folder.name):
-            folders[split_named(folder.name)] = folder, root / f"{folder.name}{ANNOTATED}"
-    if not folders and (root / "images").is_dir() and (root / "masks").is_dir():
-        for folder in sorted((root / "images").iterdir()):
-            if folder.is_dir() and split_named(folder.name):
-                folders[split_named(folder.name)] = folder, root / "masks" / folder.name
-        folders = folders or {"train": (root / "images", root / "masks")}
+    for folder in sorted(shown()) if form else ():
+        maps = root / f"{folder.name}{layouts.ANNOTATED}" if form == "camvid" else root / "masks" / folder.name
+        if folder.is_dir() and maps.is_dir() and split_named(folder.name):
+            folders[split_named(folder.name)] = folder, maps
+    if form == "images" and not folders:
+        folders = {"train": (root / "images", root / "masks")}
     return {split: _matched(*both) for split, both in folders.items()}
 
 
 def _matched(shown, annotated):
     found = []
     for path in pictures(shown):
-        mask = (annotated / pathlib.Path(path).relative_to(shown)).with_suffix(".png")
-        if not mask.is_file():
-            raise DataError(f"{path}: it has no label map, expected {mask}")
-        found.append((path, str(mask)))
+        place = annotated / pathlib.Path(path).relative_to(shown)
+        masks = [mask for suffix in (".png", ".PNG") if (mask := place.with_suffix(suffix)).is_file()]
+        if not masks:
+            raise DataError(f"{path}: it has no label map, expected {place.with_suffix('.png')}")
+        found.append((path, str(masks[0])))
     return found
 
 
@@ -60,7 +61,7 @@ def _voc(root):
     found = {}
     for file in sorted((root / "ImageSets" / "Segmentation").glob("*.txt")):
         if split := split_named(file.stem):
-            stems = file.read_text(encoding="utf-8").split()
+            stems = boxes.lines(file)
             masks = [root / "SegmentationClass" / f"{stem}.png" for stem in stems]
             if lost := [
                 stem for stem, mask in zip(stems, masks, strict=True) if stem not in shown or not mask.is_file()
@@ -91,7 +92,7 @@ def read_names(root):
         if not listed or not names or not all(names) or len({*names}) < len(names) or len(names) > NO_CLASS:
             raise DataError(f"{file}: expected a list of at most {NO_CLASS} names, each once, got {str(names)[:80]}")
         return names
-    if (root / "SegmentationClass").is_dir():
+    if layouts.masks(root) == "voc":
         return list(VOC)
     raise DataError(f"{root}: nothing names the classes; write classes.txt, a name a line, that of number 0 first")
 
@@ -111,13 +112,8 @@ def numbers(names):
     return table
 
 
-def placed(path, mask, numbers, picture):
-    """A label map where the picture lies in the network's input: uint8 (height, width), the nearest pixel's class.
-
-    Raises:
-        DataError: as of `read`.
-    """
-    classes = read(path, mask, numbers)
+def placed(classes, picture):
+    """A label map where the picture lies in the network's input: uint8 (height, width), the nearest pixel's class."""
     height, width = picture.resized(*classes.shape)
     if (height, width) != classes.shape:
         classes = np.asarray(Image.fromarray(classes).resize((width, height), Image.Resampling.NEAREST))
@@ -141,8 +137,17 @@ def read(path, mask, numbers):
     if size != boxes.upright_size(path):
         width, height = boxes.upright_size(path)
         raise DataError(f"{mask}: it is {size[0]}x{size[1]}, its picture {path} is {width}x{height}")
-    classes = numbers[values.astype(np.uint8)]
+    return known(values.astype(np.uint8), numbers, mask)
+
+
+def known(values, numbers, where):
+    """The classes of a label map's values, both uint8 (height, width); see `numbers`.
+
+    Raises:
+        DataError: a value has no name. It says `where`.
+    """
+    classes = numbers[values]
     if (classes == UNKNOWN).any():
         odd = values[classes == UNKNOWN].ravel()[0]
-        raise DataError(f"{mask}: a pixel is {odd}, which nothing names; add its name to the list of classes")
+        raise DataError(f"{where}: a pixel is {odd}, which nothing names; add its name to the list of classes")
     return classes

@@ -1,9 +1,10 @@
 """From a name to a data set: the digits, a folder, or a TFDS set."""
 
+import dataclasses
 import pathlib
 
-from keras_resnet import runs
-from keras_resnet.data import DataError, annotated, box_folders, digits, folders, label_maps, masks, tfds_sets
+from keras_resnet import layouts, runs
+from keras_resnet.data import DataError, annotated, box_folders, digits, folders, masks, tfds_sets
 from keras_resnet.recipes import height_and_width, is_folder
 
 
@@ -16,6 +17,7 @@ def load_dataset(
     channels=0,
     original=False,
     strides=(8,),
+    task="auto",
 ):
     """Loads a data set of pictures, of classes, of several labels each, of boxes or of masks on them.
 
@@ -35,6 +37,8 @@ def load_dataset(
         strides: of the levels of a detector's cells, in pixels of the input, where the pictures have boxes.
         original: whether pictures must keep their own size, for random resized crops; they are read from disk then,
             though they might fit in memory.
+        task: `classification`, `detection` or `segmentation`; `auto`: boxes before masks before classes, but of TFDS
+            sets with classes those before masks.
 
     Returns:
         `Data`.
@@ -46,17 +50,23 @@ def load_dataset(
     if name == "given":
         raise DataError("--dataset=given: this run's data came from a Python program; say where the same pictures lie")
     if name == "digits":
+        if task in layouts.EXPECTED:
+            raise DataError(f"--task={task}: the digits have classes alone; give --dataset=FOLDER/")
         if original:
             raise DataError("--dataset=digits: 8x8 pixels have no detail to zoom into; give --augmentation=shift")
         return digits.load(size or (32, 32), channels or 3, crop_fraction)
     if is_folder(name):
         root, shape = pathlib.Path(name).expanduser(), (*(size or (224, 224)), channels or 3)
-        if reader := box_folders.reader(root):
-            return annotated.load(root, reader, shape, crop_fraction, strides)
-        if label_maps.pairs(root):
+        if task in ("auto", "detection") and (reader := box_folders.reader(root)):
+            data = annotated.load(root, reader, shape, crop_fraction, strides)
+            both = f"{root} has masks, too; --task=segmentation learns those" if layouts.masks(root) else ""
+            return dataclasses.replace(data, note="\n".join(filter(None, (data.note, both))))
+        if task in ("auto", "segmentation") and layouts.masks(root):
             return masks.load(root, shape, crop_fraction)
+        if task in layouts.EXPECTED:
+            raise DataError(f"--task={task}: {root} has none of {layouts.EXPECTED[task]}; see docs/places.md")
         return folders.load(root, shape, crop_fraction, max_bad_fraction, original)
-    return tfds_sets.load(name, data_dir, size, channels, crop_fraction, original, strides)
+    return tfds_sets.load(name, data_dir, size, channels, crop_fraction, original, strides, task)
 
 
 def load_data(recipe, run):
@@ -66,7 +76,7 @@ def load_data(recipe, run):
         DataError: the data can't be had or learned from.
         RunError: it is not the data any more that the run began with.
     """
-    fields = ("data_dir", "image_size", "crop_fraction", "max_bad_fraction", "channels")
+    fields = ("data_dir", "image_size", "crop_fraction", "max_bad_fraction", "channels", "task")
     original = "resized_crop" in recipe.augmentations
     given = {name: getattr(recipe, name) for name in fields}
     data = load_dataset(recipe.dataset, **given, original=original, strides=recipe.levels)

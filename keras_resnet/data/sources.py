@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import math
 import os
 
 import numpy as np
@@ -12,8 +13,29 @@ from PIL import Image
 from keras_resnet.data import DataError, augmentation, decoding
 from keras_resnet.data.order import SHUFFLED, draw
 
+MOST_BYTES = 6 * 2**30  # of what is held in memory because it can't be read again
+
 # In the making at a time; said, not tuned (see `untuned`).
 PICTURES, BATCHES = os.cpu_count(), 4
+
+
+def check_memory(name, total, shape):
+    """Refuses what would fill the memory.
+
+    Args:
+        name: of the data, for the sentence.
+        total: pictures.
+        shape: (height, width, bytes a pixel).
+
+    Raises:
+        DataError: together they take more than `MOST_BYTES`.
+    """
+    needed = total * math.prod(shape)
+    if needed > MOST_BYTES:
+        raise DataError(
+            f"{name}: {total:,} pictures of {shape[1]}x{shape[0]} pixels take {needed / 1e9:.0f} GB of memory; give a "
+            "smaller --image_size"
+        )
 
 
 @dataclasses.dataclass(frozen=True)

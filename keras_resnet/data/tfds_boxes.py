@@ -7,11 +7,10 @@ import tqdm
 from PIL import Image
 
 from keras_resnet.data import DataError, annotated, boxes, splits
-from keras_resnet.data.sources import Arrays
+from keras_resnet.data.sources import Arrays, check_memory
 from keras_resnet.data.streams import skip_decoding
 from keras_resnet.device.picture import upright_size
 
-MOST_BYTES = 6 * 2**30  # of all pictures in memory
 HARD = ("is_difficult", "is_crowd")
 
 
@@ -42,12 +41,7 @@ def load(builder, name, names, picture, strides):
         DataError: it is too large for memory, or has not one picture an example.
     """
     total = sum(builder.info.splits[theirs].num_examples for theirs in names.values())
-    if total * np.prod(picture.shape) > MOST_BYTES:
-        size = f"{picture.width}x{picture.height}"
-        raise DataError(
-            f"--dataset={name}: {total:,} pictures of {size} pixels take {total * np.prod(picture.shape) / 1e9:.0f} GB "
-            "of memory; give a smaller --image_size"
-        )
+    check_memory(f"--dataset={name}", total, picture.shape)
     labels = _label(builder)[1].names
     shown, raws = {}, {}
     for ours, theirs in names.items():

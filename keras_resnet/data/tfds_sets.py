@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from keras_resnet.data import SPLITS, DataError, decoding, tfds_boxes
+from keras_resnet.data import SPLITS, DataError, decoding, tfds_boxes, tfds_masks
 from keras_resnet.data.dataset import IN_MEMORY_BYTES, Data, in_memory
 from keras_resnet.data.sources import PICTURES, Arrays, untuned
 from keras_resnet.data.splits import check_counts, complete, counts, missing, stratified_split
@@ -25,11 +25,16 @@ from keras_resnet.device.picture import Picture
 PUBLISHED_ON_VALIDATION = ("imagenet2012", "imagenette", "imagewang")
 
 
-def load(name, data_dir, size, channels, crop_fraction, original, strides=(8,)):
+def load(name, data_dir, size, channels, crop_fraction, original, strides=(8,), task="auto"):
     builder = _builder(name, data_dir)
-    if tfds_boxes.objects(builder):
-        picture = Picture(*(size or (224, 224)), channels or 3, crop_fraction)
+    picture = Picture(*(size or (224, 224)), channels or 3, crop_fraction)
+    if task in ("auto", "detection") and tfds_boxes.objects(builder):
         return tfds_boxes.load(builder, name, _tfds_splits(builder), picture, strides)
+    if task == "segmentation" and tfds_masks.label_map(builder):
+        return tfds_masks.load(builder, name, _tfds_splits(builder), picture)
+    if task in ("detection", "segmentation"):
+        what = "boxes with a class" if task == "detection" else "label map"
+        raise DataError(f"--task={task}: {name} has no {what} among {', '.join(builder.info.features or ())}")
     image, label = keys = _keys(builder)
     shape = builder.info.features[image].shape
     height, width = size or ((224, 224) if None in shape[:2] else shape[:2])
@@ -108,7 +113,8 @@ def _keys(builder):
     import tensorflow_datasets as tfds
 
     features = dict(builder.info.features.items()) if hasattr(builder.info.features, "items") else {}
-    image = [k for k, f in features.items() if isinstance(f, tfds.features.Image)]
+    label_map = tfds_masks.label_map(builder)
+    image = [k for k, f in features.items() if isinstance(f, tfds.features.Image) and k != label_map]
     label = [k for k, f in features.items() if isinstance(f, tfds.features.ClassLabel)]
     label = label or [k for k, f in features.items() if several(f)]
     if builder.info.supervised_keys and len(label) > 1:  # cifar100 has coarse labels too

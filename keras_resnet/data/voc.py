@@ -7,15 +7,10 @@ Everingham et al. 2010, http://host.robots.ox.ac.uk/pascal/VOC/. Coordinates sta
 import xml.etree.ElementTree as ET
 
 from keras_resnet.data import DataError
-from keras_resnet.data.boxes import Raw
+from keras_resnet.data.boxes import Raw, lines
 from keras_resnet.data.class_folders import SUFFIXES, split_named
 
 SIDES = ("ymin", "xmin", "ymax", "xmax")
-
-
-def is_there(root):
-    """Whether a folder, a `pathlib.Path`, is laid out so."""
-    return (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir()
 
 
 def read(root):
@@ -42,8 +37,7 @@ def read(root):
 
 def _stems(path, names):
     """The names in a list, one a line; behind a space some lists have a number."""
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [line if line in names else line.split()[0] for line in lines]
+    return [line if line in names else line.split()[0] for line in lines(path)]
 
 
 def _picture(root, names, stem, said_by):

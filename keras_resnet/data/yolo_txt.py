@@ -7,15 +7,10 @@ A line has a class's number and a box's centre and size, parts of the picture's 
 import pathlib
 
 from keras_resnet.data import DataError
-from keras_resnet.data.boxes import Raw, upright_size
+from keras_resnet.data.boxes import Raw, lines, upright_size
 from keras_resnet.data.class_folders import pictures
 
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "test": "test"}
-
-
-def is_there(root):
-    """Whether a folder, a `pathlib.Path`, is laid out so."""
-    return (root / "data.yaml").is_file()
 
 
 def read(root):
@@ -63,15 +58,18 @@ def _yaml(path):
 
 
 def _split(root, said, key, names):
-    """The pictures of a split: a folder, or a list of folders."""
+    """The pictures of a split: a folder, a text file with a picture a line, or a list of these."""
     found = []
     for given in map(str, said[key] if isinstance(said[key], list) else [said[key]]):
         # `path` is of the machine it was made on; Roboflow's `../train/images` is of a folder that is not there.
         tried = [root / str(said.get("path", ".")) / given, root / given, root / str(given).lstrip("./")]
-        folder = next((path for path in tried if path.is_dir()), None)
-        if folder is None:
+        place = next((path for path in tried if path.exists()), None)
+        if place is None:
             raise DataError(f"{root / 'data.yaml'}: {key} is {given}; no such folder at {tried[-1]}")
-        found += [_picture(pathlib.Path(path), names) for path in pictures(folder)]
+        paths = pictures(place) if place.is_dir() else [place.parent / line for line in lines(place)]
+        if lost := [path for path in map(pathlib.Path, paths) if not path.is_file()]:
+            raise DataError(f"{place}: no picture {lost[0]}")
+        found += [_picture(pathlib.Path(path), names) for path in paths]
     return found
 
 
@@ -82,8 +80,8 @@ def _picture(path, names):
         parts[last] = "labels"
     file = pathlib.Path(*parts).with_suffix(".txt")
     width, height = upright_size(path)
-    lines = file.read_text().splitlines() if file.is_file() else []
-    return Raw(str(path), None, [_object(file, line, names, width, height) for line in lines if line.strip()])
+    rows = lines(file) if file.is_file() else []
+    return Raw(str(path), None, [_object(file, row, names, width, height) for row in rows])
 
 
 def _object(file, line, names, width, height):

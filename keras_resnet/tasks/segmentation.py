@@ -142,8 +142,10 @@ def resized(maps, size):
     """
     import tensorflow as tf
 
-    down, across = (tf.constant(_matrix(count, side)) for count, side in zip(maps.shape[1:3], size, strict=True))
-    return tf.einsum("bhwc,Hh,Ww->bHWc", maps, down, across)
+    rows, columns, channels = maps.shape[1:]
+    down, across = _matrix(rows, size[0]), _matrix(columns, size[1])
+    taller = tf.matmul(down, tf.reshape(maps, (-1, rows, columns * channels)))
+    return tf.matmul(across, tf.reshape(taller, (-1, size[0], columns, channels)))
 
 
 def _matrix(count, size):

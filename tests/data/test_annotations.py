@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from small_sets import KrBoxed
 
-from keras_resnet.data import DataError, annotated, augmentation, boxes, coco_json, tfds_boxes, voc, yolo_txt
+from keras_resnet.data import DataError, annotated, augmentation, boxes, coco_json, sources, voc, yolo_txt
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.device.boxes import Boxes
 from keras_resnet.device.picture import Picture
@@ -91,7 +91,8 @@ def as_yolo(root):
             file = (root / split / "labels" / name).with_suffix(".txt")
             file.parent.mkdir(exist_ok=True)
             file.write_text("\n".join(lines) + "\n")
-    (root / "data.yaml").write_text("train: ../train/images\nval: validation/images\nnames: {0: cell, 1: plate}\n")
+    (root / "val.txt").write_text("./validation/images/c.png\n")
+    (root / "data.yaml").write_text("train: ../train/images\nval: val.txt\nnames: {0: cell, 1: plate}\n")
     return yolo_txt.read(root)
 
 
@@ -184,6 +185,25 @@ def lost_yolo(root):
     yolo_txt.read(root)
 
 
+def lone_coco(root):
+    (root / "annotations").mkdir()
+    (root / "annotations" / "instances_odd.json").write_text("{}")
+    load_dataset(f"{root}/")
+
+
+def listed_yolo(root):
+    as_yolo(root)
+    (root / "data.yaml").write_text("train: train.txt\nnames: [a]\n")
+    (root / "train.txt").write_text("./lost.png\n")
+    yolo_txt.read(root)
+
+
+def bytes_voc(root):
+    as_voc(root)
+    (root / "ImageSets" / "Main" / "train.txt").write_bytes(b"\xff\xfe\x00")
+    voc.read(root)
+
+
 def broken_yaml(root):
     as_yolo(root)
     (root / "data.yaml").write_text("names: [a\n")
@@ -201,7 +221,10 @@ def no_picture(root):
         (missing_voc, r"b.png: it has no .*b.xml; one without an object says that nothing is there"),
         (listed_voc, r"no picture z; .*train.txt lists it"),
         (other_classes, "the classes of validation are not those of train; differing: 5 dish, 5 plate"),
-        (broken_coco, r"_annotations.coco.json: no boxes in COCO's format \(KeyError: 'annotations'\)"),
+        (broken_coco, r"_annotations.coco.json: no boxes in COCO's format \(it lacks 'annotations', which"),
+        (lone_coco, r"no split of pictures belongs to .*instances_odd.json; expected train/ beside it"),
+        (listed_yolo, r"train.txt: no picture .*lost.png"),
+        (bytes_voc, r"train.txt: 'utf-8' codec can't decode .*; expected text in UTF-8"),
         (broken_yolo, r"a.txt: '0 0.5 0.5'; expected a class's number and four parts"),
         (lost_yolo, "data.yaml: train is elsewhere; no such folder at"),
         (broken_yaml, r"data.yaml: .*; expected YAML"),
@@ -298,7 +321,7 @@ def test_boxes_of_a_tfds_set(tmp_path, monkeypatch):
                 np.testing.assert_allclose(rows[1], [10, 0, 20, 15, 0, 1])
                 assert (image[6:9, 9:21] > 150).all()
     assert load_dataset("kr_boxed", tmp_path, image_size="20x30", strides=(8, 16)).fingerprint == data.fingerprint
-    monkeypatch.setattr(tfds_boxes, "MOST_BYTES", 1000)
+    monkeypatch.setattr(sources, "MOST_BYTES", 1000)
     with pytest.raises(DataError, match="24 pictures of 30x20 pixels take 0 GB of memory; give a smaller --image_size"):
         load_dataset("kr_boxed", tmp_path, image_size="20x30")
 

@@ -6,11 +6,12 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from small_sets import KrMasked
 
-from keras_resnet.data import DataError, augmentation, label_maps, masks
+from keras_resnet import recipes
+from keras_resnet.data import DataError, augmentation, label_maps, masks, sources, tfds_masks
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.device.picture import Picture
-from keras_resnet.recipes import default_recipe
 
 NAMES = ["ground", "void", "tree"]
 rng = np.random.default_rng(0)
@@ -56,7 +57,7 @@ def as_folders(root):
 @pytest.mark.parametrize("layout", [as_camvid, as_voc, as_folders])
 def test_the_same_targets_in_every_layout(tmp_path, layout):
     layout(tmp_path)
-    assert default_recipe(f"{tmp_path}/") == "segmentation"
+    assert recipes.default_recipe(f"{tmp_path}/") == "segmentation"
     data = load_dataset(f"{tmp_path}/", image_size="24x32")
     assert data.contract.output.labels == ("ground", "tree") and data.contract.output.size == (6, 8)
     table = np.full(256, 255, np.uint8)
@@ -80,7 +81,8 @@ def test_maps_lie_where_the_pixels_do(tmp_path, size, crop):
     Image.fromarray((values * 255).astype(np.uint8)).save(tmp_path / "p.png")
     Image.fromarray(values.astype(np.uint8)).save(tmp_path / "m.png")
     picture = Picture(32, 48, 1, crop)
-    made = label_maps.placed(tmp_path / "p.png", tmp_path / "m.png", label_maps.numbers(["a", "b"]), picture)
+    values = label_maps.read(tmp_path / "p.png", tmp_path / "m.png", label_maps.numbers(["a", "b"]))
+    made = label_maps.placed(values, picture)
     shown = picture.pixels(Image.open(tmp_path / "p.png"))[..., 0]
     sure = (shown < 20) | (shown > 235)
     assert made.shape == (32, 48) and (made[sure] == (shown > 127)[sure]).mean() > 0.99
@@ -175,7 +177,7 @@ def test_what_does_not_fit_is_said(tmp_path, make, said):
 
 def test_what_would_not_fit_into_memory_is_said(tmp_path, monkeypatch):
     as_camvid(tmp_path)
-    monkeypatch.setattr(masks, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(sources, "MOST_BYTES", 10_000)
     with pytest.raises(DataError, match="5 pictures of 32x24 pixels take 0 GB of memory; give a smaller --image_size"):
         load_dataset(f"{tmp_path}/", image_size="24x32")
 
@@ -186,7 +188,7 @@ def test_pictures_and_masks_without_splits(tmp_path):
         for i, array in enumerate([*of["train"], *of["val"]]):
             Image.fromarray(array).save(tmp_path / folder / f"{i}.png")
     (tmp_path / "classes.txt").write_text("\n".join(NAMES))
-    assert default_recipe(f"{tmp_path}/") == "segmentation"
+    assert recipes.default_recipe(f"{tmp_path}/") == "segmentation"
     data = load_dataset(f"{tmp_path}/", image_size="24x32")
     assert [len(data.split(name)) for name in ("train", "validation", "test")] == [3, 1, 1]
 
@@ -208,8 +210,50 @@ def test_masks_of_nothing(tmp_path):
 def test_classes_are_not_mixed_between_pixels(tmp_path):
     """Between numbers 0 and 2 lies 1, which is nowhere in the map."""
     values = np.kron(rng.integers(0, 2, (5, 5)) * 2, np.ones((7, 7))).astype(np.uint8)
-    Image.fromarray(values).save(tmp_path / "m.png")
-    made = label_maps.placed(
-        tmp_path / "m.png", tmp_path / "m.png", label_maps.numbers(list("abc")), Picture(23, 17, 1)
-    )
+    made = label_maps.placed(values, Picture(23, 17, 1))
     assert set(np.unique(made)) == {0, 2}
+
+
+def test_label_maps_of_a_tfds_set(tmp_path, monkeypatch):
+    KrMasked(data_dir=tmp_path).download_and_prepare()
+    assert load_dataset("kr_masked", tmp_path, image_size="20x30").contract.output.KIND == "classes"
+    data = load_dataset("kr_masked", tmp_path, image_size="20x30", task="segmentation")
+    assert data.contract.output.labels == ("ground", "tree") and data.contract.output.size == (5, 8)
+    assert [len(data.split(name)) for name in ("train", "validation", "test")] == [18, 2, 4]
+    for name in ("train", "validation", "test"):
+        for image, mask in zip(data.split(name).images, data.split(name).labels, strict=True):
+            sure = (image[..., 0] == 50) | (image[..., 0] == 200)
+            assert sure.mean() > 0.8 and (mask[-1] == 255).all() and (mask[:-1] < 2).all()
+            np.testing.assert_array_equal((mask == 1)[:-1][sure[:-1]], (image[..., 0] == 200)[:-1][sure[:-1]])
+    assert len({mask.tobytes() for mask in data.train.labels}) == 10
+    again = load_dataset("kr_masked", tmp_path, image_size="20x30", task="segmentation")
+    assert again.fingerprint == data.fingerprint
+    with pytest.raises(DataError, match="--task=detection: kr_masked has no boxes with a class among image, label"):
+        load_dataset("kr_masked", tmp_path, task="detection")
+    monkeypatch.setattr(tfds_masks.label_maps, "numbers", lambda names: np.full(256, 254, np.uint8))
+    with pytest.raises(DataError, match="kr_masked, train 0: a pixel is 1, which nothing names"):
+        load_dataset("kr_masked", tmp_path, image_size="20x30", task="segmentation")
+
+
+def test_a_folder_of_two_forms_learns_what_is_asked_for(tmp_path):
+    as_voc(tmp_path)
+    (tmp_path / "Annotations").mkdir()
+    for path in (tmp_path / "JPEGImages").iterdir():
+        box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+        xml = f"<annotation><object><name>dog</name>{box}</object></annotation>"
+        (tmp_path / "Annotations" / f"{path.stem}.xml").write_text(xml)
+    for task, recipe, kind in (
+        ("auto", "detection", "boxes"),
+        ("detection", "detection", "boxes"),
+        ("segmentation", "segmentation", "mask"),
+    ):
+        assert recipes.default_recipe(f"{tmp_path}/", task) == recipe
+        data = load_dataset(f"{tmp_path}/", image_size="24x32", task=task)
+        assert kind == data.contract.output.KIND
+        assert ("has masks, too; --task=segmentation" in data.note) == (kind == "boxes")
+    assert recipes.default_recipe(f"{tmp_path}/", "classification") == "imagenet"
+    (tmp_path / "SegmentationClass").rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=r"--task=segmentation: .* has none of train/ and trainannot/"):
+        load_dataset(f"{tmp_path}/", task="segmentation")
+    with pytest.raises(DataError, match="--task=detection: the digits have classes alone"):
+        load_dataset("digits", task="detection")
