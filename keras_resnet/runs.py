@@ -177,6 +177,9 @@ def check_data(run, data):
     if not run.recipe.exists():
         return
     made, contract = files.read_json(run.recipe), load_contract(run)
+    kinds = contract.output.KIND, data.contract.output.KIND
+    if kinds[0] != kinds[1]:
+        raise RunError(f"{run.path}: it learned {kinds[0]}, {data.name} has {kinds[1]}; give the data of the same kind")
     now, then = (_said(of) for of in (data.contract, contract))
     different = [name for name in now | then if now.get(name) != then.get(name)]
     differences = [f"{name}={now.get(name)} (it has {then.get(name)})" for name in different]

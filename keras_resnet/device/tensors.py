@@ -3,6 +3,8 @@
 Arrays are one example's, without the batch of one.
 """
 
+import os
+
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
@@ -17,6 +19,8 @@ def opened(path, threads):
         interpreter = Interpreter(model_path=str(path), num_threads=threads)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
+        if os.path.isdir(path):
+            raise ValueError(f"{path}: a folder; expected a .tflite, which python -m export makes of a run") from error
         raise ValueError(f"{path}: no .tflite that LiteRT can run ({str(error).splitlines()[0]})") from error
     return interpreter
 

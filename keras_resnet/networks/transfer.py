@@ -13,7 +13,8 @@ def transfer(origin, shape, outputs, seed):
     """A network of an origin's weights with a new last layer.
 
     Args:
-        origin: functional float `keras.Model` that ends in a dense layer, a softmax or sigmoid behind it or not.
+        origin: functional float `keras.Model` that ends in a dense layer, a softmax or sigmoid behind it or not; or one
+            of boxes or masks, with `ResNet`'s names of layers, of which the mean of the last map goes on.
         shape: (height, width, channels) of the pictures from now on.
         outputs: logits from now on.
         seed: of the new layer's weights.
@@ -24,11 +25,22 @@ def transfer(origin, shape, outputs, seed):
     Raises:
         RunError: the origin can't be continued so; the message says why.
     """
-    features, head = split(origin)
+    maps = {} if classifies(origin) else feature_maps(origin)
+    if maps:
+        pooled = layers.GlobalAveragePooling2D(name="head_pool")([*maps.values()][-1])
+        features, name = keras.Model(origin.inputs[0], pooled, name=origin.name.rpartition("_")[0]), "logits"
+    else:
+        features, head = split(origin)
+        name = head.name
     backbone = _resized(features, shape)
     keras.utils.set_random_seed(seed)
-    logits = layers.Dense(outputs, dtype="float32", name=head.name)(backbone.outputs[0])
-    return keras.Model(backbone.inputs[0], logits, name=origin.name)
+    logits = layers.Dense(outputs, dtype="float32", name=name)(backbone.outputs[0])
+    return keras.Model(backbone.inputs[0], logits, name=features.name)
+
+
+def classifies(model):
+    """Whether a model makes one vector of one input."""
+    return len(model.outputs) == 1 == len(model.inputs) and len(model.outputs[0].shape) <= 2
 
 
 def backbone(origin, shape):
@@ -91,11 +103,11 @@ def split(model):
     Raises:
         RunError: it ends otherwise.
     """
-    if len(model.outputs) != 1 or len(model.inputs) != 1 or len(model.outputs[0].shape) > 2:
+    if not classifies(model):
         made = ", ".join(str(tuple(output.shape[1:])) for output in model.outputs)
         raise runs.RunError(
-            f"--init: {model.name} makes {made} of {len(model.inputs)} inputs, no classes; expected a classifier "
-            "(boxes and masks take the backbone of any network, classes that of a classifier alone)"
+            f"--init: {model.name} makes {made} of {len(model.inputs)} inputs, no classes; expected a classifier, or "
+            "layers with ResNet's names"
         )
     end = model.outputs[0]
     while isinstance(end._keras_history.operation, layers.Activation | layers.Softmax):

@@ -3,7 +3,7 @@
 import pathlib
 
 from keras_resnet import origins, runs
-from keras_resnet.networks.transfer import backbone, copy_alike, split, transfer
+from keras_resnet.networks.transfer import backbone, classifies, copy_alike, split, transfer
 from keras_resnet.networks.weights import fitting
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.training import freezing, probe
@@ -97,13 +97,14 @@ def started(recipe, data, task):
         print(f"--init={recipe.init}: {came}; new are parts of pyramid and heads", flush=True)
         return model
     model = transfer(origin, contract.shape, len(contract.labels), recipe.seed)
-    before, head = split(origin)[1], split(model)[1]
+    before, head = split(origin)[1] if classifies(origin) else None, split(model)[1]
     total, came = len(model.weights), f"{len(model.weights)} of {len(model.weights)} arrays come over"
     if labels == contract.output:
         head.set_weights(before.get_weights())
     else:
         came = f"{total - len(head.weights)} of {total} arrays come over; new: {head.name}, {head.units} answers"
-        came += f" where it had {before.units}" if labels is None else f" for its {before.units} of other labels"
+        if before:
+            came += f" where it had {before.units}" if labels is None else f" for its {before.units} of other labels"
         if recipe.head == "probe":
             freezing.frozen(model, recipe, 0)  # names an unknown stage before the features are computed
             probe.fit_head(model, data, task, recipe)

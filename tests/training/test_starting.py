@@ -20,7 +20,9 @@ from keras_resnet.data.loading import load_dataset
 from keras_resnet.data.sources import Arrays
 from keras_resnet.history import read_history
 from keras_resnet.networks import prediction
+from keras_resnet.networks.detector import detector
 from keras_resnet.networks.resnet import ResNet
+from keras_resnet.networks.segmenter import segmenter
 from keras_resnet.networks.transfer import split, transfer
 from keras_resnet.quantization.saved import load_model
 from keras_resnet.training import probe
@@ -48,6 +50,20 @@ def test_all_but_the_last_layer_comes_over():
     assert np.array_equal(again, new["logits/kernel"]) and not np.array_equal(other, again)
     model.get_layer("stem_conv").kernel.assign(np.zeros((3, 3, 3, 16)))
     assert weights(origin)["stem_conv/kernel"].any()  # the origin is left alone
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_classes_start_from_what_a_network_of_boxes_or_masks_sees(version):
+    backbone = ResNet(8, (32, 32, 3), version=version, features=True)
+    classifier = ResNet(8, (32, 32, 3), 4, version=version)
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype("float32")
+    for origin in (detector(backbone, 3, (2,)), segmenter(backbone, 3, stride=1)):
+        model = transfer(origin, (32, 32, 3), 4, seed=3)
+        assert model.name == backbone.name and [*weights(model)] == [*weights(classifier)]
+        classifier.set_weights(model.get_weights())  # the same network, layer by layer
+        np.testing.assert_array_equal(model(images), classifier(images))
+        own = weights(origin)
+        assert all(np.array_equal(own[path], array) for path, array in weights(model).items() if "logits" not in path)
 
 
 def test_a_softmax_behind_the_last_layer_is_left_out():
