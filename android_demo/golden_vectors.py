@@ -161,7 +161,7 @@ FIRST_ALONE = (
 SECOND_ALONE = (
     *({"version": version} for version in (2.0, MISSING, 1, 3, 2.5, True, "2", None, [2], {})),
     *({part: wrong} for part in ("input", "output") for wrong in (MISSING, None, {}, [], "picture", "classes")),
-    *({"input": FIRST | {"kind": kind}} for kind in ("sound", "classes", "Picture", None, ["picture"], 1)),
+    *({"input": FIRST | {"kind": kind}} for kind in ("smell", "classes", "Picture", None, ["picture"], 1)),
     *({"input": {"kind": "picture", **FIRST} | {key: MISSING}} for key in FIRST),
     *({"output": {"kind": kind, "labels": FIRST["labels"]}} for kind in ("boxes", "picture", None, True, "Labels")),
     *({"output": {"kind": "labels", "labels": FIRST["labels"], **changes}} for changes in INDEPENDENT),

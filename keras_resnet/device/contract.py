@@ -12,10 +12,11 @@ from .boxes import Boxes
 from .classes import Classes
 from .labels import Labels
 from .mask import Mask
-from .picture import Picture, Place
+from .picture import Picture
+from .sound import Sound
 
 VERSION = 2
-INPUTS = {"picture": Picture}
+INPUTS = {"picture": Picture, "sound": Sound}
 OUTPUTS = {"classes": Classes, "labels": Labels, "boxes": Boxes, "mask": Mask}
 # What a file that holds something else makes `parse` raise: a list for an object, a hundred thousand brackets.
 DAMAGES = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
@@ -26,11 +27,11 @@ class Contract:
     """From a raw thing to an answer.
 
     Attributes:
-        input: how the thing becomes a tensor, as `Picture`.
+        input: how the thing becomes a tensor, `Picture` or `Sound`.
         output: how the network's outputs become an answer, as `Classes`.
     """
 
-    input: Picture
+    input: Picture | Sound
     output: Classes
 
     @property
@@ -52,13 +53,13 @@ class Contract:
 
         Args:
             outputs: float32, what the network makes of it; a list where it has several outputs.
-            size: (height, width) of the picture as it is shown.
+            size: (height, width) of the picture as it is shown; None of a sound.
             top: classes that are named.
 
         Raises:
             ValueError: a number is not finite.
         """
-        return self.output.answer(outputs, top, Place(self.input, size))
+        return self.output.answer(outputs, top, self.input.place(size))
 
     def as_json(self):
         """What `contract.json` holds, with the input's rules in words, so that a reader needs no other source."""

@@ -44,6 +44,7 @@ class Picture:
     std: float | tuple = 128.0
 
     KIND: ClassVar = "picture"
+    THINGS: ClassVar = "pictures"
     EXPLAINED: ClassVar = {
         "rules": {
             "orientation": "EXIF applied",
@@ -156,6 +157,10 @@ class Picture:
         """float32 `x` of uint8 pixels (…, channels)."""
         mean, std = (np.float32(value) for value in (self.mean, self.std))
         return (pixels.astype(np.float32) - mean) / std
+
+    def place(self, size):
+        """The `Place` of the input on a picture of this (height, width)."""
+        return Place(self, size)
 
     def find(self, paths):
         """The picture files of given files and folders; see `picture_files.find`."""

@@ -26,8 +26,8 @@ class PictureError(ValueError):
     """A picture that can't be read; the message says which and why."""
 
 
-def find(paths):
-    """The picture files of given files and folders (with all below them, hidden ones left out), sorted in each.
+def find(paths, suffixes=SUFFIXES, what="picture"):
+    """The files of a kind among given files and folders (with all below them, hidden ones left out), sorted in each.
 
     Raises:
         PictureError: there is no such file, or no picture in a folder.
@@ -36,21 +36,21 @@ def find(paths):
     found = []
     for path in map(pathlib.Path, paths):
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if _is_picture(p, path))
+            inside = sorted(p for p in path.rglob("*") if _is_one(p, path, suffixes))
             if not inside:
-                raise PictureError(f"{path}: no picture in this folder; expected files as {', '.join(SUFFIXES[:4])}")
+                raise PictureError(f"{path}: no {what} in this folder; expected files as {', '.join(suffixes[:4])}")
             found += inside
         elif path.exists():
             found.append(path)
         else:
-            raise PictureError(f"{path}: no such picture or folder")
+            raise PictureError(f"{path}: no such {what} or folder")
     return found
 
 
-def _is_picture(path, root):
-    """Whether a path below a folder looks like a picture's; a pipe with such a name would be waited for."""
+def _is_one(path, root, suffixes):
+    """Whether a path below a folder looks like a file of a kind; a pipe with such a name would be waited for."""
     hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return path.suffix.lower() in SUFFIXES and not hidden and not path.is_dir() and not path.is_fifo()
+    return path.suffix.lower() in suffixes and not hidden and not path.is_dir() and not path.is_fifo()
 
 
 ROOM = Room(MEMORY)
