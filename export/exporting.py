@@ -203,7 +203,7 @@ class Export:
                 beside.add(images, labels)
                 bar.update(len(labels))
         for name, path in paths.items():
-            golden.write(path, readers[name], choice.images)
+            golden.write(path, readers[name], choice.things(self.data.raw and self.data.raw[split]))
         return beside, choice.images
 
     def _report_layers(self, paths):

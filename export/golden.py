@@ -1,4 +1,4 @@
-"""Golden pictures beside a `.tflite`: PNG files, exact input bytes, exact outputs. Every client replays them."""
+"""Golden examples beside a `.tflite`: PNG or WAV files, exact input bytes, exact outputs. Every client replays them."""
 
 import base64
 import collections
@@ -35,6 +35,17 @@ class Choice:
         """The chosen pictures, uint8 (n, height, width, channels)."""
         return np.stack([image for *_, image in self.chosen])
 
+    def things(self, raw=None):
+        """Bytes of the files that they are made of: their PNGs, or what `raw` makes of their numbers in the split."""
+        return [raw(number) if raw else png(image) for _, number, image in self.chosen]
+
+
+def png(image):
+    """A PNG's bytes of a uint8 picture (height, width, channels)."""
+    file = io.BytesIO()
+    Image.fromarray(np.squeeze(image)).save(file, "PNG")
+    return file.getvalue()
+
 
 def write_arrays(path, network, examples):
     """Writes `golden.npz` of a file of any inputs and outputs.
@@ -53,36 +64,30 @@ def write_arrays(path, network, examples):
     path.with_suffix(".golden.json").unlink(missing_ok=True)  # of pictures, which it would be replayed by
 
 
-def write(path, reader, images):
+def write(path, reader, things):
     """Writes `golden.npz` and `golden.json` of one file; several outputs have their names in them.
 
     Args:
         path: of the `.tflite`; the golden files take its name, `NAME.golden.npz`.
         reader: `Reader` of the file.
-        images: uint8 pictures (n, height, width, channels).
+        things: bytes of files that the contract's input reads.
     """
-    pngs, inputs, outputs = [], [], []
-    for image in images:
-        file = io.BytesIO()
-        Image.fromarray(np.squeeze(image)).save(file, "PNG")
-        pixels = reader.contract.picture(Image.open(io.BytesIO(file.getvalue())))
-        pngs.append(file.getvalue())
-        inputs.append(reader.quantize(pixels))
-        outputs.append(reader.run(pixels))
-    inputs, names = np.array(inputs), reader.contract.output.TENSORS
+    prepared = [reader.prepare(io.BytesIO(thing), "golden example") for thing in things]
+    inputs, outputs = np.array([one.tensor for one in prepared]), [reader.invoke(one.tensor) for one in prepared]
+    names, kind = reader.contract.output.TENSORS, reader.contract.input
     made = [np.stack(parts) for parts in zip(*outputs, strict=True)] if names else [np.stack(outputs)]
     arrays = {"outputs": made[0]}
     if names:
         arrays = {tensors.MADE + name: array for name, array in zip(names, made, strict=True)}
     with files.atomic(path.with_suffix(".golden.npz")) as temporary, open(temporary, "wb") as file:
-        pictures = {f"picture{i:02}": np.frombuffer(png, np.uint8) for i, png in enumerate(pngs)}
-        np.savez(file, inputs=inputs, **arrays, **pictures)
+        raws = {f"{kind.KIND}{i:02}": np.frombuffer(thing, np.uint8) for i, thing in enumerate(things)}
+        np.savez(file, inputs=inputs, **arrays, **raws)
     kinds = [{"dtype": str(array.dtype), "shape": array.shape[1:]} for array in made]
     saved = {"model": path.name, "input": {"dtype": str(inputs.dtype), "shape": inputs.shape[1:]}}
     saved |= {"outputs": dict(zip(names, kinds, strict=True))} if names else {"output": kinds[0]}
-    saved["pictures"] = [
-        {"png": _text(png), "input": _text(given), **_answered(reader, image, output)}
-        for png, given, image, output in zip(pngs, inputs, images, outputs, strict=True)
+    saved[f"{kind.KIND}s"] = [
+        {kind.FILE: _text(thing), "input": _text(one.tensor), **_answered(reader, one.size, output)}
+        for thing, one, output in zip(things, prepared, outputs, strict=True)
     ]
     files.write_text(path.with_suffix(".golden.json"), json.dumps(saved))
 
@@ -91,11 +96,11 @@ def _text(content):
     return base64.b64encode(content if isinstance(content, bytes) else content.tobytes()).decode()
 
 
-def _answered(reader, image, output):
-    """What a network made of a picture: scores or, where it made more than a few, their bytes and what they mean."""
+def _answered(reader, size, output):
+    """What a network made of a thing: scores or, where it made more than a few, their bytes and what they mean."""
     names = reader.contract.output.TENSORS
     if not names and output.ndim == 1:
         return {"output": output.tolist()}
-    shown = reader.contract.answer(reader.dequantize(output), image.shape[:2]).as_golden()
+    shown = reader.contract.answer(reader.dequantize(output), size).as_golden()
     made = {"outputs": dict(zip(names, map(_text, output), strict=True))} if names else {"output": _text(output)}
     return {**made, "answer": shown}

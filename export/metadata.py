@@ -90,11 +90,32 @@ def _answered(model):
 
 def model_metadata(contract, card, names=()):
     """The standard's `ModelMetadata` as a flatbuffer; `names` are its outputs' in their order, where it matters."""
-    b, picture = flatbuffers.Builder(1024), contract.input
-
+    b = flatbuffers.Builder(1024)
     labels = table(
         b, 5, {0: text(b, "labels.txt"), 1: text(b, "class names, in the order of the output")}, {2: AXIS_LABELS}
     )
+    given = {"picture": _picture, "sound": _sound}[contract.input.KIND](b, contract.input)
+    if special := CLIENTS.get(contract.output.KIND):
+        made, custom = special.tensors(b, contract, labels), [special.custom(b, contract)]
+        made = [made[name] for name in names] if len(made) > 1 and names else list(made.values())
+    else:
+        made, custom = [_scores(b, contract.output, labels)], []
+    slots = {2: offsets(b, [given]), 3: offsets(b, made)}
+    graph = table(b, 10, slots | ({9: offsets(b, custom)} if custom else {}))
+    names = {0: card.name, 1: card.description, 2: card.version, 4: card.author, 5: card.license, 7: "1.0.0"}
+    root = table(b, 8, {slot: text(b, value) for slot, value in names.items() if value} | {3: offsets(b, [graph])})
+    return root_bytes(b, root, b"M001")
+
+
+def _sound(b, sound):
+    """The metadata of log-mel pictures, of which the standard knows nothing; `contract.json` says how they are made."""
+    moments, bands, _ = sound.shape
+    about = f"log-mel picture of {sound.seconds} s at {sound.rate} Hz: {moments} moments, {bands} bands"
+    return table(b, 7, {0: text(b, "sound"), 1: text(b, f"{about}; x = q / 128 - 1, see contract.json")})
+
+
+def _picture(b, picture):
+    """The metadata of pictures."""
     size = table(b, 2, {}, {}, {0: picture.width, 1: picture.height})
     properties = table(b, 2, {1: size}, {0: RGB if picture.channels == 3 else GRAYSCALE})
     content = table(b, 3, {1: properties}, {0: IMAGE_PROPERTIES})
@@ -104,7 +125,7 @@ def model_metadata(contract, card, names=()):
     ends = [picture.scaled(np.full((1, 1, picture.channels), end, np.uint8)).ravel()[:channels] for end in (0, 255)]
     ends = np.sort(ends, 0)
     unit = table(b, 2, {1: scale}, {0: NORMALIZATION})
-    image = table(
+    return table(
         b,
         7,
         {
@@ -115,16 +136,6 @@ def model_metadata(contract, card, names=()):
             5: table(b, 2, {0: floats(b, ends[1]), 1: floats(b, ends[0])}),
         },
     )
-    if special := CLIENTS.get(contract.output.KIND):
-        made, custom = special.tensors(b, contract, labels), [special.custom(b, contract)]
-        made = [made[name] for name in names] if len(made) > 1 and names else list(made.values())
-    else:
-        made, custom = [_scores(b, contract.output, labels)], []
-    slots = {2: offsets(b, [image]), 3: offsets(b, made)}
-    graph = table(b, 10, slots | ({9: offsets(b, custom)} if custom else {}))
-    names = {0: card.name, 1: card.description, 2: card.version, 4: card.author, 5: card.license, 7: "1.0.0"}
-    root = table(b, 8, {slot: text(b, value) for slot, value in names.items() if value} | {3: offsets(b, [graph])})
-    return root_bytes(b, root, b"M001")
 
 
 def _scores(b, output, labels):

@@ -235,6 +235,6 @@ def _write(name, path, content, contract, options):
 def _write_golden(path, model, asked, images):
     """Writes golden pictures where examples were pictures, else golden arrays."""
     if images is not None:
-        golden.write(path, Reader(path), images[: golden.COUNT])
+        golden.write(path, Reader(path), [golden.png(image) for image in images[: golden.COUNT]])
     else:
         golden.write_arrays(path, Tensors(path), outputs.given(model, [part[: golden.COUNT] for part in asked]))

@@ -1,4 +1,4 @@
-"""What is known of a folder's pictures, by the files beside them: boxes, masks, or neither."""
+"""What a folder holds, by its files' names: pictures with boxes, with masks or without, or recordings."""
 
 import pathlib
 
@@ -8,6 +8,7 @@ EXPECTED = {
     "detection": "Annotations/ and JPEGImages/ (VOC), annotations/instances_train.json (COCO) or data.yaml (YOLO)",
     "segmentation": "train/ and trainannot/, images/ and masks/, or JPEGImages/ and SegmentationClass/",
 }
+SOUNDS = (".wav", ".wave", ".flac", ".ogg", ".mp3")
 ANNOTATED = "annot"  # what CamVid's folders of label maps end with
 
 
@@ -19,6 +20,15 @@ def boxes(folder):
     if any(path for form in ("annotations/instances_*.json", "*/_annotations*.json") for path in root.glob(form)):
         return "coco"
     return "yolo" if (root / "data.yaml").is_file() else None
+
+
+def sounds(folder):
+    """Whether the first file in a folder's folders is a recording."""
+    root = pathlib.Path(folder).expanduser()
+    for inside in ("*/*.*", "*/*/*.*"):
+        if first := next(root.glob(inside), None):
+            return first.suffix.lower() in SOUNDS
+    return False
 
 
 def masks(folder):

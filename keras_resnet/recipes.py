@@ -14,6 +14,8 @@ from keras_resnet import depths, layouts, origins
 # What training does to pictures, in this order.
 AUGMENTATIONS = ("resized_crop", "crop", "shift", "zoom", "flip", "vflip", "trivial", "rand", "jitter", "erase")
 AUGMENTATIONS += ("cutout",)
+OF_SOUNDS = ("later", "stretch", "gain", "babble", "stripes")
+AUGMENTATIONS += OF_SOUNDS
 CROPS = AUGMENTATIONS[:4]
 MOVED_ALONE = ("resized_crop", "trivial", "rand")  # they move pixels, and nothing of what is learned
 LONGEST_SIDE = 4096  # of an input, in pixels; pictures of more would fill the memory, one by one
@@ -51,6 +53,14 @@ class Recipe:
     zoom: float = option(1.4, "Of --augmentation=zoom, how many times larger or smaller a picture becomes at most.")
     mixup: float = option(0.0, "Alpha of mixup, as 0.2: a batch is a mean of itself and its neighbours; 0: none.")
     cutmix: float = option(0.0, "Alpha of CutMix, as 1: a rectangle of each picture is its neighbour's; 0: none.")
+    seconds: float = option(1.0, "Of recordings: how much of each is heard.")
+    bands: int = option(40, "Of recordings: bands of the mel scale.")
+    sample_rate: int = option(0, "Of recordings: samples a second; others are resampled. 0: that of most of them.")
+    group_by: str = option(
+        "",
+        "Regular expression of what no two splits share that are drawn from a folder's training files, a speaker or a "
+        "patient: what it finds in each path, its first group.",
+    )
     max_bad_fraction: float = option(0.01, "Unreadable pictures of a folder that are left out before training refuses.")
 
     # The network
@@ -225,6 +235,14 @@ class Recipe:
                 f"--augmentation={self.augmentation}: expected none, or some of {', '.join(AUGMENTATIONS)} (one of "
                 "the first four), as crop,flip"
             )
+        if {*steps} & {*OF_SOUNDS} and {*steps} - {*OF_SOUNDS}:
+            raise ValueError(
+                f"--augmentation={self.augmentation}: {', '.join(OF_SOUNDS)} are of recordings, the others of pictures"
+            )
+        try:
+            re.compile(self.group_by)
+        except re.error as error:
+            raise ValueError(f"--group_by={self.group_by}: no regular expression ({error})") from None
         try:
             depths.layout(self.depth)
         except ValueError as error:
@@ -236,6 +254,9 @@ class Recipe:
             ("dropout", 0 <= self.dropout < 1, "at least 0 and less than 1, as 0.2"),
             ("se", 0 <= self.se <= 1, "0 to 1, as 0.25"),
             ("zoom", 1 < self.zoom <= 4, "more than 1 and at most 4, as 1.4"),
+            ("seconds", 0 < self.seconds <= 600, "more than 0 and at most 600, as 1.5"),
+            ("bands", 1 <= self.bands <= 256, "1 to 256, as 40"),
+            ("sample_rate", self.sample_rate == 0 or 1000 <= self.sample_rate <= 192_000, "1000 to 192000, or 0"),
             ("magnitude", 0 <= self.magnitude <= 30, "0 to 30"),
             (
                 "train_size",
@@ -588,6 +609,16 @@ RECIPES = {
         ema=0.998,
         class_weights="balanced",
     ),
+    # This project's own, for some thousand recordings of a second; docs/sounds.md.
+    "sounds": Recipe(
+        depth=8,
+        augmentation="later,stretch,gain,stripes",
+        epochs=60,
+        batch_size=64,
+        schedule="one_cycle",
+        warmup=0.2,
+        weight_decay=5e-4,
+    ),
     # A network that has learned already, for a few hundred pictures: after Kumar et al. 2022,
     # https://arxiv.org/abs/2202.10054, the new last layer is fitted first, so that its errors do not distort the rest.
     "finetune": Recipe(
@@ -607,6 +638,7 @@ RECIPES = {
 
 # TFDS sets of small pictures, and those of them that show digits and letters.
 SMALL_PICTURES = ("cifar10", "cifar100", "fashion_mnist")
+SPOKEN = ("speech_commands", "spoken_digit")
 BOXED = ("voc", "coco", "kitti", "wider_face", "lvis")
 CHARACTERS = ("mnist", "mnist_corrupted", "kmnist", "emnist", "svhn_cropped", "cmaterdb", "binary_alpha_digits")
 
@@ -620,6 +652,8 @@ def default_recipe(dataset, task="auto"):
         return "segmentation"
     if task in layouts.EXPECTED:
         return task
+    if name in SPOKEN or (is_folder(dataset) and layouts.sounds(dataset)):
+        return "sounds"
     if name in SMALL_PICTURES or not dataset:
         return "cifar10"
     if name in CHARACTERS:

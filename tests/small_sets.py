@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image, ImageOps
 
+from keras_resnet.device import sound_files
 from keras_resnet.device.picture import ORIENTATION
 
 
@@ -18,6 +19,24 @@ def make_folder(root, classes=("cat", "dog"), n=12, size=(20, 20), seed=0):
             pixels = rng.integers(0, 80, (*size, 3), np.uint8)
             pixels[..., c % 3] += 150
             Image.fromarray(pixels).save(root / name / f"{i:03}.png")
+    return root
+
+
+def tone(hertz, seconds, rate, loudness=0.3):
+    """A sine that begins and ends softly."""
+    t = np.arange(round(seconds * rate)) / rate
+    return loudness * np.sin(2 * np.pi * hertz * t) * np.sin(np.pi * t / seconds) ** 2
+
+
+def write_tones(root, counts, rate=8000):
+    """Folders `low` and `high` of recordings of tones, by five speakers; `counts` has how many, by split's folder."""
+    for split, count in counts.items():
+        for name, hertz in (("low", 400), ("high", 1500)):
+            (root / split / name).mkdir(parents=True)
+            for i in range(count):
+                samples = tone(hertz + 10 * i, 0.15 + 0.02 * i, rate)
+                path = root / split / name / f"{i:02}_{('ann', 'bob', 'cid', 'dot', 'eve')[i % 5]}.wav"
+                path.write_bytes(sound_files.wav(samples, rate))
     return root
 
 
@@ -126,6 +145,23 @@ class KrMasked(KrTinyShapes):
             label_map[-1] = 0
             image = np.where(label_map == 2, 200, 50).astype(np.uint8).repeat(3, -1)
             yield i, {"image": image, "label_map": label_map, "label": i % 2}
+
+
+class KrSpoken(KrTinyShapes):
+    """Recordings of low and high tones, at 8,000 samples a second; no validation split."""
+
+    def _info(self):
+        features = {"audio": tfds.features.Audio(file_format="wav", sample_rate=8000)}
+        features["label"] = tfds.features.ClassLabel(names=["low", "high"])
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, manager):
+        return {"train": self._generate_examples(20, 0), "test": self._generate_examples(4, 1)}
+
+    def _generate_examples(self, n, seed):
+        for i in range(n):
+            samples = tone((400, 1500)[i % 2] + 10 * i, 0.2, 8000)
+            yield i, {"audio": np.rint(samples * 32768).astype(np.int64), "label": i % 2}
 
 
 class KrTurnedPhotos(KrTinyShapes):

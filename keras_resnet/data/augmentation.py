@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_resnet.data import decoding, random_operations
+from keras_resnet.data import decoding, random_operations, sound_augmentation
 from keras_resnet.recipes import MOVED_ALONE
 
 PAD = 4  # pixels on each side of a 32x32 picture, as in He et al. 2015, section 4.2
-SHIFTED = 0.15  # of the sides, at most, with zoom
-MOVING = {"crop", "shift", "zoom", "flip", "vflip"}
+SHIFTED = 0.15  # of the sides, at most, with zoom; of the time with later
+FASTER, HIGHER = 1.25, 1.1  # how many times, at most, with stretch
+MOVING = {"crop", "shift", "zoom", "flip", "vflip", "later", "stretch"}
 
 
 class Moves(NamedTuple):
@@ -61,8 +62,9 @@ def augment(images, targets, seed, steps, move=None, magnitude=9, zoom=1.4):
     check_move(move, steps)
     if MOVING & set(steps):
         moves = draw_moves(images.shape[1:3], tf.shape(images)[0], seed, steps, zoom)
-        # 128 is zero after scaling, what a convolution pads with too.
-        images = moved(images, moves, None if "shift" in steps else 128, smooth="zoom" in steps)
+        # 128 is zero after scaling, what a convolution pads with too; before and behind a sound is silence.
+        fill = None if "shift" in steps else 0 if {"later", "stretch"} & set(steps) else 128
+        images = moved(images, moves, fill, smooth=bool({"zoom", "stretch"} & set(steps)))
         targets = move(targets, moves) if move else targets
     # Each draws other numbers than those before it from the same seed.
     if "trivial" in steps or "rand" in steps:
@@ -71,7 +73,10 @@ def augment(images, targets, seed, steps, move=None, magnitude=9, zoom=1.4):
         images = jitter(images, tf.random.fold_in(seed, 3))
     if "erase" in steps:
         images = erase(images, tf.random.fold_in(seed, 4))
-    return (cutout(images, seed) if "cutout" in steps else images), targets
+    images = cutout(images, seed) if "cutout" in steps else images
+    for number, (name, change) in enumerate(sound_augmentation.STEPS.items(), 7):
+        images = change(images, tf.random.fold_in(seed, number)) if name in steps else images
+    return images, targets
 
 
 def check_move(move, steps, sides=None):
@@ -191,7 +196,8 @@ def mix(images, targets, seed, mixup, cutmix, repeats=1):
 def draw_moves(size, batch, seed, steps, zoom=1.4):
     """The `Moves` of a batch: another place (`crop`, `shift`) and size (`zoom`), half of the pictures mirrored.
 
-    Crops lie at most an eighth of the shorter side away, 4 of 32 pixels. Sizes are drawn evenly in logarithms.
+    Crops lie at most an eighth of the shorter side away, 4 of 32 pixels. Sizes are drawn evenly in logarithms. Sounds
+    begin `later` or earlier, and are faster or slower, higher or lower (`stretch`).
     """
     # One seed for each draw: the same seed would make offset and mirroring depend on each other.
     seeds, more = tf.random.split(seed, 3), tf.random.split(tf.random.fold_in(seed, 6), 4)
@@ -204,6 +210,16 @@ def draw_moves(size, batch, seed, steps, zoom=1.4):
         step = tf.exp(tf.random.stateless_uniform((batch, 1), more[0], -math.log(zoom), math.log(zoom))) * step
         away = tf.random.stateless_uniform((batch, 2), more[1], -SHIFTED, SHIFTED) * size
         start = middle - (middle + away) * step
+    if "stretch" in steps:  # of time and of pitch, with a voice's resonances
+        part = [
+            tf.random.stateless_uniform((batch,), seeds[axis], -math.log(most), math.log(most))
+            for axis, most in ((0, FASTER), (1, HIGHER))
+        ]
+        step = tf.exp(tf.stack(part, -1)) * step
+        start = [[size[0] / 2, 0.0]] * (1 - step)  # of the time the middle stays, of pitch the lowest
+    if "later" in steps:
+        away = tf.random.stateless_uniform((batch, 1), more[3], -SHIFTED, SHIFTED) * size[0]
+        start -= tf.concat([away, tf.zeros_like(away)], 1)
     for axis, name, seed in ((1, "flip", seeds[2]), (0, "vflip", more[2])):
         if name in steps:
             mirrored = tf.random.stateless_uniform((batch, 1), seed) < 0.5

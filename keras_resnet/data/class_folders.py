@@ -3,6 +3,7 @@
 import os
 import re
 
+from keras_resnet import layouts
 from keras_resnet.device.picture_files import SUFFIXES
 
 # Pictures that are not read, but named where they are left out. Of raw files Pillow would read the thumbnail.
@@ -174,7 +175,7 @@ def _hidden(name):
 
 
 def _is_picture(name):
-    return not _hidden(name) and os.path.splitext(name)[1].lower() in SUFFIXES + OTHER_SUFFIXES
+    return not _hidden(name) and os.path.splitext(name)[1].lower() in SUFFIXES + OTHER_SUFFIXES + layouts.SOUNDS
 
 
 def _names(folders, most=4):

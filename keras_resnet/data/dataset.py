@@ -29,6 +29,8 @@ class Data:
         unreadable: (path, reason) of the files that were left out.
         note: a sentence on what this source can't do or leaves out, or nothing.
         fingerprint: split -> the fingerprint of what it was made of.
+        raw: split -> a function of an example's number, which returns the bytes of its file as devices read it; None
+            where they are of no use, since a picture's PNG can be made of what the contract made of it.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Data:
     unreadable: tuple = ()
     note: str = ""
     fingerprint: dict = dataclasses.field(default_factory=dict)
+    raw: dict | None = None
 
     def split(self, name):
         if name not in SPLITS:

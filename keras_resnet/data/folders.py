@@ -160,13 +160,14 @@ def _columns(entries):
     )
 
 
-def load(root, shape, crop_fraction, max_bad_fraction, original):
+def load(root, shape, crop_fraction, max_bad_fraction, original, group_by=""):
     """`Data` of a folder per class; see `loading.load_dataset`."""
     picture = Picture(*shape, crop_fraction)
     found = scan(root, max_bad_fraction, picture)
     several = found.splits["train"][1].ndim == 2
     contract = Contract(picture, (Labels if several else Classes)(found.classes))
-    splits = complete({name: Files(*columns) for name, columns in found.splits.items()}, found.classes)
+    splits = {name: Files(*columns) for name, columns in found.splits.items()}
+    splits = complete(splits, found.classes, group_by=group_by)
     prints = {name: source.fingerprint(root) for name, source in splits.items()}
     total = sum(map(len, splits.values()))
     if min(shape[:2]) < 64 and total * math.prod(shape) <= IN_MEMORY_BYTES and not original:

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 from keras_resnet import layouts, runs
-from keras_resnet.data import DataError, annotated, box_folders, digits, folders, masks, tfds_sets
+from keras_resnet.data import DataError, annotated, box_folders, digits, folders, masks, sounds, tfds_sets
 from keras_resnet.recipes import height_and_width, is_folder
 
 
@@ -18,6 +18,10 @@ def load_dataset(
     original=False,
     strides=(8,),
     task="auto",
+    seconds=1.0,
+    bands=40,
+    sample_rate=0,
+    group_by="",
 ):
     """Loads a data set of pictures, of classes, of several labels each, of boxes or of masks on them.
 
@@ -39,6 +43,8 @@ def load_dataset(
             though they might fit in memory.
         task: `classification`, `detection` or `segmentation`; `auto`: boxes before masks before classes, but of TFDS
             sets with classes those before masks.
+        seconds, bands, sample_rate: of recordings, see `device.sound.Sound`; a rate of 0 is that of most of them.
+        group_by: of a folder per class, what no two splits share that are drawn from it; see `splits.groups`.
 
     Returns:
         `Data`.
@@ -46,7 +52,7 @@ def load_dataset(
     Raises:
         ValueError: it can't be had (`DataError`), or can't be learned from.
     """
-    size = height_and_width(image_size)
+    size, heard = height_and_width(image_size), {"seconds": seconds, "bands": bands, "rate": sample_rate}
     if name == "given":
         raise DataError("--dataset=given: this run's data came from a Python program; say where the same pictures lie")
     if name == "digits":
@@ -65,8 +71,10 @@ def load_dataset(
             return masks.load(root, shape, crop_fraction)
         if task in layouts.EXPECTED:
             raise DataError(f"--task={task}: {root} has none of {layouts.EXPECTED[task]}; see docs/places.md")
-        return folders.load(root, shape, crop_fraction, max_bad_fraction, original)
-    return tfds_sets.load(name, data_dir, size, channels, crop_fraction, original, strides, task)
+        if layouts.sounds(root):
+            return sounds.load(root, max_bad_fraction=max_bad_fraction, group_by=group_by, **heard)
+        return folders.load(root, shape, crop_fraction, max_bad_fraction, original, group_by)
+    return tfds_sets.load(name, data_dir, size, channels, crop_fraction, original, strides, task, **heard)
 
 
 def load_data(recipe, run):
@@ -77,6 +85,7 @@ def load_data(recipe, run):
         RunError: it is not the data any more that the run began with.
     """
     fields = ("data_dir", "image_size", "crop_fraction", "max_bad_fraction", "channels", "task")
+    fields += ("seconds", "bands", "sample_rate", "group_by")
     original = "resized_crop" in recipe.augmentations
     given = {name: getattr(recipe, name) for name in fields}
     data = load_dataset(recipe.dataset, **given, original=original, strides=recipe.levels)

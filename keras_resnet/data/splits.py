@@ -1,6 +1,8 @@
 """Splits that a source lacks, drawn from its training examples by a fixed seed, class by class."""
 
 import dataclasses
+import os
+import re
 
 import numpy as np
 
@@ -10,16 +12,25 @@ MOST_DRAWN = 10_000
 SPLIT_SEED = 20151210  # fixed: validation pictures stay the same whatever a run's own seed
 
 
-def complete(splits, classes, fraction=0.1):
+def complete(splits, classes, fraction=0.1, group_by=""):
     """Draws the splits that are missing from the training pictures.
 
+    Args:
+        splits: split -> `Arrays` or `Files`.
+        classes: names.
+        fraction: of the training pictures that is drawn.
+        group_by: regular expression of what in the paths of `Files` no drawn split shares with another.
+
     Raises:
-        DataError: a class has too few pictures to be in every split.
+        DataError: a class has too few pictures to be in every split, or there are too few groups.
     """
     check_counts(counts(splits["train"].labels, len(classes)), classes, missing(splits))
     for name in missing(splits):
         train = splits["train"]
-        rest, drawn = stratified_split(train.labels, fraction)
+        if group_by:
+            rest, drawn = grouped_split(groups(train.paths, group_by), fraction)
+        else:
+            rest, drawn = stratified_split(train.labels, fraction)
         splits |= {"train": _take(train, rest), name: _take(train, drawn)}
     return splits
 
@@ -71,6 +82,42 @@ def stratified_split(labels, fraction, most=MOST_DRAWN):
     rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
     is_drawn = rank < np.repeat(quotas(counts, fraction, most), counts)
     return np.sort(order[~is_drawn]), np.sort(order[is_drawn])
+
+
+def groups(paths, group_by):
+    """What a regular expression finds in each path (bytes): its first group, else the whole.
+
+    Raises:
+        DataError: it finds nothing in one.
+    """
+    found = [re.search(group_by, os.fsdecode(path)) for path in paths]
+    if lost := [path for path, match in zip(paths, found, strict=True) if not match]:
+        raise DataError(f"--group_by={group_by}: it finds nothing in {os.fsdecode(lost[0])}")
+    return [match[1] if match.re.groups else match[0] for match in found]
+
+
+def grouped_split(names, fraction):
+    """Draws whole groups until they are a part of all, at least one group, by a fixed seed.
+
+    Args:
+        names: of each example's group.
+        fraction: of the examples.
+
+    Returns:
+        (rest, drawn): sorted index arrays.
+
+    Raises:
+        DataError: all are of one group.
+    """
+    names = np.array(names)
+    there = np.unique(names)
+    if len(there) < 2:
+        raise DataError(f"--group_by: all are of one group, {there[0]}; no split can be drawn from them")
+    chosen = np.zeros(len(names), bool)
+    for name in np.random.default_rng(SPLIT_SEED).permutation(there)[:-1]:
+        if chosen.mean() < fraction:
+            chosen |= names == name
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
 def _strata(labels):

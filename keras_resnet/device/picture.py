@@ -45,6 +45,7 @@ class Picture:
 
     KIND: ClassVar = "picture"
     THINGS: ClassVar = "pictures"
+    FILE: ClassVar = "png"
     EXPLAINED: ClassVar = {
         "rules": {
             "orientation": "EXIF applied",

@@ -115,6 +115,11 @@ class Reader:
         began = time.perf_counter()
         return self._prepared(self.contract.input.pixels(image), upright_size(image), began)
 
+    def prepare_samples(self, samples):
+        """The same of a recording, float64 (n,) in [-1, 1) at the contract's rate."""
+        began = time.perf_counter()
+        return self._prepared(self.contract.input.pixels(samples), None, began)
+
     def _prepared(self, pixels, size, began):
         tensor = self.quantize(pixels)
         return Prepared(tensor, 1000 * (time.perf_counter() - began), size)

@@ -20,10 +20,10 @@ MOST = 1 << 24  # samples that are heard at once; a contract with more of them i
 class Sound:
     """From a recording to the network's input.
 
-    The channels' mean; of it the first `seconds`, with silence behind where it is shorter. Moments of `window` samples,
-    every `hop` samples, under Hann's window (periodic), with zeros behind up to a power of two; their power spectrum,
-    a sine of full scale being 1; the sums of it in `bands` triangles that are equally wide on the mel scale, from
-    `lowest` to `highest`; decibels. From `quiet` to `loud` they become 0 to 255, and `x = q / 128 - 1`, so that
+    The channels' mean; of it the `seconds` in the middle, with silence around where it is shorter. Moments of `window`
+    samples, every `hop` samples, under Hann's window (periodic), with zeros behind up to a power of two; their power
+    spectrum, a sine of full scale being 1; the sums of it in `bands` triangles that are equally wide on the mel scale,
+    from `lowest` to `highest`; decibels. From `quiet` to `loud` they become 0 to 255, and `x = q / 128 - 1`, so that
     q - 128 is the int8 input. `EXPLAINED` has the formulas.
 
     Attributes:
@@ -50,12 +50,13 @@ class Sound:
 
     KIND: ClassVar = "sound"
     THINGS: ClassVar = "recordings"
+    FILE: ClassVar = "wav"
     mean: ClassVar = 128.0
     std: ClassVar = 128.0
     EXPLAINED: ClassVar = {
         "rules": {
             "channels": "mean",
-            "length": "the first seconds; zeros behind",
+            "length": "the seconds in the middle; of an odd sample more or less, it is the last; zeros around",
             "window": "Hann, periodic; zeros behind up to a power of two",
             "spectrum": "squared magnitude of the Fourier transform / (sum of the window / 2) ** 2",
             "bands": "triangles on the mel scale, 2595 log10(1 + f / 700), their tops 1",
@@ -129,9 +130,13 @@ class Sound:
         Returns:
             uint8 array (moments, bands, 1).
         """
-        heard = np.zeros(self.samples)
-        given = np.asarray(samples, np.float64)[: self.samples]
-        heard[: len(given)] = given
+        heard, samples = np.zeros(self.samples), np.asarray(samples, np.float64)
+        if len(samples) < len(heard):
+            before = (len(heard) - len(samples)) // 2
+            heard[before : before + len(samples)] = samples
+        else:
+            before = (len(samples) - len(heard)) // 2
+            heard = samples[before : before + len(heard)]
         moments = np.lib.stride_tricks.sliding_window_view(heard, self.window)[:: self.hop]
         spectrum = np.fft.rfft(moments * self.hann, self.length)
         power = (spectrum.real**2 + spectrum.imag**2) / (self.hann.sum() / 2) ** 2
@@ -155,7 +160,7 @@ class Sound:
         """
         with sound_files.opened(file, name) as opened:
             self.check_rate(opened.getframerate(), name)
-            return self.pixels(sound_files.read(opened, self.samples))
+            return self.pixels(sound_files.middle(opened, self.samples))
 
     def read_sized(self, file, name):
         """The same, and None: of no answer it matters how long a recording is."""

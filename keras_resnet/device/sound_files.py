@@ -1,6 +1,7 @@
 """WAV files, as samples."""
 
 import contextlib
+import io
 import wave
 
 import numpy as np
@@ -43,6 +44,21 @@ def opened(file, name):
             f"{name}: no WAV file of 8, 16, 24 or 32 bits PCM ({said}); "
             f"ffmpeg -i {name} -c:a pcm_s16le OUT.wav makes one"
         ) from error
+
+
+def wav(samples, rate):
+    """Bytes of a WAV file, mono, 16 bits, of samples (n,) in [-1, 1)."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as opened:
+        opened.setparams((1, 2, rate, len(samples), "NONE", ""))
+        opened.writeframes(np.clip(np.rint(np.asarray(samples) * 32768), -32768, 32767).astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def middle(opened, count):
+    """The `count` samples in the middle of what `opened` gives, as `read` returns them; all where there are fewer."""
+    opened.setpos(max(0, (opened.getnframes() - count) // 2))
+    return read(opened, count)
 
 
 def read(opened, count):

@@ -83,12 +83,13 @@ def load_golden(model):
     """
     path = model.with_suffix(".golden.json")
     if path.exists():
-        pictures = json.loads(path.read_text(encoding="utf-8"))["pictures"]
-        if not pictures:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        examples, kind = (saved["sounds"], "wav") if "sounds" in saved else (saved["pictures"], "png")
+        if not examples:
             raise ValueError("there are none")
         return [
-            (base64.b64decode(p["png"]), base64.b64decode(p["input"]), _saved_output(p), _saved_answer(p))
-            for p in pictures
+            (base64.b64decode(p[kind]), base64.b64decode(p["input"]), _saved_output(p), _saved_answer(p))
+            for p in examples
         ]
     path = model.with_suffix(".golden.npz")
     if not path.exists():
@@ -97,8 +98,9 @@ def load_golden(model):
         outputs = {name.removeprefix("outputs/"): arrays[name] for name in arrays if name.startswith("outputs/")}
         outputs = [dict(zip(outputs, one, strict=True)) for one in zip(*outputs.values(), strict=True)]
         outputs = outputs or arrays["outputs"]
+        kind = "sound" if "sound00" in arrays else "picture"
         return [
-            (arrays[f"picture{i:02}"].tobytes(), arrays["inputs"][i].tobytes(), outputs[i], None)
+            (arrays[f"{kind}{i:02}"].tobytes(), arrays["inputs"][i].tobytes(), outputs[i], None)
             for i in range(len(outputs))
         ]
 

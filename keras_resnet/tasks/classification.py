@@ -6,7 +6,7 @@ import heapq
 import numpy as np
 
 from keras_resnet.device.classes import Classes
-from keras_resnet.recipes import MOVED_ALONE
+from keras_resnet.recipes import MOVED_ALONE, OF_SOUNDS
 from keras_resnet.tasks import metrics
 
 WORST = 24
@@ -71,6 +71,12 @@ class Classification:
 
     def check(self, recipe):
         """Raises ValueError for what a recipe asks of another task."""
+        of_sounds = {*recipe.augmentations} & {*OF_SOUNDS}
+        if recipe.augmentations and bool(of_sounds) != (self.contract.input.KIND == "sound"):
+            raise ValueError(
+                f"--augmentation={recipe.augmentation}: these are {self.contract.input.THINGS}; {', '.join(OF_SOUNDS)} "
+                "are for recordings, all other steps for pictures"
+            )
 
     def best(self, asked):
         """The figure that a recipe's `best` means; raises ValueError for another task's."""

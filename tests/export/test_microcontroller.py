@@ -33,7 +33,7 @@ def paths(tmp_path_factory):
         made = quantize_aware(model, pictures) if name == "int8-qat" else model
         content = conversion.convert(name, made, pictures, "int8")
         path.write_bytes(metadata.embed(content, contract, metadata.Card(name)))
-        golden.write(path, Reader(path), choice.images)
+        golden.write(path, Reader(path), choice.things())
     return paths
 
 
