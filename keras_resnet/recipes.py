@@ -166,8 +166,8 @@ class Recipe:
     loss: str = option(
         "auto",
         "auto: cross-entropy, binary for pictures with several labels; bce: binary for each class; focal: of what is "
-        "learned already little counts.",
-        ("auto", "bce", "focal"),
+        "learned already little counts; lovasz, of masks: with what stands for intersection over union.",
+        ("auto", "bce", "focal", "lovasz"),
     )
     class_weights: str = option("none", "balanced: a rare class's examples count more.", ("none", "balanced"))
     sampling: str = option("all", "balanced: each class is shown equally often.", ("all", "balanced"))

@@ -71,6 +71,8 @@ class Classification:
 
     def check(self, recipe):
         """Raises ValueError for what a recipe asks of another task."""
+        if recipe.loss == "lovasz":
+            raise ValueError(f"--loss=lovasz: it is of masks; these {self.contract.input.THINGS} have classes")
         of_sounds = {*recipe.augmentations} & {*OF_SOUNDS}
         if recipe.augmentations and bool(of_sounds) != (self.contract.input.KIND == "sound"):
             raise ValueError(

@@ -14,7 +14,7 @@ from keras_resnet.tasks.classification import Classification, Mistakes, refuse
 WORST = 12  # pictures in a report
 RARE = 1.1  # a class of all pixels weighs 1 / ln(2.1), one of none 1 / ln(1.1), ten times as much
 # What recipes of classes can have, and these can't.
-OTHERS = {"sampling": "all", "mixup": 0.0, "cutmix": 0.0, "progressive": 0.0, "train_size": 0, "loss": "auto"}
+OTHERS = {"sampling": "all", "mixup": 0.0, "cutmix": 0.0, "progressive": 0.0, "train_size": 0}
 OTHERS |= {"head": "random", "dropout": 0.0, "label_smoothing": 0.0, "strides": "8"}
 LINES = (("mean IoU", "mean_iou"), ("pixel accuracy", "pixel_accuracy"), ("boundary F-score", "boundary_f"))
 
@@ -36,6 +36,8 @@ class Segmentation(Classification):
 
     def check(self, recipe):
         refuse(recipe, OTHERS, "masks")
+        if recipe.loss not in ("auto", "lovasz"):
+            raise ValueError(f"--loss={recipe.loss}: it can't be had of pictures with masks; choose auto or lovasz")
 
     def network(self, recipe):
         """A segmenter of a recipe, its weights drawn by the recipe's seed."""
@@ -50,25 +52,30 @@ class Segmentation(Classification):
     def loss(self, recipe, labels=None):
         """Cross-entropy of each pixel, by its class's weight; logits are brought to the masks' size as answers are.
 
+        With `loss="lovasz"` the loss that stands for intersection over union is added, of the batch's cells.
+
         Args:
             recipe: `Recipe`.
             labels: uint8 masks (n, height, width), what there is to learn, for the weights.
         """
         import tensorflow as tf
 
+        from keras_resnet.tasks import overlap
+
         classes = len(self.contract.labels)
         weights = tf.constant(class_weights(labels, classes) if recipe.class_weights == "balanced" else [1.0] * classes)
 
         def loss(targets, logits):
-            logits = resized(tf.cast(logits, tf.float32), targets.shape[1:3])
-            targets = tf.cast(targets, tf.int32)
+            cells, targets = tf.cast(logits, tf.float32), tf.cast(targets, tf.int32)
+            logits = resized(cells, targets.shape[1:3])
+            more = overlap.lovasz(*_flat(targets, cells)) if recipe.loss == "lovasz" else 0.0
             known = targets < classes
             targets = tf.where(known, targets, 0)
             weight = tf.gather(weights, targets) * tf.cast(known, tf.float32)
             crossed = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
             # Of the batch's weights, whatever single pictures have of them.
             mean = tf.maximum(tf.reduce_mean(tf.reduce_sum(weight, (1, 2))), 1e-6)
-            return tf.reduce_sum(crossed * weight, (1, 2)) / mean
+            return tf.reduce_sum(crossed * weight, (1, 2)) / mean + more
 
         return loss
 
@@ -133,6 +140,15 @@ def class_weights(masks, classes):
     """Weight of each class, 1 / ln(1.1 + its part of the pixels)."""
     counts = np.bincount(np.asarray(masks).ravel(), minlength=NO_CLASS + 1)[:classes]
     return (1 / np.log(RARE + counts / max(1, counts.sum()))).astype(np.float32)
+
+
+def _flat(masks, cells):
+    """Targets (cells,) and logits (cells, classes) of a batch's cells: of each the pixel where its corner lies."""
+    import tensorflow as tf
+
+    rows, columns = (np.rint(np.linspace(0, s - 1, n)) for s, n in zip(masks.shape[1:], cells.shape[1:3], strict=True))
+    there = tf.gather(tf.gather(masks, rows.astype(int), axis=1), columns.astype(int), axis=2)
+    return tf.reshape(there, (-1,)), tf.reshape(cells, (-1, cells.shape[-1]))
 
 
 def resized(maps, size):

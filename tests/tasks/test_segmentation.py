@@ -20,8 +20,9 @@ from keras_resnet.device.contract import Contract
 from keras_resnet.device.mask import Mask
 from keras_resnet.device.picture import Picture
 from keras_resnet.device.reader import Reader
-from keras_resnet.tasks import mask_metrics, segmentation
+from keras_resnet.tasks import mask_metrics, overlap, segmentation
 
+LOSSES = ("auto", "lovasz")
 ROOT = pathlib.Path(__file__).parents[2]
 FLAGS = ("--image_size=64x96", "--width=0.125", "--learning_rate=0.005", "--ema=0")
 
@@ -89,6 +90,48 @@ def test_a_loss_worked_out_by_hand():
     weighted = task.loss(recipes.Recipe(class_weights="balanced"), masks)(tf.constant(masks), tf.constant(logits))
     w = weights[[0, 0, 1]]
     assert float(weighted[0]) == pytest.approx(-(w * np.log([0.5, 0.9, 0.8])).sum() / w.sum(), rel=1e-5)
+
+
+def test_lovasz_is_the_overlap_that_is_lost():
+    """Of sure answers 1 - IoU; of others, for each class, its extension over all orders of errors, written out."""
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 4, 60)
+    targets[targets == 3] = 255  # unknown, and class 3 is not there
+    sure = np.where(rng.random(60) < 0.3, rng.integers(0, 4, 60), np.minimum(targets, 3))
+    known, ious = targets < 255, []
+    for kind in range(3):
+        both = (targets == kind) & (sure == kind) & known
+        ious.append(both.sum() / (((targets == kind) | (sure == kind)) & known).sum())
+    made = overlap.lovasz(tf.constant(targets, tf.int32), tf.one_hot(sure, 4) * 80.0)
+    assert float(made) == pytest.approx(1 - np.mean(ious), abs=1e-5)
+    logits = rng.normal(0, 1, (60, 4))
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    losses = []
+    for kind in range(3):
+        there = targets[known] == kind
+        errors = np.abs(there - probabilities[known, kind])
+        wrong, before, loss = set(), 0.0, 0.0
+        for i in np.argsort(-errors):
+            wrong.add(i)
+            lost = len(wrong) / len({*np.flatnonzero(there)} | wrong)
+            loss, before = loss + errors[i] * (lost - before), lost
+        losses.append(loss)
+    compiled = tf.function(overlap.lovasz, jit_compile=True)
+    made = compiled(tf.constant(targets, tf.int32), tf.constant(logits, tf.float32))
+    assert float(made) == pytest.approx(np.mean(losses), abs=1e-6)
+    assert float(overlap.lovasz(tf.fill((9,), 255), tf.zeros((9, 4)))) == 0
+
+
+def test_lovasz_is_added_to_what_is_learned():
+    task = segmentation.Segmentation(Contract(Picture(7, 9, 3), Mask(("a", "b"), (4, 5))))
+    rng = np.random.default_rng(0)
+    masks, cells = rng.integers(0, 2, (2, 7, 9)).astype(np.uint8), rng.normal(0, 1, (2, 4, 5, 2)).astype(np.float32)
+    losses = [task.loss(recipes.Recipe(loss=name))(tf.constant(masks), tf.constant(cells)) for name in LOSSES]
+    there = tf.constant(masks[:, ::2, ::2].ravel(), tf.int32)  # corners onto corners: every other pixel
+    more = overlap.lovasz(there, tf.constant(cells.reshape(-1, 2)))
+    np.testing.assert_allclose(losses[1] - losses[0], [float(more)] * 2, rtol=1e-5)
+    with pytest.raises(ValueError, match="--loss=focal: it can't be had of pictures with masks; choose auto or lovasz"):
+        task.check(recipes.Recipe(loss="focal"))
 
 
 @pytest.mark.parametrize("size", [(24, 36), (25, 31), (6, 9)])
