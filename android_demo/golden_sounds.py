@@ -1,0 +1,46 @@
+"""What core's SoundTest compares with: WAV files, and the bytes that Python makes; golden_vectors.py writes it."""
+
+import base64
+import dataclasses
+import io
+import wave
+
+import numpy as np
+
+from keras_resnet.device.sound import Sound
+
+# sound, samples, channels, bytes a sample
+CASES = (
+    (Sound.of(8000, 0.25, 20), 1700, 1, 2),
+    (Sound.of(8000, 0.25, 20), 3001, 1, 2),
+    (Sound.of(8000, 0.25, 20), 0, 1, 2),
+    (Sound.of(16000, 0.2, 40), 3200, 2, 2),
+    (Sound.of(16000, 0.2, 40), 3001, 1, 1),
+    (Sound.of(16000, 0.2, 40), 3001, 3, 3),
+    (Sound.of(11025, 0.2, 12), 2500, 1, 4),
+    (Sound(8000, 0.1, 200, 77, 9, 0.0, 3999.0, -80.0, -20.0), 801, 1, 2),
+)
+
+
+def wav(sound, count, channels, width, rng):
+    """A WAV file's bytes: a gliding tone in noise that falls silent."""
+    t = np.arange(count)[:, None] / sound.rate
+    samples = 0.4 * np.sin(2 * np.pi * (300 + 4000 * t) * t) + rng.normal(0, 0.02, (count, channels))
+    samples = np.clip(samples * np.linspace(1, 0, count)[:, None] ** 2, -1, 0.99)
+    steps = np.round(samples * 2 ** (8 * width - 1)).astype("<i8") + (128 if width == 1 else 0)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as opened:
+        opened.setparams((channels, width, sound.rate, count, "NONE", ""))
+        opened.writeframes(steps.view("u1").reshape(-1, 8)[:, :width].tobytes())
+    return file.getvalue()
+
+
+def vectors():
+    """What SoundTest compares with, a dict for each case."""
+    rng = np.random.default_rng(0)
+    for sound, *about in CASES:
+        content = wav(sound, *about, rng)
+        pixels = sound.read(io.BytesIO(content), "case")
+        made = {"wav": content, "pixels": pixels.tobytes()}
+        texts = {name: base64.b64encode(one).decode() for name, one in made.items()}
+        yield {"sound": dataclasses.asdict(sound), "shape": pixels.shape, **texts}
