@@ -21,6 +21,7 @@ RESOURCES = HERE / "core" / "src" / "test" / "resources"
 MODELS = HERE / "app" / "src" / "main" / "assets" / "models"
 sys.path.insert(0, str(HERE.parent))
 import golden_sounds  # noqa: E402
+import golden_texts  # noqa: E402
 
 from keras_resnet.device.boxes import Boxes  # noqa: E402
 from keras_resnet.device.classes import Classes  # noqa: E402
@@ -372,6 +373,7 @@ def write(folder):
         "contracts": [contract(text) for text in contract_texts()],
         "places": [places(*case) for case in PLACES],
         "sounds": list(golden_sounds.vectors()),
+        "texts": list(golden_texts.vectors()),
         "yuv": {
             "every_colour": every_colour(),
             "frames": [turned_frame(degrees, mirrored) for mirrored in (False, True) for degrees in (0, 90, 180, 270)],

@@ -14,9 +14,10 @@ from .labels import Labels
 from .mask import Mask
 from .picture import Picture
 from .sound import Sound
+from .text import Text
 
 VERSION = 2
-INPUTS = {"picture": Picture, "sound": Sound}
+INPUTS = {"picture": Picture, "sound": Sound, "text": Text}
 OUTPUTS = {"classes": Classes, "labels": Labels, "boxes": Boxes, "mask": Mask}
 # What a file that holds something else makes `parse` raise: a list for an object, a hundred thousand brackets.
 DAMAGES = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
@@ -27,11 +28,11 @@ class Contract:
     """From a raw thing to an answer.
 
     Attributes:
-        input: how the thing becomes a tensor, `Picture` or `Sound`.
+        input: how the thing becomes a tensor, `Picture`, `Sound` or `Text`.
         output: how the network's outputs become an answer, as `Classes`.
     """
 
-    input: Picture | Sound
+    input: Picture | Sound | Text
     output: Classes
 
     @property
@@ -53,7 +54,7 @@ class Contract:
 
         Args:
             outputs: float32, what the network makes of it; a list where it has several outputs.
-            size: (height, width) of the picture as it is shown; None of a sound.
+            size: (height, width) of the picture as it is shown; None of anything else.
             top: classes that are named.
 
         Raises:

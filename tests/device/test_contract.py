@@ -68,7 +68,7 @@ def test_a_file_with_either_version_answers_alike(folder, models, pictures):
         (SECOND | {"version": "2"}, "version '2' of a contract; known are 1 and 2"),
         (SECOND | {"version": True}, "version True of a contract; known are 1 and 2"),
         (SECOND | {"version": None}, "version None of a contract; known are 1 and 2"),
-        (SECOND | {"input": {"kind": "smell"}}, "input 'smell'; known are picture, sound"),
+        (SECOND | {"input": {"kind": "smell"}}, "input 'smell'; known are picture, sound, text"),
         (SECOND | {"output": {"kind": "poses"}}, "output 'poses'; known are classes, labels, boxes"),
     ],
 )

@@ -1,0 +1,32 @@
+"""Text files, UTF-8."""
+
+import pathlib
+
+from . import picture_files
+
+SUFFIXES = (".txt",)
+MOST = 1 << 24  # bytes
+
+
+class TextError(ValueError):
+    """A text that can't be read; the message says which and why."""
+
+
+def find(paths):
+    """The text files of given files and folders; see `picture_files.find`."""
+    return picture_files.find(paths, SUFFIXES, "text")
+
+
+def read(file, name):
+    """What a text file says, a path or a binary file that messages call `name`.
+
+    Raises:
+        TextError: it can't be opened, is too long, or no UTF-8.
+    """
+    try:
+        content = file.read(MOST + 1) if hasattr(file, "read") else pathlib.Path(file).read_bytes()
+        if len(content) > MOST:
+            raise TextError(f"{name}: more than {MOST:,} bytes; cut it into parts")
+        return content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TextError(f"{name}: no text in UTF-8 ({error})") from error
