@@ -22,7 +22,12 @@ class Style:
     shortcut: str = "projection"
     se: float = 0.0
     blur: bool = False
+    axes: int = 2
     dtype: str | None = None
+
+    def along(self, size):
+        """A side of a kernel, or a stride, of both axes: of 2-D maps, of sequences (columns alone), of vectors."""
+        return {2: (size, size), 1: (1, size), 0: (1, 1)}[self.axes]
 
 
 class Conv(NamedTuple):
@@ -48,8 +53,9 @@ def bottleneck(filters, strides, stride_conv="3x3"):
 def conv(x, filters, kernel, strides, name, style, initializer="he_normal", bias=False):
     """A convolution, without bias where a norm follows: its offset would cancel the bias."""
     padding = "same"
-    if style.padding == "symmetric" and strides > 1 and kernel > 1:
-        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad", dtype=style.dtype)(x)
+    kernel, strides = style.along(kernel), style.along(strides)
+    if style.padding == "symmetric" and max(strides) > 1 and max(kernel) > 1:
+        x = layers.ZeroPadding2D([side // 2 for side in kernel], name=f"{name}_pad", dtype=style.dtype)(x)
         padding = "valid"
     return layers.Conv2D(
         filters, kernel, strides, padding, use_bias=bias, kernel_initializer=initializer, name=name, dtype=style.dtype
@@ -62,10 +68,11 @@ def blur(x, name, style):
     As there, it stands behind a convolution's activation, and before a shortcut's; the stem's convolution has none.
     """
     row = np.array([1.0, 2.0, 1.0], "float32") / 4
-    kernel = np.tile(np.outer(row, row)[:, :, None, None], (1, 1, x.shape[-1], 1))
+    down, across = (row if side > 1 else np.ones(1, "float32") for side in style.along(3))
+    kernel = np.tile(np.outer(down, across)[:, :, None, None], (1, 1, x.shape[-1], 1))
     return layers.DepthwiseConv2D(
-        3,
-        2,
+        style.along(3),
+        style.along(2),
         "same",
         use_bias=False,
         depthwise_initializer=keras.initializers.Constant(kernel.tolist()),
@@ -101,7 +108,8 @@ def projection(x, filters, strides, name, style):
     He et al. 2018, https://arxiv.org/abs/1812.01187, section 4.2.
     """
     if style.shortcut == "pool" and strides > 1:
-        x = layers.AveragePooling2D(strides, strides, "same", name=f"{name}_shortcut_pool", dtype=style.dtype)(x)
+        size = style.along(strides)
+        x = layers.AveragePooling2D(size, size, "same", name=f"{name}_shortcut_pool", dtype=style.dtype)(x)
         strides = 1
     elif style.blur and strides > 1:
         x, strides = blur(x, f"{name}_shortcut", style), 1
@@ -114,7 +122,7 @@ def identity_shortcut(x, filters, strides, name, style):
     if style.blur and strides > 1:
         x = blur(x, f"{name}_shortcut", style)
     elif strides > 1:
-        x = layers.MaxPooling2D(1, strides, name=f"{name}_shortcut_subsample", dtype=style.dtype)(x)
+        x = layers.MaxPooling2D(1, style.along(strides), name=f"{name}_shortcut_subsample", dtype=style.dtype)(x)
     if filters > channels:
         before = (filters - channels) // 2
         after = filters - channels - before

@@ -36,6 +36,7 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
     stride_block="first",
     se=0.0,
     blur=False,
+    axes=2,
     pixel_mean=None,
     stem_bias=False,
     include_top=True,
@@ -65,6 +66,8 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
             (version 2 only; the last stage then has none).
         se: squeeze-and-excitation in each block, of this part of its filters, as 0.25; 0 for none.
         blur: a low-pass filter before every other pixel is left out (Zhang 2019), in pooling, blocks and shortcuts.
+        axes: along which it looks and strides: 2; 1, columns alone, for sequences (1, length, channels); 0 for vectors
+            (1, 1, features), whose layers are dense then.
         pixel_mean: a pixel, one value a channel in 0 to 255, that is subtracted from the picture before anything else:
             other projects' weights were trained so, and zero-padding is that pixel to them. `zoo` gives it.
         stem_bias: whether the first convolution has a bias, as in keras.applications' V2, where no norm follows it.
@@ -84,8 +87,8 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
     """
     block, repeats, filters = layout(depth)
     _check(locals())
-    stem = stem or default_stem(input_shape)
-    style = blocks.Style(padding, activation, shortcut, se, blur, dtype)
+    stem = stem or (default_stem(input_shape) if axes == 2 else "small")
+    style = blocks.Style(padding, activation, shortcut, se, blur, axes, dtype)
     make_block = blocks.pre_activation_block if version == 2 else blocks.post_activation_block
     make_convs = {"basic": blocks.basic, "bottleneck": blocks.bottleneck}[block]
 
@@ -129,14 +132,15 @@ def _stem(x, stem, filters, version, style, bias=False):
     if version == 1:
         x = blocks.relu(blocks.norm(x, "stem_norm", style), "stem_relu", style)
     if stem != "small" and style.blur:
-        x = layers.MaxPooling2D(3, 1, "same", name="stem_pool", dtype=style.dtype)(x)
+        x = layers.MaxPooling2D(style.along(3), 1, "same", name="stem_pool", dtype=style.dtype)(x)
         x = blocks.blur(x, "stem_pool", style)
     elif stem != "small":
         padding = style.padding
         if padding == "symmetric":
-            x = layers.ZeroPadding2D(1, name="stem_pool_pad", dtype=style.dtype)(x)
+            edge = [side // 2 for side in style.along(3)]
+            x = layers.ZeroPadding2D(edge, name="stem_pool_pad", dtype=style.dtype)(x)
             padding = "valid"
-        x = layers.MaxPooling2D(3, 2, padding, name="stem_pool", dtype=style.dtype)(x)
+        x = layers.MaxPooling2D(style.along(3), style.along(2), padding, name="stem_pool", dtype=style.dtype)(x)
     return x
 
 
@@ -170,13 +174,17 @@ def _check(given):
         raise ValueError(f"width={given['width']}: expected a positive factor, as 0.5 or 2")
     if given["stride_block"] == "last" and given["version"] != 2:
         raise ValueError("stride_block='last' is keras.applications' version 2; give version=2 with it")
-    stem = given["stem"] or default_stem(shape)
+    axes = given["axes"]
+    if axes not in (0, 1, 2) or any(side != 1 for side in shape[: 2 - axes]):
+        wanted = {0: "0 axes want (1, 1, features)", 1: "1 axis wants (1, length, channels)"}
+        raise ValueError(f"axes={axes}, input_shape={shape}: {wanted.get(axes, 'choose 0, 1 or 2')}")
+    stem = given["stem"] or (default_stem(shape) if axes == 2 else "small")
     least = 2 ** (len(given["repeats"]) - 1) * (1 if stem == "small" else 4)
-    if any(side is not None and side < least for side in shape[:2]):
+    if any(side is not None and side < least for side in shape[2 - axes : 2]):
         small = "" if stem == "small" else ", or give stem='small'"
         raise ValueError(
             f"input_shape={shape}: depth {depth} with the {stem} stem divides each side by {least}; "
-            f"give at least {least}x{least} pixels{small}"
+            f"give at least {'x'.join([str(least)] * axes)} pixels{small}"
         )
 
 

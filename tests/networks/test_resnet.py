@@ -248,3 +248,57 @@ def test_every_name_of_the_package_is_there():
 
 if __name__ == "__main__":
     tf.test.main()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("options", [{}, {"shortcut": "A"}, {"shortcut": "pool", "se": 0.25}, {"stem": "imagenet"}])
+def test_along_one_axis_it_is_the_middle_row_of_its_kernels(version, options, monkeypatch):
+    """A map that is one pixel high shows a 3x3 kernel's middle row alone."""
+    flat = ResNet(8, (1, 40, 3), 5, version=version, axes=1, **options)
+    monkeypatch.setattr("keras_resnet.networks.resnet._check", lambda given: None)
+    square = ResNet(8, (1, 40, 3), 5, version=version, **{"stem": "small", **options})
+    assert [layer.name for layer in flat.layers] == [layer.name for layer in square.layers]
+    rng = np.random.default_rng(0)
+    for ours, theirs in zip(flat.layers, square.layers, strict=True):
+        arrays = [rng.uniform(0.1, 1, w.shape) - 0.4 * (w.ndim > 1) for w in theirs.get_weights()]
+        theirs.set_weights(arrays)
+        ours.set_weights([a[a.shape[0] // 2][None] if a.ndim == 4 else a for a in arrays])
+    x = rng.uniform(-1, 1, (4, 1, 40, 3)).astype("float32")
+    np.testing.assert_allclose(flat(x), square(x), rtol=1e-3, atol=1e-4)
+    assert flat.count_params() < square.count_params() / 2
+
+
+def test_along_no_axis_it_is_dense():
+    model = ResNet(14, (1, 1, 6), 3, axes=0)
+    kernels = [layer.kernel.shape for layer in model.layers if hasattr(layer, "kernel")]
+    assert all(shape[:2] == (1, 1) for shape in kernels[:-1]) and model.output_shape == (None, 3)
+    x = np.random.default_rng(0).uniform(-1, 1, (4, 6)).astype("float32")
+
+    def norm(x, layer):
+        scale, shift, mean, variance = layer.get_weights()
+        return (x - mean) / np.sqrt(variance + 1e-5) * scale + shift
+
+    layers, y = {layer.name: layer for layer in model.layers}, x
+    for layer in model.layers:
+        if layer.name.endswith(("norm1", "norm2", "stem_norm", "shortcut_norm")):
+            layer.set_weights([np.random.default_rng(1).uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+    y = np.maximum(norm(y @ layers["stem_conv"].kernel[0, 0], layers["stem_norm"]), 0)
+    for stage in (2, 3, 4):
+        for block in (1, 2):
+            name, short = f"stage{stage}_block{block}", y
+            if f"{name}_shortcut_conv" in layers:
+                short = norm(y @ layers[f"{name}_shortcut_conv"].kernel[0, 0], layers[f"{name}_shortcut_norm"])
+            y = np.maximum(norm(y @ layers[f"{name}_conv1"].kernel[0, 0], layers[f"{name}_norm1"]), 0)
+            y = np.maximum(short + norm(y @ layers[f"{name}_conv2"].kernel[0, 0], layers[f"{name}_norm2"]), 0)
+    np.testing.assert_allclose(model(x[:, None, None]), y @ layers["logits"].kernel, rtol=1e-3, atol=1e-4)
+
+
+def test_axes_that_cannot_be_are_refused():
+    for shape, axes, said in (
+        ((8, 8, 3), 1, r"axes=1, .*wants \(1, length, channels\)"),
+        ((1, 8, 3), 0, r"axes=0, .*want \(1, 1, features\)"),
+        ((8, 8, 3), 3, "choose 0, 1 or 2"),
+        ((1, 3, 3), 1, "give at least 4 pixels"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            ResNet(8, shape, 2, axes=axes)
