@@ -62,6 +62,8 @@ NETWORKS = {
     "keras.applications' v2": lambda: ResNet(
         **KERAS, pixel_mean=(127.5,) * 3, stride_block="last", stem_bias=True, version=2
     ),
+    "sequences": lambda: ResNet(8, (1, 96, 2), 10, axes=1, shortcut="pool", se=0.25),
+    "vectors": lambda: ResNet(8, (1, 1, 24), 10, axes=0),
     "bottleneck, symmetric": lambda: ResNet(50, (32, 32, 3), 10, stem="imagenet", padding="symmetric", width=0.25),
 }
 APPLICATIONS = {
