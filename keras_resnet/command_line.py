@@ -112,10 +112,11 @@ def _recipe_from_origin(given):
         same_data = given.get("dataset", theirs.dataset) == theirs.dataset
         if not FLAGS.recipe and (same_data or FLAGS.control or quantize != "none"):
             return _continued_recipe(init, run, given)
-        picture = runs.load_contract(run).input
+        given_to = runs.load_contract(run).input
         fields = {name: getattr(theirs, name) for name in recipes.NETWORK}
-        fields |= {"image_size": f"{picture.height}x{picture.width}", "crop_fraction": picture.crop_fraction}
-        fields |= {"channels": picture.channels, "stem": depths.stem(theirs.stem, (picture.height, picture.width))}
+        sides = given_to.shape[2 - given_to.axes : 2]
+        fields["stem"] = depths.stem(theirs.stem, sides) if sides else "small"
+        fields |= given_to.as_flags()
     elif quantize != "none" or FLAGS.control:
         flag = f"--quantize={quantize}" if quantize != "none" else "--control"
         raise ValueError(f"{flag}: --init={init} is no run of this data; fine-tune it first, then give that run")

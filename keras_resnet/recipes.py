@@ -54,7 +54,7 @@ class Recipe:
     mixup: float = option(0.0, "Alpha of mixup, as 0.2: a batch is a mean of itself and its neighbours; 0: none.")
     cutmix: float = option(0.0, "Alpha of CutMix, as 1: a rectangle of each picture is its neighbour's; 0: none.")
     seconds: float = option(1.0, "Of recordings: how much of each is heard.")
-    bands: int = option(40, "Of recordings: bands of the mel scale.")
+    bands: int = option(40, "Of recordings: bands of the mel scale; 0: the network hears the wave itself.")
     sample_rate: int = option(0, "Of recordings: samples a second; others are resampled. 0: that of most of them.")
     group_by: str = option(
         "",
@@ -255,7 +255,7 @@ class Recipe:
             ("se", 0 <= self.se <= 1, "0 to 1, as 0.25"),
             ("zoom", 1 < self.zoom <= 4, "more than 1 and at most 4, as 1.4"),
             ("seconds", 0 < self.seconds <= 600, "more than 0 and at most 600, as 1.5"),
-            ("bands", 1 <= self.bands <= 256, "1 to 256, as 40"),
+            ("bands", 0 <= self.bands <= 256, "1 to 256, as 40, or 0: the wave itself"),
             ("sample_rate", self.sample_rate == 0 or 1000 <= self.sample_rate <= 192_000, "1000 to 192000, or 0"),
             ("magnitude", 0 <= self.magnitude <= 30, "0 to 30"),
             (
@@ -668,9 +668,9 @@ NETWORK = ("depth", "width", "version", "stem", "shortcut", "se", "blur", "activ
 
 
 def finetuned(recipe, dataset):
-    """A recipe's augmentation made that of a data set whose pictures come small, or must not be mirrored."""
+    """A recipe's augmentation made that of a data set of small pictures, of those not to be mirrored, or of sounds."""
     usual = RECIPES[default_recipe(dataset, recipe.task)].augmentation
-    crops = "resized_crop" in recipe.augmentations and not is_folder(dataset)
+    crops = "resized_crop" in recipe.augmentations and (not is_folder(dataset) or layouts.sounds(dataset))
     return dataclasses.replace(recipe, augmentation=usual) if crops else recipe
 
 

@@ -63,7 +63,8 @@ def augment(images, targets, seed, steps, move=None, magnitude=9, zoom=1.4):
     if MOVING & set(steps):
         moves = draw_moves(images.shape[1:3], tf.shape(images)[0], seed, steps, zoom)
         # 128 is zero after scaling, what a convolution pads with too; before and behind a sound is silence.
-        fill = None if "shift" in steps else 0 if {"later", "stretch"} & set(steps) else 128
+        quiet = 0 if images.shape[1] > 1 else 128  # of log-mel pictures, and of waves
+        fill = None if "shift" in steps else quiet if {"later", "stretch"} & set(steps) else 128
         images = moved(images, moves, fill, smooth=bool({"zoom", "stretch"} & set(steps)))
         targets = move(targets, moves) if move else targets
     # Each draws other numbers than those before it from the same seed.
@@ -205,6 +206,7 @@ def draw_moves(size, batch, seed, steps, zoom=1.4):
     size = tuple(size)
     start = [tf.random.stateless_uniform((batch,), seeds[axis], 0, 2 * pad + 1, tf.int32) - pad for axis in (0, 1)]
     start, step = tf.cast(tf.stack(start, -1), tf.float32), tf.ones((batch, 2))
+    time = 0 if size[0] > 1 else 1  # the axis of a log-mel picture, and of a wave
     if "zoom" in steps:
         middle = tf.constant(size, tf.float32) / 2
         step = tf.exp(tf.random.stateless_uniform((batch, 1), more[0], -math.log(zoom), math.log(zoom))) * step
@@ -215,11 +217,13 @@ def draw_moves(size, batch, seed, steps, zoom=1.4):
             tf.random.stateless_uniform((batch,), seeds[axis], -math.log(most), math.log(most))
             for axis, most in ((0, FASTER), (1, HIGHER))
         ]
-        step = tf.exp(tf.stack(part, -1)) * step
-        start = [[size[0] / 2, 0.0]] * (1 - step)  # of the time the middle stays, of pitch the lowest
+        pace = tf.exp(tf.stack(part, -1))
+        step = (pace if time == 0 else tf.stack([tf.ones_like(part[0]), pace[:, 0]], -1)) * step
+        middle = [size[0] / 2, 0.0] if time == 0 else [0.0, size[1] / 2]
+        start = tf.constant([middle]) * (1 - step)  # of the time the middle stays, of pitch the lowest
     if "later" in steps:
-        away = tf.random.stateless_uniform((batch, 1), more[3], -SHIFTED, SHIFTED) * size[0]
-        start -= tf.concat([away, tf.zeros_like(away)], 1)
+        away = tf.random.stateless_uniform((batch, 1), more[3], -SHIFTED, SHIFTED) * size[time]
+        start -= tf.concat([away, tf.zeros_like(away)][:: 1 - 2 * time], 1)
     for axis, name, seed in ((1, "flip", seeds[2]), (0, "vflip", more[2])):
         if name in steps:
             mirrored = tf.random.stateless_uniform((batch, 1), seed) < 0.5

@@ -46,6 +46,7 @@ class Picture:
     KIND: ClassVar = "picture"
     THINGS: ClassVar = "pictures"
     FILE: ClassVar = "png"
+    axes: ClassVar = 2
     EXPLAINED: ClassVar = {
         "rules": {
             "orientation": "EXIF applied",
@@ -158,6 +159,11 @@ class Picture:
         """float32 `x` of uint8 pixels (…, channels)."""
         mean, std = (np.float32(value) for value in (self.mean, self.std))
         return (pixels.astype(np.float32) - mean) / std
+
+    def as_flags(self):
+        """What a recipe says of it: name of a field -> value."""
+        size = {"image_size": f"{self.height}x{self.width}", "channels": self.channels}
+        return {**size, "crop_fraction": self.crop_fraction}
 
     def place(self, size):
         """The `Place` of the input on a picture of this (height, width)."""

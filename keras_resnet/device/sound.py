@@ -26,11 +26,13 @@ class Sound:
     from `lowest` to `highest`; decibels. From `quiet` to `loud` they become 0 to 255, and `x = q / 128 - 1`, so that
     q - 128 is the int8 input. `EXPLAINED` has the formulas.
 
+    Without bands the wave itself is the input, a byte for each sample by the mu law (ITU-T G.711's, with mu 255).
+
     Attributes:
         rate: samples a second.
         seconds: of a recording that are heard.
         window, hop: in samples.
-        bands: of the mel scale.
+        bands: of the mel scale; 0: the wave itself.
         lowest, highest: Hz.
         quiet, loud: decibels of full scale.
 
@@ -62,6 +64,7 @@ class Sound:
             "bands": "triangles on the mel scale, 2595 log10(1 + f / 700), their tops 1",
             "decibels": "10 log10(power + 10 ** (quiet / 10))",
             "byte": "round((decibels - quiet) / (loud - quiet) * 255), ties to even, 0 to 255",
+            "wave": "without bands: round(128 + 127 * sign(x) * ln(1 + 255 * min(1, |x|)) / ln(256)), ties to even",
             "scale": "x = q / 128 - 1",
             "precision": "64-bit floats",
         }
@@ -79,7 +82,7 @@ class Sound:
             (self.rate >= 1 and 1 <= self.samples <= MOST, f"1 to {MOST:,} samples"),
             (2 <= self.window <= self.samples, "a window of at least 2 samples, and no longer than what is heard"),
             (self.hop >= 1, "a hop of at least 1 sample"),
-            (1 <= self.bands <= self.window, "at least one band, and no more than a window has samples"),
+            (0 <= self.bands <= self.window, "no more bands than a window has samples"),
             (0 <= self.lowest < self.highest <= self.rate / 2, "0 <= lowest < highest <= half the rate, in Hz"),
             (self.quiet < self.loud, "quiet below loud"),
         ):
@@ -98,7 +101,14 @@ class Sound:
         return round(self.rate * self.seconds)
 
     @property
+    def axes(self):
+        """Of the input: moments and bands, or samples alone."""
+        return 2 if self.bands else 1
+
+    @property
     def shape(self):
+        if not self.bands:
+            return 1, self.samples, 1
         return (self.samples - self.window) // self.hop + 1, self.bands, 1
 
     @functools.cached_property
@@ -128,7 +138,7 @@ class Sound:
             samples: float64 (n,) in [-1, 1), at `rate`.
 
         Returns:
-            uint8 array (moments, bands, 1).
+            uint8 array (moments, bands, 1), or (1, samples, 1).
         """
         heard, samples = np.zeros(self.samples), np.asarray(samples, np.float64)
         if len(samples) < len(heard):
@@ -137,6 +147,9 @@ class Sound:
         else:
             before = (len(samples) - len(heard)) // 2
             heard = samples[before : before + len(heard)]
+        if not self.bands:
+            loud = np.log1p(255 * np.minimum(1, np.abs(heard))) / np.log(256)
+            return np.rint(128 + 127 * np.sign(heard) * loud).astype(np.uint8)[None, :, None]
         moments = np.lib.stride_tricks.sliding_window_view(heard, self.window)[:: self.hop]
         spectrum = np.fft.rfft(moments * self.hann, self.length)
         power = (spectrum.real**2 + spectrum.imag**2) / (self.hann.sum() / 2) ** 2
@@ -173,6 +186,10 @@ class Sound:
                 f"{name}: {rate:,} samples a second, this model hears {self.rate:,}; "
                 f"ffmpeg -i {name} -ar {self.rate} OUT.wav makes them"
             )
+
+    def as_flags(self):
+        """What a recipe says of it: name of a field -> value."""
+        return {"seconds": self.seconds, "bands": self.bands, "sample_rate": self.rate}
 
     def place(self, size):
         """Where the input lies on what it was made of; of sounds nothing asks."""

@@ -87,7 +87,7 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
     """
     block, repeats, filters = layout(depth)
     _check(locals())
-    stem = stem or (default_stem(input_shape) if axes == 2 else "small")
+    stem = stem or default_stem(input_shape, axes)
     style = blocks.Style(padding, activation, shortcut, se, blur, axes, dtype)
     make_block = blocks.pre_activation_block if version == 2 else blocks.post_activation_block
     make_convs = {"basic": blocks.basic, "bottleneck": blocks.bottleneck}[block]
@@ -114,9 +114,11 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
     return keras.Model(image, x, name=name or _name(depth, version))
 
 
-def default_stem(input_shape):
+def default_stem(input_shape, axes=2):
     """The stem of a size, where one is known; see `depths.stem`."""
-    sides = [side for side in input_shape[:2] if side]
+    sides = [side for side in input_shape[2 - axes : 2] if side]
+    if not axes:
+        return "small"
     if not sides:
         raise ValueError(f"input_shape={input_shape}: the stem follows from the size; give stem='imagenet' or 'small'")
     return depths.stem("auto", sides)
@@ -178,7 +180,7 @@ def _check(given):
     if axes not in (0, 1, 2) or any(side != 1 for side in shape[: 2 - axes]):
         wanted = {0: "0 axes want (1, 1, features)", 1: "1 axis wants (1, length, channels)"}
         raise ValueError(f"axes={axes}, input_shape={shape}: {wanted.get(axes, 'choose 0, 1 or 2')}")
-    stem = given["stem"] or (default_stem(shape) if axes == 2 else "small")
+    stem = given["stem"] or default_stem(shape, axes)
     least = 2 ** (len(given["repeats"]) - 1) * (1 if stem == "small" else 4)
     if any(side is not None and side < least for side in shape[2 - axes : 2]):
         small = "" if stem == "small" else ", or give stem='small'"

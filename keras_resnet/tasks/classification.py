@@ -73,6 +73,9 @@ class Classification:
         """Raises ValueError for what a recipe asks of another task."""
         if recipe.loss == "lovasz":
             raise ValueError(f"--loss=lovasz: it is of masks; these {self.contract.input.THINGS} have classes")
+        raw = [step for step in recipe.augmentations if step not in ("later", "stretch")]
+        if self.contract.input.axes == 1 and raw:
+            raise ValueError(f"--augmentation={recipe.augmentation}: of waves (--bands=0) give later, stretch, or none")
         of_sounds = {*recipe.augmentations} & {*OF_SOUNDS}
         if recipe.augmentations and bool(of_sounds) != (self.contract.input.KIND == "sound"):
             raise ValueError(
@@ -106,6 +109,7 @@ class Classification:
             shortcut=recipe.shortcut,
             se=recipe.se,
             blur=bool(recipe.blur),
+            axes=self.contract.input.axes,
             activation=recipe.activation,
             **options,
         )

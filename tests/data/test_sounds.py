@@ -161,6 +161,19 @@ def test_sounds_come_later_and_faster(images):
     assert min(lengths) < 13 and max(lengths) > 15 and max(lengths) <= 14 * 1.25 + 2
 
 
+def test_waves_come_later_and_faster():
+    silence = np.full((32, 1, 200, 1), 128, np.uint8)
+    images = silence.copy()
+    images[:, :, 80:120] = np.random.default_rng(0).integers(160, 255, (32, 1, 40, 1))
+    made = changed(("later",), images)
+    starts = [int(np.flatnonzero(one[0, :, 0] != 128)[0]) for one in made]
+    assert max(starts) <= 110 and min(starts) >= 50 and len({*starts}) > 9
+    for one, image, start in zip(made, images, starts, strict=True):
+        np.testing.assert_array_equal(one, np.roll(image, start - 80, 1))
+    lengths = [int((one != 128).sum()) for one in changed(("stretch",), images)]
+    assert min(lengths) < 36 and 45 < max(lengths) <= 52
+
+
 def test_steps_of_sounds_are_for_sounds(folder):
     for steps, said in (("later,flip", "are of recordings, the others of pictures"), ("flip", "these are recordings")):
         recipe = recipes.RECIPES["sounds"]

@@ -69,3 +69,27 @@ def test_a_device_hears(tones, heard, tmp_path):
     saved["sounds"][0]["wav"], saved["sounds"][1]["wav"] = saved["sounds"][1]["wav"], saved["sounds"][0]["wav"]
     golden.write_text(json.dumps(saved))
     assert "14/16 identical" in run("-m", "keras_resnet.device", "verify", files[0], status=1)
+
+
+@pytest.mark.slow
+def test_a_network_of_waves_learns_and_becomes_a_file(tones, tmp_path):
+    flags = ("--seconds=0.25", "--bands=0", "--augmentation=later,stretch", "--width=0.25", "--batch_size=16")
+    run("train.py", f"--dataset={tones}/", f"--run_dir={tmp_path / 'run'}", *flags, "--epochs=8")
+    run("-m", "export", tmp_path / "run", "--formats=int8-ptq")
+    (row,) = json.loads((tmp_path / "run" / "export" / "comparison.json").read_text())["formats"]
+    assert row["accuracy"] > 0.9 and row["float_tensors"] == 0
+    (file,) = (tmp_path / "run" / "export").glob("*.tflite")
+    assert Reader(file).contract.shape == (1, 2000, 1)
+    assert "16/16 identical" in run("-m", "keras_resnet.device", "verify", file)
+    refused = [sys.executable, "train.py", f"--dataset={tones}/", "--bands=0", f"--run_dir={tmp_path / 'other'}"]
+    made = subprocess.run(refused, capture_output=True, text=True, cwd=ROOT)
+    assert made.returncode == 2 and "of waves (--bands=0) give later, stretch, or none" in made.stderr
+
+
+@pytest.mark.slow
+def test_other_words_start_from_what_it_heard(heard, tmp_path):
+    other = write_tones(tmp_path / "other", {"": 10})
+    (other / "low").rename(other / "deep")
+    flags = (f"--init={heard}", f"--dataset={other}/", "--epochs=1", f"--run_dir={tmp_path / 'run'}")
+    assert "of other labels" in run("train.py", *flags, "--batch_size=8")
+    assert runs.load_contract(runs.Run(tmp_path / "run")).input == runs.load_contract(runs.Run(heard)).input

@@ -3,9 +3,13 @@ package io.github.keras_resnet.core
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import kotlin.math.PI
+import kotlin.math.abs
 import kotlin.math.cos
+import kotlin.math.ln
+import kotlin.math.ln1p
 import kotlin.math.log10
 import kotlin.math.pow
+import kotlin.math.sign
 import kotlin.math.sin
 
 /** A recording that can't be heard; the message is a sentence for the screen. */
@@ -25,6 +29,7 @@ class SoundInput(
     val window: Int,
     /** In samples. */
     val hop: Int,
+    /** Of the mel scale; 0: the wave itself. */
     val bands: Int,
     /** Hz. */
     lowest: Double,
@@ -35,7 +40,8 @@ class SoundInput(
 ) {
     /** That are heard. */
     val samples: Int = Math.rint(rate * seconds).toInt()
-    val shape: List<Int> get() = listOf((samples - window) / hop + 1, bands, 1)
+    val shape: List<Int>
+        get() = if (bands == 0) listOf(1, samples, 1) else listOf((samples - window) / hop + 1, bands, 1)
 
     private val length = Integer.highestOneBit(window - 1) shl 1 // of the Fourier transform
     private val hann = DoubleArray(window) { 0.5 - 0.5 * cos(2 * PI * it / window) }
@@ -56,9 +62,15 @@ class SoundInput(
         }
     }
 
-    /** Bytes (moments, bands) of samples in [-1, 1), of which the middle is heard. */
+    /** Bytes (moments, bands), or of the wave by the mu law, of samples in [-1, 1), of which the middle is heard. */
     fun pixels(samples: DoubleArray): ByteArray {
         val heard = middle(samples)
+        if (bands == 0) {
+            return ByteArray(heard.size) {
+                val loud = ln1p(255 * minOf(1.0, abs(heard[it]))) / ln(256.0)
+                Math.rint(128 + 127 * sign(heard[it]) * loud).toInt().toByte()
+            }
+        }
         val (moments, bands) = shape
         val pixels = ByteArray(moments * bands)
         for (moment in 0 until moments) {

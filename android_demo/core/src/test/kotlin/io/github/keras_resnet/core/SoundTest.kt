@@ -27,7 +27,7 @@ class SoundTest {
             assertEquals(case.ints("shape"), sound.shape)
             assertArrayEquals("$case", case.bytes("pixels"), sound.pixels(recording.samples))
         }
-        assertEquals(8, cases.size)
+        assertEquals(9, cases.size)
     }
 
     @Test
