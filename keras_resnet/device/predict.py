@@ -1,4 +1,4 @@
-"""Answers: `python -m device predict MODEL.tflite PICTURE… | FOLDER… | --camera`.
+"""Answers: `python -m device predict MODEL.tflite FILE… | FOLDER… | --camera | --microphone`.
 
 Exit status: 0; 1, some pictures could not be read; 2, bad input.
 """
@@ -12,21 +12,25 @@ import pathlib
 import sys
 import time
 
-from . import command_line
+from . import command_line, sound_files
 from .picture import upright
 
 BATCH = 64  # things that are prepared beside one another, and all that are in memory
 
 
 def arguments(given, program):
-    parser = argparse.ArgumentParser(program, description="Says what pictures show.")
+    parser = argparse.ArgumentParser(program, description="Says what pictures show, and recordings.")
     parser.add_argument("model", metavar="MODEL.tflite")
-    parser.add_argument("things", nargs="*", metavar="PICTURE", help="files and folders")
+    parser.add_argument("things", nargs="*", metavar="FILE", help="pictures or WAV files, and folders of them")
     parser.add_argument("--camera", action="store_true", help="what a camera sees, until Ctrl-C")
     parser.add_argument("--device", default="0", help="number or path of a camera for OpenCV, or a video file")
     parser.add_argument("--top", type=command_line.positive, default=5, help="how many classes to name")
     parser.add_argument("--threads", type=command_line.threads, default=1, help="of LiteRT and of preparing pictures")
     parser.add_argument("--labels", metavar="FILE", help="class names, one a line, instead of those in the model")
+    parser.add_argument("--microphone", action="store_true", help="words as they are spoken, until Ctrl-C")
+    parser.add_argument("--stream", action="store_true", help="words in long WAV files, wherever they are")
+    parser.add_argument("--hop", type=command_line.seconds, default=0.2, help="of a stream: between two windows")
+    parser.add_argument("--threshold", type=float, default=0.7, help="of a stream: probability of a word")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a picture and line")
     form.add_argument("--csv", action="store_true", help="one row a picture, or box")
@@ -34,8 +38,10 @@ def arguments(given, program):
     parser.add_argument("--draw", metavar="OUT", help="answers over the pictures: a folder, or a file for one picture")
     parser.add_argument("--maps", metavar="OUT", help="masks as palette PNGs of the classes' numbers: a folder or file")
     chosen = parser.parse_intermixed_args(given)  # pictures may follow flags
-    if bool(chosen.things) == chosen.camera:
-        parser.error("expected pictures, a folder, or --camera")
+    if bool(chosen.things) + chosen.camera + chosen.microphone != 1:
+        parser.error("expected files, a folder, --camera or --microphone")
+    if (chosen.microphone or chosen.stream) and (chosen.draw or chosen.maps or chosen.coco or chosen.csv):
+        parser.error("--draw, --maps, --coco and --csv are not for --microphone and --stream")
     if chosen.camera and (chosen.draw or chosen.maps or chosen.coco):
         parser.error("--draw, --maps and --coco are for pictures, not for --camera")
     return parser, chosen
@@ -47,7 +53,9 @@ def main(given, program):
     from .camera import CameraError
 
     try:
-        if chosen.camera:
+        if chosen.microphone or chosen.stream:
+            status = listen(reader, chosen)
+        elif chosen.camera:
             status = watch(reader, chosen)
         else:
             status = predict(reader, reader.contract.input.find(chosen.things), chosen)
@@ -153,6 +161,33 @@ def watch(reader, chosen):
         except camera.CameraError as error:  # it worked, so that its end is no bad input
             print(error, file=sys.stderr)
             return 0
+
+
+def listen(reader, chosen):
+    """Says the words in WAV files, or in what a microphone hears; returns the exit status."""
+    from . import listening
+
+    def say(name, samples):
+        listener = listening.Listener(reader, chosen.hop, threshold=chosen.threshold)
+        for part in samples:
+            for word in listener.hear(part):
+                print(json.dumps({"sound": name, **word.as_json()}) if chosen.json else word, flush=True)
+
+    listening.Listener(reader, chosen.hop, threshold=chosen.threshold)  # a wrong model is said at once
+    sound, failed = reader.contract.input, 0
+    if chosen.microphone:
+        say("microphone", listening.microphone(sound.rate))
+        return 0
+    paths = sound.find(chosen.things)
+    for path in paths:
+        try:
+            if len(paths) > 1 and not chosen.json:
+                print(path)
+            say(str(path), listening.recording(path, path, sound))
+        except sound_files.SoundError as error:
+            print(f"skipped: {error}", file=sys.stderr)
+            failed = 1
+    return failed
 
 
 def writer(reader, chosen, results=None):

@@ -1,5 +1,6 @@
 """A network learns to hear: from a folder of WAV files to an int8 file that is given WAV files."""
 
+import io
 import json
 import pathlib
 import subprocess
@@ -7,15 +8,15 @@ import sys
 
 import numpy as np
 import pytest
-from small_sets import write_tones
+from small_sets import tone, write_tones
 
 from keras_resnet import api, runs
 from keras_resnet.data.loading import load_dataset
-from keras_resnet.device import sound_files
+from keras_resnet.device import listening, sound_files
 from keras_resnet.device.reader import Reader
 
 ROOT = pathlib.Path(__file__).parents[2]
-FLAGS = ("--seconds=0.25", "--bands=16", "--width=0.25", "--epochs=4", "--batch_size=16")
+FLAGS = ("--seconds=0.25", "--bands=16", "--width=0.25", "--epochs=20", "--batch_size=16")
 
 
 def run(*command, status=0):
@@ -26,7 +27,17 @@ def run(*command, status=0):
 
 @pytest.fixture(scope="module")
 def tones(tmp_path_factory):
-    return write_tones(tmp_path_factory.mktemp("tones"), {"train": 40, "val": 8, "test": 8})
+    """Low and high tones, and noise that is called silence."""
+    root, rng = (
+        write_tones(tmp_path_factory.mktemp("tones"), {"train": 40, "val": 8, "test": 8}),
+        np.random.default_rng(1),
+    )
+    for split, count in (("train", 40), ("val", 8), ("test", 8)):
+        (root / split / "_silence_").mkdir()
+        for i in range(count):
+            noise = rng.normal(0, 10 ** rng.uniform(-4.5, -3), 2000)
+            (root / split / "_silence_" / f"{i}.wav").write_bytes(sound_files.wav(noise, 8000))
+    return root
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +69,7 @@ def test_a_device_hears(tones, heard, tmp_path):
     assert run("-m", "keras_resnet.device", "verify", *files).count("16/16 identical") == 2
     said = run("-m", "keras_resnet.device", "predict", files[1], tones / "test", "--json").splitlines()
     answers = {pathlib.Path(one["sound"]): one["top"][0]["label"] for one in map(json.loads, said)}
-    assert len(answers) == 16 and all(path.parent.name == label for path, label in answers.items())
+    assert len(answers) == 24 and all(path.parent.name == label for path, label in answers.items())
     other = tmp_path / "other.wav"
     other.write_bytes(sound_files.wav(np.zeros(4000), 16000))
     command = [sys.executable, "-m", "keras_resnet.device", "predict", files[0], other]
@@ -69,6 +80,38 @@ def test_a_device_hears(tones, heard, tmp_path):
     saved["sounds"][0]["wav"], saved["sounds"][1]["wav"] = saved["sounds"][1]["wav"], saved["sounds"][0]["wav"]
     golden.write_text(json.dumps(saved))
     assert "14/16 identical" in run("-m", "keras_resnet.device", "verify", files[0], status=1)
+
+
+def test_words_are_heard_in_a_long_recording(heard, tmp_path):
+    """Five words at known times, in a file that comes in one piece and in many; a tone that nobody taught is quiet."""
+    rng, rate = np.random.default_rng(0), 8000
+    words = ((1.0, "low"), (2.5, "high"), (4.0, "high"), (5.3, "low"), (8.0, "high"))
+    samples = rng.normal(0, 1e-4, 10 * rate)
+    for begin, word in words:
+        part = tone({"low": 450, "high": 1550}[word], 0.25, rate)
+        samples[round(begin * rate) :][: len(part)] += part
+    (tmp_path / "long.wav").write_bytes(sound_files.wav(samples, rate))
+    file = heard / "export" / "resnet8-int8-qat.tflite"
+    command = ("-m", "keras_resnet.device", "predict", file, tmp_path / "long.wav", "--stream", "--hop=0.05", "--json")
+    said = [json.loads(line) for line in run(*command, "--threshold=0.6").splitlines()]
+    assert said == sorted(said, key=lambda one: one["seconds"])
+    for begin, word in words:
+        near = [one["label"] for one in said if begin < one["seconds"] < begin + 0.5]
+        assert word in near, (begin, said)
+    whole, bits = (listening.Listener(Reader(file), 0.05, threshold=0.6) for _ in range(2))
+    steps = sound_files.wav(samples, rate)
+    with sound_files.opened(io.BytesIO(steps), "long") as opened:
+        samples = sound_files.read(opened, len(samples))
+    at_once = [one.as_json() for one in whole.hear(samples)]
+    cuts = np.sort(rng.integers(0, len(samples), 40))
+    assert at_once == [one.as_json() for part in np.split(samples, cuts) for one in bits.hear(part)]
+    assert at_once == [{key: one[key] for key in ("seconds", "label", "probability")} for one in said]
+    for flag, message in (
+        ("--draw=x", "are not for --microphone and --stream"),
+        ("--threshold=0", "threshold above 0"),
+    ):
+        refused = subprocess.run([sys.executable, *map(str, command), flag], capture_output=True, text=True, cwd=ROOT)
+        assert refused.returncode == 2 and message in refused.stderr
 
 
 @pytest.mark.slow
