@@ -14,7 +14,8 @@ import numpy as np
 import tqdm
 from PIL import Image
 
-from keras_resnet.data import check_places, class_folders, contact_sheets, labels_csv
+from keras_resnet import layouts
+from keras_resnet.data import check_places, check_sounds, class_folders, contact_sheets, labels_csv
 from keras_resnet.device import command_line
 from keras_resnet.device.picture import ORIENTATION, upright
 
@@ -152,11 +153,13 @@ def lines(root, names, looked, strays, places=None):
     """
     good = [p for p in looked if not p.reason]
     what = places.what if places else "labels" if _several(root) else "classes"
-    counts = list(_counts(names, good, what))
+    heard = any(isinstance(p, check_sounds.Recording) for p in looked)
+    things = "recordings" if heard else "pictures"
+    counts = list(_counts(names, good, what, things))
     yield from counts
     yield from places.told if places else ()
     if good:
-        yield from _sizes(good)
+        yield from check_sounds.told(good) if heard else _sizes(good)
     bad = [f"{p.path}: {p.reason}" for p in looked if p.reason]
     if bad:
         yield from _listed(f"unreadable: {len(bad):,} of {len(looked):,}; training leaves out 1 in 100 at most", bad)
@@ -172,20 +175,21 @@ def lines(root, names, looked, strays, places=None):
         size = "x".join(map(str, np.median([p.size for p in good], 0).astype(int)[::-1])) if good else "224"
         yield f"what suits:\n  keras-resnet train {_dataset(root)} --image_size={size}    # or a part of each side"
     elif any("training refuses" in line for line in counts):
-        yield "what suits: first more pictures of the classes above, or their folders taken away"
+        yield f"what suits: first more {things} of the classes above, or their folders taken away"
     else:
         if unbalanced := _unbalanced(root, names, good):
             yield unbalanced
         yield "what suits:"
-        yield from (f"  {command}" for command in commands(root, names, good))
+        suiting = check_sounds.commands(_dataset(root), good) if heard else commands(root, names, good)
+        yield from (f"  {command}" for command in suiting)
 
 
-def _counts(names, good, what):
+def _counts(names, good, what, things):
     splits = [s for s in ("train", "validation", "test") if any(p.split == s for p in good)] or ["train"]
     count = collections.Counter((label, p.split) for p in good for label in p.labels)
     width = max(map(len, names), default=5)
     largest = max([count[i, splits[0]] for i in range(len(names))] or [1]) or 1
-    yield f"{len(good):,} pictures, {len(names)} {what}"
+    yield f"{len(good):,} {things}, {len(names)} {what}"
     yield f"  {'label' if what == 'labels' else 'class':{width}}" + "".join(f"{split:>12}" for split in splits)
     for i, name in enumerate(names):
         bar = "█" * round(20 * count[i, splits[0]] / largest)
@@ -193,7 +197,7 @@ def _counts(names, good, what):
     for split in splits if what in ("classes", "labels") else ():
         empty = [name for i, name in enumerate(names) if not count[i, split]]
         if empty:
-            yield f"no readable picture of {', '.join(empty)} in {split}: training refuses"
+            yield f"no readable {things[:-1]} of {', '.join(empty)} in {split}: training refuses"
     few = what == "classes" and [name for i, name in enumerate(names) if 0 < count[i, "train"] < LEAST]
     if few and splits == ["train"] and all(len(p.labels) == 1 for p in good):
         yield f"too few of {', '.join(few)} to validate and test with, too: training refuses less than {LEAST}"
@@ -273,8 +277,8 @@ def _dataset(root):
 
 
 def main(arguments, program):
-    parser = argparse.ArgumentParser(program, description="What a folder of pictures holds, before any training.")
-    parser.add_argument("folder", type=pathlib.Path, help="of pictures by class, with boxes or masks")
+    parser = argparse.ArgumentParser(program, description="What a folder holds, before any training.")
+    parser.add_argument("folder", type=pathlib.Path, help="of pictures or recordings by class, or of boxes or masks")
     parser.add_argument(
         "--sheets", type=pathlib.Path, help="where a contact sheet of each class goes (runs/NAME-check)"
     )
@@ -284,12 +288,14 @@ def main(arguments, program):
         if not given.folder.is_dir():
             raise ValueError(f"{given.folder}: no such folder; give the one that holds a folder per class")
         if places := check_places.look_for(given.folder):
-            names, entries, strays = places.names, places.entries, []
+            names, looked, strays = places.names, look_at_all(places.entries), []
+        elif layouts.sounds(given.folder):
+            names, looked, strays = check_sounds.look_for(given.folder)
         else:
             names, entries, strays = read(given.folder)
-        looked = look_at_all(entries)
+            looked = look_at_all(entries)
         sheets = given.sheets or pathlib.Path("runs") / f"{given.folder.resolve().name}-check"
-        drawn = places.drawn if places else None
+        drawn = places.drawn if places else check_sounds.drawn if layouts.sounds(given.folder) else None
         contact_sheets.write(sheets, names, [p for p in looked if not p.reason], drawn)
     except (ValueError, OSError) as error:
         command_line.fail(parser, error)

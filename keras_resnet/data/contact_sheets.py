@@ -28,7 +28,7 @@ def write(folder, names, pictures, drawn=None):
         paths = [p.path for p in pictures if label in p.labels]
         file = re.sub(r"[^\w.-]", "_", name)[:80]
         with files.atomic(folder / f"{label:03}-{file}.png") as temporary:
-            sheet(f"{name}: {len(paths):,} pictures", paths, font, drawn).save(temporary, "PNG")
+            sheet(f"{name}: {len(paths):,}", paths, font, drawn).save(temporary, "PNG")
 
 
 def sheet(title, paths, font, drawn=None):

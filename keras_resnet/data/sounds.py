@@ -3,12 +3,11 @@
 import collections
 import concurrent.futures
 import functools
-import math
 import os
 
 import numpy as np
 
-from keras_resnet.data import DataError, class_folders, folders
+from keras_resnet.data import DataError, class_folders, folders, recordings
 from keras_resnet.data.dataset import Data
 from keras_resnet.data.sources import Arrays, Files, check_memory
 from keras_resnet.data.splits import complete
@@ -34,7 +33,7 @@ def load(root, seconds=1.0, rate=0, bands=40, max_bad_fraction=0.01, group_by=""
     found = class_folders.splits(root)
     classes = class_folders.classes(found)
     entries = class_folders.entries(found, classes)
-    rates = [_tried(_rate, path) for _, path, _ in entries]
+    rates = [_tried(path) for _, path, _ in entries]
     known = collections.Counter(rate for rate in rates if isinstance(rate, int))
     rate = rate or max(known, key=lambda r: (known[r], r), default=0)
     unreadable = [(e[1], r) for e, r in zip(entries, rates, strict=True) if isinstance(r, str)]
@@ -61,7 +60,7 @@ def load(root, seconds=1.0, rate=0, bands=40, max_bad_fraction=0.01, group_by=""
 
 def _wav(paths, sound, number):
     """A recording as a WAV file at the contract's rate, of what is heard."""
-    return sound_files.wav(resampled(*read(paths[number], sound), sound.rate), sound.rate)
+    return sound_files.wav(_heard(paths[number], sound), sound.rate)
 
 
 def _files(folder, rows, classes):
@@ -73,65 +72,20 @@ def _files(folder, rows, classes):
     return Files(np.array(paths, bytes), np.array(labels, np.int64), np.array(rates, np.int64))
 
 
+def _heard(path, sound):
+    """Samples of a recording at the contract's rate, of its middle."""
+    return recordings.resampled(*recordings.read(path, sound), sound.rate)
+
+
 def _arrays(source, sound):
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        shown = list(pool.map(lambda path: sound.pixels(resampled(*read(path, sound), sound.rate)), source.paths))
+        shown = list(pool.map(lambda path: sound.pixels(_heard(path, sound)), source.paths))
     return Arrays(np.stack(shown) if shown else np.zeros((0, *sound.shape), np.uint8), source.labels)
 
 
-def _tried(function, path):
-    """What a function makes of a path, or the reason (str) why it can't."""
+def _tried(path):
+    """Samples a second of a recording, or the reason (str) why it can't be read."""
     try:
-        return function(path)
+        return recordings.rate(path)
     except (DataError, sound_files.SoundError) as error:
         return str(error).removeprefix(f"{path}: ")
-
-
-def _rate(path):
-    """Samples a second of a recording."""
-    if not str(path).lower().endswith(sound_files.SUFFIXES):
-        return _soundfile(path).info(path).samplerate
-    with sound_files.opened(path, path) as opened:
-        return opened.getframerate()
-
-
-def read(path, sound):
-    """(samples float64 (n,), rate) of a recording: of its middle, no more than a `Sound` hears, whatever its rate."""
-    path = os.fsdecode(path)
-    if path.lower().endswith(sound_files.SUFFIXES):
-        with sound_files.opened(path, path) as opened:
-            rate = opened.getframerate()
-            return sound_files.middle(opened, _heard(sound, rate)), rate
-    library = _soundfile(path)
-    said = library.info(path)
-    first = max(0, (said.frames - _heard(sound, said.samplerate)) // 2)
-    samples, rate = library.read(path, _heard(sound, said.samplerate), first, always_2d=True)
-    return samples.mean(1), rate
-
-
-def _heard(sound, rate):
-    """Samples of a rate that are as long as what is heard; of another rate more, at which resampling looks."""
-    return sound.samples if rate == sound.rate else math.ceil((sound.seconds + 0.2) * rate)
-
-
-def _soundfile(path):
-    """The library that reads FLAC, OGG and MP3."""
-    try:
-        import soundfile
-    except ModuleNotFoundError as error:
-        raise DataError(f'{path}: {error}; type pip install -e ".[sound]", or convert it to WAV') from error
-    try:
-        soundfile.info(path)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise DataError(f"{path}: {str(error).splitlines()[0]}") from error
-    return soundfile
-
-
-def resampled(samples, rate, to):
-    """Samples (n,) at another rate: by a polyphase filter, its low-pass under a Kaiser window of beta 5 (SciPy's)."""
-    if rate == to:
-        return samples
-    from scipy.signal import resample_poly
-
-    shared = math.gcd(rate, to)
-    return resample_poly(samples, to // shared, rate // shared)

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import tqdm
 
-from keras_resnet.data import DataError, sounds
+from keras_resnet.data import DataError, recordings
 from keras_resnet.data.dataset import Data
 from keras_resnet.data.sources import Arrays, check_memory
 from keras_resnet.data.splits import complete
@@ -68,7 +68,7 @@ def load(builder, name, names, seconds, bands, rate):
 
 
 def _samples(values, sound, rate):
-    return sounds.resampled(np.asarray(values, np.float64) / LOUDEST, rate, sound.rate)
+    return recordings.resampled(np.asarray(values, np.float64) / LOUDEST, rate, sound.rate)
 
 
 def _read(builder, split, keys, sound, rate):

@@ -9,7 +9,7 @@ import soundfile
 from small_sets import KrSpoken, tone, write_tones
 
 from keras_resnet import recipes
-from keras_resnet.data import DataError, augmentation, sound_augmentation, sounds
+from keras_resnet.data import DataError, augmentation, recordings, sound_augmentation
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.device.sound import Sound
 
@@ -53,10 +53,10 @@ def test_flac_and_other_rates_are_heard_alike(folder):
 
 def test_a_tone_stays_what_it_is_at_another_rate():
     for rate, to in ((16000, 8000), (8000, 11025), (44100, 16000)):
-        made, expected = sounds.resampled(tone(440, 0.5, rate), rate, to), tone(440, 0.5, to)
+        made, expected = recordings.resampled(tone(440, 0.5, rate), rate, to), tone(440, 0.5, to)
         inside = slice(200, min(len(made), len(expected)) - 200)
         np.testing.assert_allclose(made[inside], expected[inside], atol=2e-3)
-    alias = sounds.resampled(tone(7000, 0.5, 16000), 16000, 8000)  # it is beyond half the new rate
+    alias = recordings.resampled(tone(7000, 0.5, 16000), 16000, 8000)  # it is beyond half the new rate
     assert np.abs(alias[200:-200]).max() < 0.02
 
 
