@@ -46,6 +46,7 @@ def load(name):
         ValueError: it is none of these, or broken.
     """
     path = pathlib.Path(name)
+    path = path if path.exists() else models.files().get(str(name), path)
     if path.suffix == ".tflite":
         from keras_resnet.device.reader import Reader
 

@@ -1,6 +1,7 @@
 """`keras-resnet COMMAND`: everything that a clone's scripts do, from an installed package."""
 
 import importlib
+import os
 import sys
 
 from keras_resnet.device import commands
@@ -47,7 +48,10 @@ def run():
         module = importlib.import_module(f"keras_resnet.{PLAIN[name]}")
         commands.start(lambda: module.main(given[1:], f"keras-resnet {name}"))
     elif name in COMMANDS:
-        commands.main(given, "keras-resnet")
+        from keras_resnet import models
+
+        shipped = models.files()
+        commands.main([one if os.path.exists(one) else str(shipped.get(one, one)) for one in given], "keras-resnet")
     else:
         print(f"keras-resnet: {name!r} is no command; choose\n{commands.listed(COMMANDS)}", file=sys.stderr)
         sys.exit(2)

@@ -1,9 +1,14 @@
 """The shipped models: each loads by name and is as good as its card says, on the pictures that ship too."""
 
+import base64
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from keras_resnet import files, load_pretrained, models
+from keras_resnet import files, load, load_pretrained, models
 from keras_resnet.data import decoding
 from keras_resnet.data.loading import load_dataset
 
@@ -31,6 +36,24 @@ def test_digits_are_as_good_as_reported():
     reported = files.read_json(models._HERE / "digits-resnet8" / "report.json")["validation"]["top1_accuracy"]
     assert np.mean(logits.argmax(-1) == data.validation.labels) == pytest.approx(reported, abs=1e-9)
     assert reported > 0.97
+
+
+@pytest.mark.parametrize("name", models.files())
+def test_shipped_files_answer_by_their_names(name, tmp_path):
+    path = models.files()[name]
+    assert {p.name for p in path.parent.iterdir()} >= {"CARD.md", "model.golden.json", "recipe.json", "report.json"}
+    assert sum(p.stat().st_size for p in path.parent.iterdir()) < 4e6
+    saved = files.read_json(path.with_suffix(".golden.json"))["pictures"][0]
+    (tmp_path / "cells.png").write_bytes(base64.b64decode(saved["png"]))
+    run = [sys.executable, "-m", "keras_resnet.program"]
+    made = subprocess.run([*run, "verify", name], capture_output=True, text=True, cwd=tmp_path)
+    assert made.returncode == 0 and "1/1 identical" in made.stdout, made.stderr
+    made = subprocess.run([*run, "predict", name, "cells.png", "--json"], capture_output=True, text=True, cwd=tmp_path)
+    found = json.loads(made.stdout)["boxes"]
+    assert found == saved["answer"]["boxes"] and len(found) > 5
+    assert load(name).predict_picture(tmp_path / "cells.png").as_json() == saved["answer"]
+    with pytest.raises(ValueError, match=f"{name}: it is shipped as an int8 file alone, .*tflite, that learns no more"):
+        load_pretrained(name)
 
 
 def test_unknown_name():

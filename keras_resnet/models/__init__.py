@@ -1,4 +1,4 @@
-"""Small trained models, shipped with the package. Each is a folder like a run's, with a card that says what it is."""
+"""Small trained models, shipped with the package. Each is a folder with a card; most are like a run's and learn on."""
 
 import pathlib
 
@@ -6,13 +6,19 @@ _HERE = pathlib.Path(__file__).parent
 
 
 def names():
-    """Names of the models, sorted."""
+    """Names of the models that can learn on, sorted."""
     return sorted(folder.name for folder in _HERE.iterdir() if (folder / "model.keras").exists())
+
+
+def files():
+    """Name -> the `.tflite` file of the models that are shipped as such alone."""
+    return {path.parent.name: path for path in sorted(_HERE.glob("*/model.tflite"))}
 
 
 def described():
     """Name -> what the model's card opens with."""
-    return {name: (_HERE / name / "CARD.md").read_text(encoding="utf-8").split("\n\n")[1] for name in names()}
+    cards = {name: _HERE / name / "CARD.md" for name in sorted({*names(), *files()})}
+    return {name: card.read_text(encoding="utf-8").split("\n\n")[1] for name, card in cards.items()}
 
 
 def folder(name):
@@ -21,6 +27,10 @@ def folder(name):
     Raises:
         ValueError: there is no such model.
     """
+    if name in files():
+        raise ValueError(
+            f"{name}: it is shipped as an int8 file alone, {files()[name]}, which answers and learns no more"
+        )
     if name not in names():
         raise ValueError(f"{name}: no such run, file or model; models that are here: {', '.join(names())}")
     return _HERE / name
