@@ -28,9 +28,7 @@ def folder(name):
         ValueError: there is no such model.
     """
     if name in files():
-        raise ValueError(
-            f"{name}: it is shipped as an int8 file alone, {files()[name]}, which answers and learns no more"
-        )
+        raise ValueError(f"{name}: it is shipped as an int8 file alone, {files()[name]}, that learns no more")
     if name not in names():
         raise ValueError(f"{name}: no such run, file or model; models that are here: {', '.join(names())}")
     return _HERE / name
