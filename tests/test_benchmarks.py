@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from small_sets import write_tones
 
 from benchmarks import few_pictures, quantizing_tools
 from keras_resnet import files
@@ -50,6 +51,23 @@ def test_few_pictures_compares_the_same_network_on_the_same_pictures(tmp_path):
     reports = [files.read_json(tmp_path / "few" / f"{way}-16-0" / "report.json") for way in few_pictures.WAYS]
     assert all(set(report) >= {"test"} for report in reports)
     assert (tmp_path / "few" / "few_pictures.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_each_speaker_is_left_out_once(tmp_path):
+    words = write_tones(tmp_path / "words", {"train": 5, "test": 5})
+    flags = ["--ways=none", f"--out={tmp_path / 'out'}", r"--group_by=_([a-z]+)\.wav"]
+    flags += ["--flags=--epochs=1 --seconds=0.25 --bands=8 --width=0.125 --batch_size=8"]
+    command = [sys.executable, "-m", "benchmarks.speakers", words, *flags]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr
+    names = ["ann", "bob", "cid", "dot", "eve"]
+    assert re.findall(r"(\w+), none: \d", result.stdout) == names
+    assert re.search(r"\| mean \| \d+\.\d ± \d+\.\d \|", result.stdout)
+    for name in names:
+        linked = {split: [*(tmp_path / "out" / "words" / name / split).rglob("*.wav")] for split in ("train", "test")}
+        assert {path.stem[10:] for path in linked["test"]} == {name} and len(linked["test"]) == 4
+        assert {path.stem[10:] for path in linked["train"]} == {*names} - {name}
 
 
 def test_rows_of_tools_that_are_not_installed_say_what_to_install():
