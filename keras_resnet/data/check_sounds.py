@@ -7,10 +7,9 @@ import hashlib
 import pathlib
 
 import numpy as np
-from PIL import Image
 
 from keras_resnet.data import DataError, class_folders, recordings
-from keras_resnet.device import sound_files
+from keras_resnet.device import drawing, sound_files
 from keras_resnet.device.sound import Sound
 
 QUIET = 1e-3  # of full scale: what is nowhere louder is silence
@@ -82,7 +81,6 @@ def _sound(rate):
 
 
 def drawn(path):
-    """A recording's log-mel picture, `PIL.Image.Image`: time goes to the right, pitch upwards."""
+    """A recording's log-mel picture, `PIL.Image.Image`; see `drawing.heard`."""
     samples, rate = recordings.whole(path)
-    pixels = _sound(rate).pixels(samples)[..., 0].T[::-1]
-    return Image.fromarray(np.ascontiguousarray(pixels)).resize((336, 240), Image.Resampling.NEAREST).convert("RGB")
+    return drawing.heard(_sound(rate).pixels(samples)).convert("RGB")

@@ -106,6 +106,22 @@ def _captioned(image, lines):
     return whole
 
 
+def heard(pixels):
+    """What a network hears, uint8 (moments, bands, 1) or a wave (1, samples, 1); time goes to the right, pitch upwards.
+
+    Returns:
+        gray `PIL.Image.Image`.
+    """
+    maps = pixels[..., 0]
+    if len(maps) == 1:  # a wave: black where it is
+        columns = np.array_split(maps[0].astype(int), min(336, maps.shape[1]))
+        rows = np.arange(240)[:, None]
+        ends = [(240 - 1 - np.array([f(part) for part in columns]) * 239 // 255) for f in (np.max, np.min)]
+        return Image.fromarray(np.where((rows >= ends[0]) & (rows <= ends[1]), 0, 255).astype(np.uint8))
+    image = Image.fromarray(np.ascontiguousarray(maps.T[::-1]))
+    return image.resize((336, 240), Image.Resampling.NEAREST)
+
+
 def label_map(masked):
     """A mask as a palette PNG's picture: a pixel is its class's number, 255 where none is known."""
     image = Image.fromarray(masked.mask)

@@ -76,11 +76,14 @@ class Server(bounded_server.BoundedServer):
         self.about = {
             "model": pathlib.Path(chosen.model).name,
             "answers": f"{len(reader.contract.labels)} {reader.contract.output.COUNTED}",
-            "input": "{}×{}".format(*reader.contract.shape[1::-1]),
+            "input": "{}×{} pixels".format(*reader.contract.shape[1::-1]),
             "threads": chosen.threads,
             "camera": frames is not None,
             "max_upload": bounded_server.MAX_UPLOAD,
         }
+        if (heard := reader.contract.input).KIND == "sound":
+            self.about |= {"input": f"{heard.seconds:g} s at {heard.rate:,} Hz"}
+            self.about |= {"sound": {"rate": heard.rate, "seconds": heard.seconds}}
         self.own = socket.gethostname().partition(".")[0].lower()
         self.names = {"localhost", socket.gethostname().lower(), self.own, *(f"{self.own}.{s}" for s in SUFFIXES)}
         self.names |= {name.lower() for name in chosen.name if name}
@@ -175,7 +178,7 @@ class Handler(bounded_server.BoundedHandler):
             return {"picture": data_url(self.drawn(image, answer) or image), **answer.as_json()}
 
     def classify(self):
-        """The answer to the picture that is the request's body, and the picture with it where it has a place there."""
+        """The answer to the request's body, and a picture of it where it has a place there, or of what is heard."""
         server = self.server
         with self.body() as content, server.lock:
             try:
@@ -183,6 +186,9 @@ class Handler(bounded_server.BoundedHandler):
             except ValueError as error:
                 raise Refused(415, str(error)) from error
             answer = server.reader.answer(prepared, server.top)
+            if server.reader.contract.input.KIND == "sound":
+                shown = drawing.heard(server.reader.contract.input.read(io.BytesIO(content), "this file"))
+                return {"picture": data_url(shown), **answer.as_json()}
             if not self.has_place():
                 return answer.as_json()
             with picture_files.opened(io.BytesIO(content), "this file") as image:

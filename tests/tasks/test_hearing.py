@@ -3,6 +3,7 @@
 import io
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -136,3 +137,43 @@ def test_other_words_start_from_what_it_heard(heard, tmp_path):
     flags = (f"--init={heard}", f"--dataset={other}/", "--epochs=1", f"--run_dir={tmp_path / 'run'}")
     assert "of other labels" in run("train.py", *flags, "--batch_size=8")
     assert runs.load_contract(runs.Run(tmp_path / "run")).input == runs.load_contract(runs.Run(heard)).input
+
+
+@pytest.mark.slow
+def test_the_page_records_what_is_spoken(heard, tmp_path):
+    """Chromium hears a high tone from a file instead of a microphone, and a low one is dropped onto the page."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium is here; as root on Debian, make browser installs it")
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright; pip install playwright")
+    t = np.arange(48000 * 3) / 48000
+    (tmp_path / "spoken.wav").write_bytes(sound_files.wav(0.3 * np.sin(2 * np.pi * 1600 * t), 48000))
+    (tmp_path / "low.wav").write_bytes(sound_files.wav(tone(500, 0.25, 8000), 8000))
+    file = heard / "export" / "resnet8-int8-qat.tflite"
+    command = [sys.executable, "-m", "keras_resnet.device", "serve", file, "--port=0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT)
+    switches = ["--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    switches += [
+        f"--use-file-for-fake-audio-capture={tmp_path / 'spoken.wav'}",
+        "--autoplay-policy=no-user-gesture-required",
+    ]
+    try:
+        address = server.stdout.readline().split()[0]
+        with playwright.sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=chromium, args=switches, timeout=120_000)
+            page = browser.new_page()
+            page.set_default_timeout(120_000)
+            page.goto(address.replace("0.0.0.0", "127.0.0.1"))
+            page.locator("#about", has_text="0.25 s at 8,000 Hz").wait_for()
+            page.click("#record")
+            page.locator("#answer", has_text="%").wait_for()
+            assert page.inner_text("#answer li:first-child span:first-child") == "high", page.inner_text("#answer")
+            page.set_input_files("#file", tmp_path / "low.wav")
+            page.locator("#answer li:first-child", has_text="low").wait_for()
+            assert page.evaluate("document.querySelector('#picture').naturalWidth") == 336
+            page.set_input_files("#file", ROOT / "README.md")
+            page.locator("#error", has_text="no WAV file").wait_for()
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
