@@ -8,7 +8,7 @@ import sys
 import pytest
 from PIL import Image
 
-from keras_resnet import files
+from keras_resnet import files, models
 from keras_resnet.reports import compare
 
 MODELS = pathlib.Path(__file__).parents[2] / "keras_resnet" / "models"
@@ -24,7 +24,7 @@ def test_shipped_models_side_by_side(tmp_path):
     assert result.returncode == 0, result.stderr
     assert " tensorflow\n" not in result.stderr  # it was not loaded
     lines = {line.split()[0]: line for line in result.stdout.splitlines()}
-    for path in MODELS.glob("*/report.json"):
+    for path in (models.folder(name) / "report.json" for name in models.names()):
         for split, part in files.read_json(path).items():
             if split != "training":
                 assert f" {100 * part['top1_accuracy']:.2f} %" in lines[path.parent.name]
