@@ -17,9 +17,14 @@ def boxes(folder):
     root = pathlib.Path(folder).expanduser()
     if (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir():
         return "voc"
-    if any(path for form in ("annotations/instances_*.json", "*/_annotations*.json") for path in root.glob(form)):
+    if coco_files(root):
         return "coco"
     return "yolo" if (root / "data.yaml").is_file() else None
+
+
+def coco_files(root):
+    """The JSON files of a folder's splits in COCO's form, sorted."""
+    return sorted([*root.glob("annotations/instances_*.json"), *root.glob("*/_annotations*.json")])
 
 
 def sounds(folder):

@@ -41,7 +41,7 @@ def look_for(root):
 
 def _look(path, split, labels):
     try:
-        samples, rate = recordings.whole(path)
+        samples, rate = recordings.read(path)
     except (DataError, sound_files.SoundError) as error:
         return Recording(path, split, labels, reason=str(error).removeprefix(f"{path}: "))
     loudest = float(np.abs(samples).max(initial=0))
@@ -82,5 +82,5 @@ def _sound(rate):
 
 def drawn(path):
     """A recording's log-mel picture, `PIL.Image.Image`; see `drawing.heard`."""
-    samples, rate = recordings.whole(path)
+    samples, rate = recordings.read(path)
     return drawing.heard(_sound(rate).pixels(samples)).convert("RGB")

@@ -5,6 +5,7 @@ Beside the pictures (`train/_annotations.coco.json`), or as `annotations/instanc
 
 import json
 
+from keras_resnet import layouts
 from keras_resnet.data import DataError
 from keras_resnet.data.boxes import Raw
 from keras_resnet.data.class_folders import split_named
@@ -13,7 +14,7 @@ from keras_resnet.data.class_folders import split_named
 def files(root):
     """Split -> (JSON file, folder of its pictures) of a folder, a `pathlib.Path`."""
     found, tried = {}, []
-    for path in sorted([*root.glob("annotations/instances_*.json"), *root.glob("*/_annotations*.json")]):
+    for path in layouts.coco_files(root):
         name = path.stem.removeprefix("instances_") if path.parent.name == "annotations" else path.parent.name
         tried.append(str(path))
         if (split := split_named(name)) and (root / name).is_dir():

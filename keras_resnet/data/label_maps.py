@@ -34,9 +34,8 @@ def pairs(root):
     form = layouts.masks(root)
     if form == "voc":
         return _voc(root)
-    shown = {None: (), "camvid": root.iterdir, "images": (root / "images").iterdir}[form]
-    folders = {}
-    for folder in sorted(shown()) if form else ():
+    shown, folders = root if form == "camvid" else root / "images", {}
+    for folder in sorted(shown.iterdir()) if form else ():
         maps = root / f"{folder.name}{layouts.ANNOTATED}" if form == "camvid" else root / "masks" / folder.name
         if folder.is_dir() and maps.is_dir() and split_named(folder.name):
             folders[split_named(folder.name)] = folder, maps

@@ -15,22 +15,8 @@ def rate(path):
         return opened.getframerate()
 
 
-def read(path, sound):
-    """(samples float64 (n,), rate) of a recording: of its middle, no more than a `Sound` hears, whatever its rate."""
-    path = os.fsdecode(path)
-    if path.lower().endswith(sound_files.SUFFIXES):
-        with sound_files.opened(path, path) as opened:
-            rate = opened.getframerate()
-            return sound_files.middle(opened, _heard(sound, rate)), rate
-    library = _soundfile(path)
-    said = library.info(path)
-    first = max(0, (said.frames - _heard(sound, said.samplerate)) // 2)
-    samples, rate = library.read(path, _heard(sound, said.samplerate), first, always_2d=True)
-    return samples.mean(1), rate
-
-
-def whole(path):
-    """(samples float64 (n,), rate) of a whole recording.
+def read(path, sound=None):
+    """(samples float64 (n,), rate) of a recording; with a `Sound`, of its middle alone, no more than that hears.
 
     Raises:
         DataError, SoundError: it can't be read.
@@ -38,13 +24,19 @@ def whole(path):
     path = os.fsdecode(path)
     if path.lower().endswith(sound_files.SUFFIXES):
         with sound_files.opened(path, path) as opened:
-            return sound_files.read(opened, opened.getnframes()), opened.getframerate()
-    samples, rate = _soundfile(path).read(path, always_2d=True)
+            rate = opened.getframerate()
+            return sound_files.middle(opened, _heard(sound, rate, opened.getnframes())), rate
+    library = _soundfile(path)
+    said = library.info(path)
+    count = _heard(sound, said.samplerate, said.frames)
+    samples, rate = library.read(path, count, max(0, (said.frames - count) // 2), always_2d=True)
     return samples.mean(1), rate
 
 
-def _heard(sound, rate):
-    """Samples of a rate that are as long as what is heard; of another rate more, at which resampling looks."""
+def _heard(sound, rate, count):
+    """Samples of `count` that are as long as what is heard; of another rate more, at which resampling looks."""
+    if sound is None:
+        return count
     return sound.samples if rate == sound.rate else math.ceil((sound.seconds + 0.2) * rate)
 
 

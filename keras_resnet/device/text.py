@@ -129,16 +129,14 @@ def tokens(text):
     text = unicodedata.normalize("NFKC", text).lower().translate(APOSTROPHES)
     found, run = [], ""
     for i, character in enumerate(text):
-        kind = unicodedata.category(character)[0]
-        alone = any(first <= ord(character) <= last for first, last in ALONE)
         between = character == "'" and run and i + 1 < len(text) and _in_words(text[i + 1])
-        if (kind in "LMN" and not alone) or between:
+        if _in_words(character) or between:
             run += character
             continue
         if run:
             found.append(run)
             run = ""
-        if kind not in "ZC":
+        if unicodedata.category(character)[0] not in "ZC":
             found.append(character)
     return [*found, run] if run else found
 
