@@ -65,7 +65,7 @@ def scan(root, max_bad_fraction=0.01, picture=None):
         entries = class_folders.entries(folders, classes)
     states = _states([entry[1] for entry in entries], picture)
     unreadable = tuple((e[1], state) for e, state in zip(entries, states, strict=True) if isinstance(state, str))
-    _check_unreadable(root, unreadable, len(entries), max_bad_fraction)
+    check_unreadable(root, unreadable, len(entries), max_bad_fraction)
     good = [(*entry, state) for entry, state in zip(entries, states, strict=True) if not isinstance(state, str)]
     splits = {split: _columns([e for e in good if e[0] == split]) for split in folders or {e[0]: None for e in good}}
     for split, folder in folders.items():
@@ -138,7 +138,7 @@ def _state(path, picture):
         return f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else type(error).__name__
 
 
-def _check_unreadable(root, unreadable, total, max_bad_fraction):
+def check_unreadable(root, unreadable, total, max_bad_fraction):
     if len(unreadable) > max_bad_fraction * total:
         raise ValueError(
             f"{root}: {len(unreadable)} of {total} pictures can't be read, "

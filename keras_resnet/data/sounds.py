@@ -37,7 +37,7 @@ def load(root, seconds=1.0, rate=0, bands=40, max_bad_fraction=0.01, group_by=""
     known = collections.Counter(rate for rate in rates if isinstance(rate, int))
     rate = rate or max(known, key=lambda r: (known[r], r), default=0)
     unreadable = [(e[1], r) for e, r in zip(entries, rates, strict=True) if isinstance(r, str)]
-    folders._check_unreadable(root, tuple(unreadable), len(entries), max_bad_fraction)
+    folders.check_unreadable(root, tuple(unreadable), len(entries), max_bad_fraction)
     if not rate:
         raise DataError(f"{root}: no recording can be read")
     sound = Sound.of(rate, seconds, bands)

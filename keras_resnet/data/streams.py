@@ -91,6 +91,11 @@ def _layout(encoded):
     return tf.ensure_shape(layout, ())
 
 
+def named_features(builder):
+    """Name -> feature of a TFDS set's examples; empty where they have no names."""
+    return dict(builder.info.features.items()) if hasattr(builder.info.features, "items") else {}
+
+
 def several(feature):
     """The `ClassLabel` of a TFDS feature that is a sequence of such, or None."""
     import tensorflow_datasets as tfds

@@ -8,7 +8,7 @@ from PIL import Image
 
 from keras_resnet.data import DataError, label_maps, masks, splits
 from keras_resnet.data.sources import Arrays, check_memory
-from keras_resnet.data.streams import skip_decoding
+from keras_resnet.data.streams import named_features, skip_decoding
 from keras_resnet.device.picture import upright_size
 
 # Names of the numbers in label maps that TFDS gives none; what says ignored is no class.
@@ -19,7 +19,7 @@ def label_map(builder):
     """The name of a TFDS set's label maps among its features, or None."""
     import tensorflow_datasets as tfds
 
-    features = dict(builder.info.features.items()) if hasattr(builder.info.features, "items") else {}
+    features = named_features(builder)
     named = [key for key, one in features.items() if isinstance(one, tfds.features.LabeledImage)]
     return named[0] if named else next((key for key in ("segmentation_mask",) if key in features), None)
 

@@ -15,7 +15,7 @@ from keras_resnet.data import SPLITS, DataError, decoding, tfds_boxes, tfds_mask
 from keras_resnet.data.dataset import IN_MEMORY_BYTES, Data, in_memory
 from keras_resnet.data.sources import PICTURES, Arrays, untuned
 from keras_resnet.data.splits import check_counts, complete, counts, missing, stratified_split
-from keras_resnet.data.streams import SHUFFLE_BUFFER, Stream, number, several, skip_decoding, targets
+from keras_resnet.data.streams import SHUFFLE_BUFFER, Stream, named_features, number, several, skip_decoding, targets
 from keras_resnet.device.classes import Classes
 from keras_resnet.device.contract import Contract
 from keras_resnet.device.labels import Labels
@@ -114,7 +114,7 @@ def _keys(builder):
     """Names of the picture and the label among a TFDS set's features."""
     import tensorflow_datasets as tfds
 
-    features = dict(builder.info.features.items()) if hasattr(builder.info.features, "items") else {}
+    features = named_features(builder)
     label_map = tfds_masks.label_map(builder)
     image = [k for k, f in features.items() if isinstance(f, tfds.features.Image) and k != label_map]
     label = [k for k, f in features.items() if isinstance(f, tfds.features.ClassLabel)]

@@ -10,6 +10,7 @@ from keras_resnet.data import DataError, recordings
 from keras_resnet.data.dataset import Data
 from keras_resnet.data.sources import Arrays, check_memory
 from keras_resnet.data.splits import complete
+from keras_resnet.data.streams import named_features
 from keras_resnet.device import sound_files
 from keras_resnet.device.classes import Classes
 from keras_resnet.device.contract import Contract
@@ -31,7 +32,7 @@ def audio(builder):
     """The names of a TFDS set's recording and its one label among the features, or None."""
     import tensorflow_datasets as tfds
 
-    features = dict(builder.info.features.items()) if hasattr(builder.info.features, "items") else {}
+    features = named_features(builder)
     sounds = [key for key, one in features.items() if isinstance(one, tfds.features.Audio)]
     labels = [key for key, one in features.items() if isinstance(one, tfds.features.ClassLabel)]
     return (sounds[0], labels[0]) if len(sounds) == len(labels) == 1 else None

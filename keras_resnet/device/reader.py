@@ -41,11 +41,12 @@ class Answer:
 
 
 class Prepared(NamedTuple):
-    """A thing as the network takes it, the milliseconds that took, and a picture's own (height, width)."""
+    """A thing as the network takes it, the milliseconds that took, a picture's own (height, width), and its pixels."""
 
     tensor: np.ndarray
     milliseconds: float
     size: tuple
+    pixels: np.ndarray
 
 
 class Reader:
@@ -122,7 +123,7 @@ class Reader:
 
     def _prepared(self, pixels, size, began):
         tensor = self.quantize(pixels)
-        return Prepared(tensor, 1000 * (time.perf_counter() - began), size)
+        return Prepared(tensor, 1000 * (time.perf_counter() - began), size, pixels)
 
     def answer(self, prepared, top=5):
         """The `Answer` to what `prepare` returned; raises ValueError where the network's is no number."""

@@ -187,7 +187,7 @@ class Handler(bounded_server.BoundedHandler):
                 raise Refused(415, str(error)) from error
             answer = server.reader.answer(prepared, server.top)
             if server.reader.contract.input.KIND == "sound":
-                shown = drawing.heard(server.reader.contract.input.read(io.BytesIO(content), "this file"))
+                shown = drawing.heard(prepared.pixels)
                 return {"picture": data_url(shown), **answer.as_json()}
             if not self.has_place():
                 return answer.as_json()
