@@ -35,6 +35,7 @@ VOCABULARY = ("film", "good", "a", "it's", "\u597d", "na\u00efve", "!")
 def vectors():
     """A dict for each case."""
     for i, text in enumerate(TEXTS):
-        rules = Text(VOCABULARY, 6, (0, 1000)[i % 2])
-        about = {"vocabulary": rules.vocabulary, "length": rules.length, "pairs": rules.pairs, "shape": rules.shape}
+        rules = Text(VOCABULARY, 6, (0, 1000)[i % 2], (0, 500)[i // 2 % 2])
+        names = ("vocabulary", "length", "pairs", "pieces", "shape")
+        about = {name: getattr(rules, name) for name in names}
         yield {"text": text, "tokens": tokens(text), **about, "ids": rules.ids(text).ravel().tolist()}

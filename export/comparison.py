@@ -34,6 +34,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 interpreter = Interpreter(model_path=sys.argv[1], num_threads=1)
 interpreter.allocate_tensors()
+for tensor in interpreter.get_input_details():
+    interpreter.set_tensor(tensor["index"], np.zeros(tensor["shape"], tensor["dtype"]))
 interpreter.invoke()
 print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read()).group(1))
 """

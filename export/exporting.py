@@ -137,7 +137,8 @@ class Export:
         if name == "int8-qat":
             self.models[name] = self._quantized()
         model = self._answering(self.models.get(name, self.models["float"]))
-        return conversion.convert(name, model, self.pictures, self.options.io)
+        raw = self.task.contract.input.KIND != "text"
+        return conversion.convert(name, model, self.pictures, self.options.io, raw)
 
     def _answering(self, model):
         """A model as its file ends: with logits or, by `--output`, with probabilities."""

@@ -94,7 +94,7 @@ def model_metadata(contract, card, names=()):
     labels = table(
         b, 5, {0: text(b, "labels.txt"), 1: text(b, "class names, in the order of the output")}, {2: AXIS_LABELS}
     )
-    given = {"picture": _picture, "sound": _sound}[contract.input.KIND](b, contract.input)
+    given = {"picture": _picture, "sound": _sound, "text": _words}[contract.input.KIND](b, contract.input)
     if special := CLIENTS.get(contract.output.KIND):
         made, custom = special.tensors(b, contract, labels), [special.custom(b, contract)]
         made = [made[name] for name in names] if len(made) > 1 and names else list(made.values())
@@ -112,6 +112,12 @@ def _sound(b, sound):
     moments, bands, _ = sound.shape
     about = f"log-mel picture of {sound.seconds} s at {sound.rate} Hz: {moments} moments, {bands} bands"
     return table(b, 7, {0: text(b, "sound"), 1: text(b, f"{about}; x = q / 128 - 1, see contract.json")})
+
+
+def _words(b, given):
+    """The metadata of a text's numbers; of their rules the standard knows little, `contract.json` all."""
+    about = f"numbers of {given.length} tokens, of a vocabulary of {len(given.vocabulary)}; see contract.json"
+    return table(b, 7, {0: text(b, "ids"), 1: text(b, about)})
 
 
 def _picture(b, picture):

@@ -1,4 +1,4 @@
-"""What a folder holds, by its files' names: pictures with boxes, with masks or without, or recordings."""
+"""What a folder holds, by its files' names: pictures with boxes, with masks or without, recordings, or texts."""
 
 import pathlib
 
@@ -9,6 +9,7 @@ EXPECTED = {
     "segmentation": "train/ and trainannot/, images/ and masks/, or JPEGImages/ and SegmentationClass/",
 }
 SOUNDS = (".wav", ".wave", ".flac", ".ogg", ".mp3")
+TABLES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}  # of texts
 ANNOTATED = "annot"  # what CamVid's folders of label maps end with
 
 
@@ -34,6 +35,16 @@ def sounds(folder):
         if first := next(root.glob(inside), None):
             return first.suffix.lower() in SOUNDS
     return False
+
+
+def texts(folder):
+    """Split -> table of a folder's texts; empty where it has none, or where files of a split stand beside the table."""
+    root, found = pathlib.Path(folder).expanduser(), {}
+    for split, names in TABLES.items():
+        paths = (root / f"{name}{suffix}" for name in names for suffix in (".tsv", ".csv"))
+        if path := next((path for path in paths if path.is_file()), None):
+            found[split] = path
+    return found if "train" in found and not (root / "train").is_dir() else {}
 
 
 def masks(folder):

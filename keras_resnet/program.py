@@ -10,7 +10,8 @@ COMMANDS = {
     "check": "what a folder of pictures holds, before any training: PHOTOS/",
     "train": "trains a recipe, or continues where it was cut off: --dataset=digits",
     "evaluate": "a finished run's report, table and figures: runs/NAME",
-    "explain": "which places of a picture speak for a class: runs/NAME PICTURE",
+    "explain": "which places of a picture, or words of a text, speak for a class: runs/NAME PICTURE",
+    "degradation": "why residual: plain and residual networks of growing depth beside each other",
     "compare": "several runs in one table and one picture: runs/A runs/B",
     "export": "a finished run's .tflite files, and the proof that they answer alike: runs/NAME",
     **commands.COMMANDS,
@@ -22,6 +23,7 @@ FLAGGED = {
     "evaluate": "reports.evaluation",
     "export": "export.command_line",
     "explain": "reports.explain",
+    "degradation": "training.degradation",
 }
 
 # Those with flags of argparse's, which need no TensorFlow.

@@ -58,10 +58,10 @@ make_venv() {
         mv "$venv.part" "$venv"
 }
 
-# The folder as it is copied onto a Pi; shipped models whose data is here, as float32 and int8; pictures to decode and
-# resize.
+# The folder as it is copied onto a Pi; shipped models whose data is here, as float32 and int8; small ones of
+# boxes, masks, sounds and texts; pictures to decode and resize.
 make_inputs() {
-    rm -rf "$build/models" "$build/pictures" "$copied"
+    rm -rf "$build/models" "$build/others" "$build/pictures" "$copied"
     mkdir -p "$build/models" "$build/pictures" "$copied"
     cp -r keras_resnet/device "$copied/"
     for model in keras_resnet/models/*/; do
@@ -69,6 +69,7 @@ make_inputs() {
         "$python" -m export "$build/models/$(basename "$model")" --formats=float32,int8-ptq >"$build/export.log" 2>&1 ||
             echo "arm-test: $(basename "$model") is left out: $(tail -n 1 "$build/export.log")"
     done
+    cp -r android_demo/core/src/test/resources/models "$build/others"
     for picture in docs/*.png; do
         "$venv/bin/python" -c 'import sys; from PIL import Image; Image.open(sys.argv[1]).convert("RGB").save(sys.argv[2])' \
             "$picture" "$build/pictures/$(basename "$picture" .png).jpg"
@@ -86,7 +87,7 @@ arm() {
 
 # What verify and predict say of int8 files, without times and the machine's name; run by `here` or `arm`.
 answers() {
-    "$1" verify "${int8[@]}" | sed "s/$(uname -m)\|aarch64/machine/"
+    "$1" verify "${int8[@]}" "${others[@]}" | sed "s/$(uname -m)\|aarch64/machine/"
     for model in "${int8[@]}"; do
         "$1" predict "$model" "$build/pictures" --json | sed 's/, "preprocessing_ms".*//'
     done
@@ -99,12 +100,13 @@ install_packages
 [ -d "$venv" ] || make_venv || skip "LiteRT 2.1.6 can't be had for this machine"
 make_inputs
 int8=("$build"/models/*/export/*int8*.tflite)
+others=("$build"/others/*.tflite)
 float=("$build"/models/*/export/*float32.tflite)
 
 answers here >"$build/here.txt" 2>"$build/here.log"
 for cpu in cortex-a72 cortex-a76; do
     echo "arm-test: $cpu"
-    arm verify "${int8[@]}" 2>"$build/arm.log"
+    arm verify "${int8[@]}" "${others[@]}" 2>"$build/arm.log"
     arm verify "${float[@]}" 2>"$build/arm.log" || true
     answers arm >"$build/$cpu.txt" 2>"$build/arm.log"
     diff "$build/here.txt" "$build/$cpu.txt"

@@ -40,6 +40,30 @@ def write_tones(root, counts, rate=8000):
     return root
 
 
+def write_reviews(root, counts, seed=0):
+    """Tables of sentences; what counts is one word of opinion, and whether `not` stands before it."""
+    rng = np.random.default_rng(seed)
+    fill, words = (
+        ("a", "the", "film", "of", "café", "plot", "it's", "and"),
+        {"good": ("fine", "great"), "bad": ("dull", "weak")},
+    )
+    for split, count in counts.items():
+        lines = []
+        for i in range(count):
+            label = ("good", "bad")[i % 2]
+            turned = rng.random() < 0.3
+            word = rng.choice(words["bad" if (label == "good") == turned else "good"])
+            said = [
+                *rng.choice(fill, rng.integers(2, 6)),
+                *["not"] * turned,
+                word,
+                *rng.choice(fill, rng.integers(1, 5)),
+            ]
+            lines.append(f"{label}\t{' '.join(said)} .")
+        (root / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return root
+
+
 def collect(batches):
     images, labels = zip(*batches.as_numpy_iterator(), strict=True)
     return np.concatenate(images), np.concatenate(labels)
@@ -210,3 +234,22 @@ class KrTinyPhotos(KrTinyShapes):
     """The same as KrTinyShapes with pictures of many sizes, so that it is streamed."""
 
     SHAPE = (None, None, 3)
+
+
+class KrReviews(tfds.core.GeneratorBasedBuilder):
+    """A TFDS data set of texts, with a title beside each."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = {"title": tfds.features.Text(), "text": tfds.features.Text()}
+        features["label"] = tfds.features.ClassLabel(names=["neg", "pos"])
+        described = tfds.features.FeaturesDict(features)
+        return tfds.core.DatasetInfo(builder=self, features=described, supervised_keys=("text", "label"))
+
+    def _split_generators(self, manager):
+        return {"train": self._generate_examples(40), "test": self._generate_examples(10)}
+
+    def _generate_examples(self, count):
+        for i in range(count):
+            yield i, {"title": "no", "text": f"{('dull', 'fine')[i % 2]} film, café {i}", "label": i % 2}

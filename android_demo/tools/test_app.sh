@@ -35,14 +35,14 @@ for name in libc libm libdl liblog; do
 done
 python3 tools/jvm/unversion.py "$build/apk/root/lib/x86_64/libtensorflowlite_jni.so" "$native/libtensorflowlite_jni.so"
 
-# The APK as it is, and broken models besides, and two of other answers than classes.
+# The APK as it is, and broken models besides, and small ones of all inputs and outputs.
 models=$work/apk/assets/models
 cp "$build/demo.apk" "$work/broken.apk"
 : >"$models/zz-empty.tflite"
 echo "this is text" >"$models/zz-text.tflite"
 head -c 20000 app/src/main/assets/models/digits-resnet8.tflite >"$models/zz-cut.tflite"
 python3 tools/jvm/future.py app/src/main/assets/models/digits-resnet8.tflite "$models/zz-future.tflite"
-cp core/src/test/resources/places/* "$models/" # a detector and a segmenter
+cp core/src/test/resources/models/* "$models/" # of boxes, masks, sounds and texts
 (cd "$work/apk" && zip -q -r -0 ../broken.apk assets)
 
 find tools/jvm/androidx -name '*.java' -exec javac -nowarn --release 8 -cp "$android" -d "$work/classes" {} +
@@ -63,6 +63,6 @@ run() { # APK, test classes
 }
 
 package=io.github.keras_resnet.demo
-run "$work/broken.apk" $package.ChoicesTest $package.LiteRtTest $package.MainActivityTest $package.PictureFileTest \
+run "$work/broken.apk" $package.ChoicesTest $package.InputsTest $package.LiteRtTest $package.MainActivityTest $package.PictureFileTest \
     $package.PlacesViewTest
 run "$build/apk/linked.apk" $package.NoModelsTest

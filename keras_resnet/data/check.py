@@ -15,7 +15,7 @@ import tqdm
 from PIL import Image
 
 from keras_resnet import layouts
-from keras_resnet.data import check_places, check_sounds, class_folders, contact_sheets, labels_csv
+from keras_resnet.data import check_places, check_sounds, check_texts, class_folders, contact_sheets, labels_csv
 from keras_resnet.device import command_line
 from keras_resnet.device.picture import ORIENTATION, upright
 
@@ -28,6 +28,8 @@ UNBALANCED = 5  # times as many pictures as the smallest class has
 LEAST = 3  # pictures of a class that splits are drawn from
 SMALL = 64  # pixels of the shorter side
 MOST_LINES = 10
+# What is looked at besides pictures -> (what they are, what tells of them).
+OTHERS = {check_sounds.Recording: ("recordings", check_sounds), check_texts.Sentence: ("texts", check_texts)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,13 +155,12 @@ def lines(root, names, looked, strays, places=None):
     """
     good = [p for p in looked if not p.reason]
     what = places.what if places else "labels" if _several(root) else "classes"
-    heard = any(isinstance(p, check_sounds.Recording) for p in looked)
-    things = "recordings" if heard else "pictures"
+    things, other = OTHERS.get(type(looked[0]) if looked else None, ("pictures", None))
     counts = list(_counts(names, good, what, things))
     yield from counts
     yield from places.told if places else ()
     if good:
-        yield from check_sounds.told(good) if heard else _sizes(good)
+        yield from other.told(good) if other else _sizes(good)
     bad = [f"{p.path}: {p.reason}" for p in looked if p.reason]
     if bad:
         yield from _listed(f"unreadable: {len(bad):,} of {len(looked):,}; training leaves out 1 in 100 at most", bad)
@@ -168,7 +169,7 @@ def lines(root, names, looked, strays, places=None):
     groups, pairs = exact_duplicates(good), near_duplicates(good)
     if len(good) > MOST_COMPARED:
         yield f"near duplicates are looked for among {MOST_COMPARED:,} pictures drawn at random"
-    yield from _duplicates("the same file", groups, not places)
+    yield from _duplicates("the same text" if things == "texts" else "the same file", groups, not places)
     yield from _duplicates("nearly the same picture", pairs, not places)
     yield "" if groups or pairs else "no duplicates"
     if places:
@@ -180,7 +181,7 @@ def lines(root, names, looked, strays, places=None):
         if unbalanced := _unbalanced(root, names, good):
             yield unbalanced
         yield "what suits:"
-        suiting = check_sounds.commands(_dataset(root), good) if heard else commands(root, names, good)
+        suiting = other.commands(_dataset(root), good) if other else commands(root, names, good)
         yield from (f"  {command}" for command in suiting)
 
 
@@ -278,7 +279,7 @@ def _dataset(root):
 
 def main(arguments, program):
     parser = argparse.ArgumentParser(program, description="What a folder holds, before any training.")
-    parser.add_argument("folder", type=pathlib.Path, help="of pictures or recordings by class, or of boxes or masks")
+    parser.add_argument("folder", type=pathlib.Path, help="of pictures or recordings by class, boxes, masks, or texts")
     parser.add_argument(
         "--sheets", type=pathlib.Path, help="where a contact sheet of each class goes (runs/NAME-check)"
     )
@@ -289,16 +290,21 @@ def main(arguments, program):
             raise ValueError(f"{given.folder}: no such folder; give the one that holds a folder per class")
         if places := check_places.look_for(given.folder):
             names, looked, strays = places.names, look_at_all(places.entries), []
+        elif layouts.texts(given.folder):
+            names, looked, strays = check_texts.look_for(given.folder)
         elif layouts.sounds(given.folder):
             names, looked, strays = check_sounds.look_for(given.folder)
         else:
             names, entries, strays = read(given.folder)
             looked = look_at_all(entries)
         sheets = given.sheets or pathlib.Path("runs") / f"{given.folder.resolve().name}-check"
+        of_texts = looked and isinstance(looked[0], check_texts.Sentence)
         drawn = places.drawn if places else check_sounds.drawn if layouts.sounds(given.folder) else None
-        contact_sheets.write(sheets, names, [p for p in looked if not p.reason], drawn)
+        if not of_texts:
+            contact_sheets.write(sheets, names, [p for p in looked if not p.reason], drawn)
     except (ValueError, OSError) as error:
         command_line.fail(parser, error)
     for line in lines(given.folder, names, looked, strays, places):
         print(line)
-    print(f"contact sheets: {sheets}/")
+    if not of_texts:
+        print(f"contact sheets: {sheets}/")

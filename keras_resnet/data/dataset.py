@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_resnet import programs
-from keras_resnet.data import SPLITS, DataError, augmentation, decoding
+from keras_resnet.data import SPLITS, DataError, augmentation, decoding, sound_augmentation, text_augmentation
 from keras_resnet.data.order import SHUFFLED, draw
 from keras_resnet.data.sources import BATCHES, Arrays, Files, untuned
 from keras_resnet.data.streams import Stream
@@ -31,6 +31,8 @@ class Data:
         fingerprint: split -> the fingerprint of what it was made of.
         raw: split -> a function of an example's number, which returns the bytes of its file as devices read it; None
             where they are of no use, since a picture's PNG can be made of what the contract made of it.
+        occurrences: of each number of texts, in how many training texts it is, int64 (numbers,), or None.
+        background: what training adds to recordings, uint8 (n, moments, bands, 1), or None.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Data:
     note: str = ""
     fingerprint: dict = dataclasses.field(default_factory=dict)
     raw: dict | None = None
+    background: np.ndarray | None = None
+    occurrences: np.ndarray | None = None
 
     def split(self, name):
         if name not in SPLITS:
@@ -76,6 +80,7 @@ class Data:
         mix=None,
         order=SHUFFLED,
         sides=None,
+        noise=False,
     ):
         """Returns the augmented batches of one epoch, from `first_step` on, whole batches only.
 
@@ -90,6 +95,7 @@ class Data:
             zoom: of the step of this name, how many times larger or smaller a picture becomes at most.
             order: which examples come when.
             sides: (height, width) of the pictures; None for the contract's.
+            noise: whether `background` is added, where there is one.
             mix: a function of (images, targets, seed) that mixes examples, after all else; None for none.
             move: how what is learned moves with the pictures, a function for `augmentation.augment`; None if it stays.
 
@@ -114,6 +120,10 @@ class Data:
             images, labels = example
             drawn = draw(seed, epoch, step)
             images, labels = augmentation.augment(images, labels, drawn, augment, move, magnitude, zoom)
+            if "forget" in augment:
+                images = text_augmentation.forget(images, tf.random.fold_in(drawn, 21), self.occurrences)
+            if noise and self.background is not None:
+                images = sound_augmentation.noise(images, tf.random.fold_in(drawn, 20), self.background)
             images = decoding.resize(images, sides) if sides else images
             images, labels = mix(images, labels, drawn) if mix else (images, labels)
             return (images, labels) if pixels else _normalized(images, labels)

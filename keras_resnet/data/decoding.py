@@ -85,7 +85,12 @@ def _fitted(picture, pixels, layout):
 
 
 def normalize(pixels):
-    """Scales uint8 pixels (array or tensor of any shape) to float32 in [-1, 1): `x = pixel / 128 - 1`, exactly."""
+    """Scales uint8 pixels (array or tensor of any shape) to float32 in [-1, 1): `x = pixel / 128 - 1`, exactly.
+
+    Numbers of texts, int32, stay as they are.
+    """
+    if pixels.dtype in (np.int32, tf.int32):
+        return pixels
     if isinstance(pixels, np.ndarray):
         return pixels.astype(np.float32) / 128 - 1
     return tf.cast(pixels, tf.float32) / 128 - 1

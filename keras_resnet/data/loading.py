@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 from keras_resnet import layouts, runs
-from keras_resnet.data import DataError, annotated, box_folders, digits, folders, masks, sounds, tfds_sets
+from keras_resnet.data import DataError, annotated, box_folders, digits, folders, masks, sounds, texts, tfds_sets
 from keras_resnet.recipes import height_and_width, is_folder
 
 
@@ -22,8 +22,12 @@ def load_dataset(
     bands=40,
     sample_rate=0,
     group_by="",
+    tokens=0,
+    vocabulary=20_000,
+    pairs=0,
+    pieces=0,
 ):
-    """Loads a data set of pictures, of classes, of several labels each, of boxes or of masks on them.
+    """Loads a data set of pictures (of classes, of several labels each, of boxes or of masks), recordings or texts.
 
     A split that the source lacks is drawn from its training pictures by a fixed seed, class by class: a tenth of them
     (a fifth of the digits), at most 10,000 but at least one of each class. `validation` is for choices, `test` is
@@ -44,6 +48,7 @@ def load_dataset(
         task: `classification`, `detection` or `segmentation`; `auto`: boxes before masks before classes, but of TFDS
             sets with classes those before masks.
         seconds, bands, sample_rate: of recordings, see `device.sound.Sound`; a rate of 0 is that of most of them.
+        tokens, vocabulary, pairs, pieces: of texts, see `texts.prepare`.
         group_by: of a folder per class, what no two splits share that are drawn from it; see `splits.groups`.
 
     Returns:
@@ -53,6 +58,7 @@ def load_dataset(
         ValueError: it can't be had (`DataError`), or can't be learned from.
     """
     size, heard = height_and_width(image_size), {"seconds": seconds, "bands": bands, "rate": sample_rate}
+    read = {"tokens": tokens, "vocabulary": vocabulary, "pairs": pairs, "pieces": pieces}
     if name == "given":
         raise DataError("--dataset=given: this run's data came from a Python program; say where the same pictures lie")
     if name == "digits":
@@ -71,10 +77,12 @@ def load_dataset(
             return masks.load(root, shape, crop_fraction)
         if task in layouts.EXPECTED:
             raise DataError(f"--task={task}: {root} has none of {layouts.EXPECTED[task]}; see docs/places.md")
+        if layouts.texts(root):
+            return texts.load(root, **read)
         if layouts.sounds(root):
             return sounds.load(root, max_bad_fraction=max_bad_fraction, group_by=group_by, **heard)
         return folders.load(root, shape, crop_fraction, max_bad_fraction, original, group_by)
-    return tfds_sets.load(name, data_dir, size, channels, crop_fraction, original, strides, task, **heard)
+    return tfds_sets.load(name, data_dir, size, channels, crop_fraction, original, strides, task, heard, read)
 
 
 def load_data(recipe, run):
@@ -85,10 +93,15 @@ def load_data(recipe, run):
         RunError: it is not the data any more that the run began with.
     """
     fields = ("data_dir", "image_size", "crop_fraction", "max_bad_fraction", "channels", "task")
-    fields += ("seconds", "bands", "sample_rate", "group_by")
+    fields += ("seconds", "bands", "sample_rate", "group_by", "tokens", "vocabulary", "pairs", "pieces")
     original = "resized_crop" in recipe.augmentations
     given = {name: getattr(recipe, name) for name in fields}
     data = load_dataset(recipe.dataset, **given, original=original, strides=recipe.levels)
+    if recipe.noise:
+        if data.contract.input.KIND != "sound":
+            raise DataError(f"--noise={recipe.noise}: these are {data.contract.input.THINGS}; drop it")
+        background = sounds.background(pathlib.Path(recipe.noise).expanduser(), data.contract.input)
+        data = dataclasses.replace(data, background=background)
     if data.note:
         print(data.note, flush=True)
     if data.unreadable:

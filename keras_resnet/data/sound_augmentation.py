@@ -27,16 +27,28 @@ def gain(images, seed):
 
 
 def babble(images, seed):
-    """What another recording of the batch sounds like, 5 to 40 decibels less loud, is added, power by power.
-
-    Of two sounds that know nothing of each other the powers add up, but for their interference.
-    """
+    """What another recording of the batch sounds like, 5 to 40 decibels less loud, is added, power by power."""
     seeds = tf.random.split(seed, 2)
     batch = tf.shape(images)[0]
     other = tf.roll(images, tf.random.stateless_uniform((), seeds[0], 1, tf.maximum(batch, 2), tf.int32), 0)
-    below = tf.random.stateless_uniform((batch, 1, 1, 1), seeds[1], *BELOW)
+    return added(images, other, seeds[1])
+
+
+def noise(images, seed, background):
+    """A piece of background noise, drawn evenly from `background` (n, moments, bands, 1), is added in the same way."""
+    seeds = tf.random.split(seed, 2)
+    drawn = tf.random.stateless_uniform((tf.shape(images)[0],), seeds[0], 0, len(background), tf.int32)
+    return added(images, tf.gather(background, drawn), seeds[1])
+
+
+def added(images, others, seed):
+    """Recordings with others added, made `BELOW` decibels less loud than they were: their powers add up.
+
+    Of two sounds that know nothing of each other they do, but for their interference.
+    """
+    below = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed, *BELOW)
     nepers = STEP * math.log(10) / 10
-    ours, theirs = (tf.cast(one, tf.float32) * nepers for one in (images, other))
+    ours, theirs = (tf.cast(one, tf.float32) * nepers for one in (images, others))
     mixed = tf.math.log(tf.exp(ours) + tf.exp(theirs - below * (math.log(10) / 10)))
     return tf.cast(tf.clip_by_value(tf.round(mixed / nepers), 0, 255), tf.uint8)
 

@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 
+from keras_resnet import layouts
 from keras_resnet.data import DataError, class_folders, folders, recordings
 from keras_resnet.data.dataset import Data
 from keras_resnet.data.sources import Arrays, Files, check_memory
@@ -56,6 +57,34 @@ def load(root, seconds=1.0, rate=0, bands=40, max_bad_fraction=0.01, group_by=""
     contract = Contract(sound, Classes(classes))
     raw = {split: functools.partial(_wav, source.paths, sound) for split, source in columns.items()}
     return Data(str(root), contract, **sources, unreadable=tuple(unreadable), note=note, fingerprint=prints, raw=raw)
+
+
+def background(folder, sound):
+    """Recordings of noise, cut into as much as is heard at once, one piece behind the other.
+
+    Args:
+        folder: `pathlib.Path`; all recordings below it.
+        sound: the contract's `Sound`, with bands.
+
+    Returns:
+        uint8 (n, moments, bands, 1).
+
+    Raises:
+        DataError: there is none, or one can't be read.
+    """
+    if not sound.bands:
+        raise DataError(f"--noise={folder}: it is added to log-mel pictures, not to waves (--bands=0); drop it")
+    paths, pieces = sorted(p for p in folder.rglob("*") if p.suffix.lower() in layouts.SOUNDS), []
+    for path in paths:
+        try:
+            samples = recordings.resampled(*recordings.read(path), sound.rate)
+        except sound_files.SoundError as error:
+            raise DataError(f"--noise={folder}: {error}") from error
+        whole = max(1, len(samples) // sound.samples)
+        pieces += [sound.pixels(samples[i * sound.samples :][: sound.samples]) for i in range(whole)]
+    if not pieces:
+        raise DataError(f"--noise={folder}: expected a folder of recordings ({', '.join(layouts.SOUNDS)})")
+    return np.stack(pieces)
 
 
 def _wav(paths, sound, number):

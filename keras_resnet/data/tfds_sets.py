@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from keras_resnet.data import SPLITS, DataError, decoding, tfds_boxes, tfds_masks, tfds_sounds
+from keras_resnet.data import SPLITS, DataError, decoding, tfds_boxes, tfds_masks, tfds_sounds, tfds_texts
 from keras_resnet.data.dataset import IN_MEMORY_BYTES, Data, in_memory
 from keras_resnet.data.sources import PICTURES, Arrays, untuned
 from keras_resnet.data.splits import check_counts, complete, counts, missing, stratified_split
@@ -25,10 +25,12 @@ from keras_resnet.device.picture import Picture
 PUBLISHED_ON_VALIDATION = ("imagenet2012", "imagenette", "imagewang")
 
 
-def load(name, data_dir, size, channels, crop_fraction, original, strides=(8,), task="auto", **heard):
+def load(name, data_dir, size, channels, crop_fraction, original, strides, task, heard, read):
     builder = _builder(name, data_dir)
     if tfds_sounds.audio(builder):
         return tfds_sounds.load(builder, name, _tfds_splits(builder), **heard)
+    if tfds_texts.written(builder):
+        return tfds_texts.load(builder, name, _tfds_splits(builder), **read)
     picture = Picture(*(size or (224, 224)), channels or 3, crop_fraction)
     if task in ("auto", "detection") and tfds_boxes.objects(builder):
         return tfds_boxes.load(builder, name, _tfds_splits(builder), picture, strides)

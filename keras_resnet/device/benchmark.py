@@ -4,6 +4,7 @@ People read the lines on standard error; the one JSON line on standard output is
 """
 
 import argparse
+import io
 import json
 import os
 import pathlib
@@ -57,9 +58,9 @@ def main(given, program):
         "before": before,
         "after": state(),
     }
-    heard = readers[1].contract.input.KIND == "sound"
-    of = f"{readers[1].contract.input.seconds} s" if heard else f"{PHOTO[1]}x{PHOTO[0]} pixels"
-    say(f"preprocessing of {of}  median {result['preprocessing_ms']:.3f} ms")
+    given = readers[1].contract.input
+    of = {"sound": "{0.seconds} s", "text": "{0.length} tokens"}.get(given.KIND, f"{PHOTO[1]}x{PHOTO[0]} pixels")
+    say(f"preprocessing of {of.format(given)}  median {result['preprocessing_ms']:.3f} ms")
     for flag in result["after"]["throttling"] or ():
         say(f"careful: {flag}")
     print(json.dumps(result))
@@ -67,8 +68,11 @@ def main(given, program):
 
 def measure(reader, seconds):
     """Latency of the network alone, for one thing: median and 90th percentile in milliseconds, and runs."""
-    shape = reader.contract.shape
-    tensor = reader.quantize(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    given, numbers = reader.contract.input, np.random.default_rng(0)
+    if given.KIND == "text":
+        tensor = given.ids(" ".join(numbers.choice(given.vocabulary, given.length)))
+    else:
+        tensor = reader.quantize(numbers.integers(0, 256, given.shape, np.uint8))
     for _ in range(WARM_UP):
         reader.invoke(tensor)
     times = []
@@ -82,11 +86,15 @@ def measure(reader, seconds):
 
 
 def preprocessing(reader):
-    """Median milliseconds to prepare a decoded photo, or as long a recording as is heard."""
+    """Median milliseconds to prepare a decoded photo, as long a recording as is heard, or as many words as are read."""
     from PIL import Image
 
-    if reader.contract.input.KIND == "sound":
-        noise = np.random.default_rng(0).uniform(-0.5, 0.5, reader.contract.input.samples)
+    given = reader.contract.input
+    if given.KIND == "text":
+        content = " ".join((given.vocabulary * given.length)[: given.length]).encode()
+        return round(statistics.median(reader.prepare(io.BytesIO(content))[1] for _ in range(AT_LEAST)), 3)
+    if given.KIND == "sound":
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, given.samples)
         return round(statistics.median(reader.prepare_samples(noise)[1] for _ in range(AT_LEAST)), 3)
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*PHOTO, 3), np.uint8))
     return round(statistics.median(reader.prepare_image(photo)[1] for _ in range(AT_LEAST)), 3)

@@ -11,6 +11,12 @@ class CameraError(RuntimeError):
     """No camera, or none that answers; the message says what would do."""
 
 
+def check(given):
+    """Raises CameraError where a contract's input is of no pictures."""
+    if given.KIND != "picture":
+        raise CameraError(f"--camera: this model takes {given.THINGS}, not pictures")
+
+
 def frames(device="0"):
     """Yields a camera's pictures, each taken when it is asked for, as RGB `PIL.Image.Image`.
 

@@ -6,6 +6,7 @@ Exit status: 0; 1, some pictures could not be read; 2, bad input.
 import argparse
 import concurrent.futures
 import csv
+import io
 import itertools
 import json
 import pathlib
@@ -19,9 +20,10 @@ BATCH = 64  # things that are prepared beside one another, and all that are in m
 
 
 def arguments(given, program):
-    parser = argparse.ArgumentParser(program, description="Says what pictures show, and recordings.")
+    parser = argparse.ArgumentParser(program, description="Says what pictures show, recordings and texts say.")
     parser.add_argument("model", metavar="MODEL.tflite")
-    parser.add_argument("things", nargs="*", metavar="FILE", help="pictures or WAV files, and folders of them")
+    parser.add_argument("things", nargs="*", metavar="FILE", help="pictures, WAV or text files, and folders of them")
+    parser.add_argument("--text", action="append", default=[], help="a text instead of a file; it may come again")
     parser.add_argument("--camera", action="store_true", help="what a camera sees, until Ctrl-C")
     parser.add_argument("--device", default="0", help="number or path of a camera for OpenCV, or a video file")
     parser.add_argument("--top", type=command_line.positive, default=5, help="how many classes to name")
@@ -38,8 +40,8 @@ def arguments(given, program):
     parser.add_argument("--draw", metavar="OUT", help="answers over the pictures: a folder, or a file for one picture")
     parser.add_argument("--maps", metavar="OUT", help="masks as palette PNGs of the classes' numbers: a folder or file")
     chosen = parser.parse_intermixed_args(given)  # pictures may follow flags
-    if bool(chosen.things) + chosen.camera + chosen.microphone != 1:
-        parser.error("expected files, a folder, --camera or --microphone")
+    if bool(chosen.things) + bool(chosen.text) + chosen.camera + chosen.microphone != 1:
+        parser.error("expected files, a folder, --text, --camera or --microphone")
     if (chosen.microphone or chosen.stream) and (chosen.draw or chosen.maps or chosen.coco or chosen.csv):
         parser.error("--draw, --maps, --coco and --csv are not for --microphone and --stream")
     if chosen.camera and (chosen.draw or chosen.maps or chosen.coco):
@@ -57,6 +59,8 @@ def main(given, program):
             status = listen(reader, chosen)
         elif chosen.camera:
             status = watch(reader, chosen)
+        elif chosen.text:
+            status = read(reader, chosen)
         else:
             status = predict(reader, reader.contract.input.find(chosen.things), chosen)
     except (ValueError, CameraError) as error:
@@ -89,7 +93,8 @@ def predict(reader, paths, chosen):
         print("[" + ",\n".join(map(json.dumps, results)) + "]")
     if len(paths) > 1:
         speed = len(paths) / (time.perf_counter() - began)
-        print(f"{len(paths)} pictures, {speed:.1f} images/s, {failed} could not be read", file=sys.stderr)
+        things = reader.contract.input.THINGS
+        print(f"{len(paths)} {things}, {speed:.1f} a second, {failed} could not be read", file=sys.stderr)
     return int(failed > 0)
 
 
@@ -101,7 +106,9 @@ def written(reader, chosen, paths):
     """
     from .drawing import Folder
 
-    kind = reader.contract.output.KIND
+    kind, things = reader.contract.output.KIND, reader.contract.input.THINGS
+    if chosen.draw and things != "pictures":
+        raise ValueError(f"--draw={chosen.draw}: this model takes {things}, nothing can be drawn over them")
     if chosen.maps and kind != "mask":
         raise ValueError(f"--maps={chosen.maps}: this model answers with {kind}, not with masks")
     if chosen.coco and kind != "boxes":
@@ -143,10 +150,21 @@ def prepare(reader, paths, threads):
             yield from zip(batch, pool.map(one, batch), strict=True)
 
 
+def read(reader, chosen):
+    """Answers the texts of the command line; returns the exit status."""
+    if reader.contract.input.KIND != "text":
+        raise ValueError(f"--text: this model takes {reader.contract.input.THINGS}; give files")
+    write = writer(reader, chosen)
+    for text in chosen.text:
+        write(text, reader.answer(reader.prepare(io.BytesIO(text.encode("utf-8", "replace")), "--text"), chosen.top))
+    return 0
+
+
 def watch(reader, chosen):
     """Answers what a camera sees until it ends; returns the exit status."""
     from . import camera
 
+    camera.check(reader.contract.input)
     write = writer(reader, chosen)
     frames = camera.frames(chosen.device)
     image = next(frames)

@@ -81,7 +81,10 @@ class Reader:
         return self.outputs[0]
 
     def quantize(self, pixels):
-        """Turns uint8 pixels (height, width, channels) into the input tensor's type, exactly where the scale allows."""
+        """Turns uint8 pixels (height, width, channels) into the input tensor's type, exactly where the scale allows.
+
+        Numbers of a text, int32, are what it takes.
+        """
         return metadata.quantized(self.contract.input.scaled(pixels), self.input)
 
     def run(self, pixels):
@@ -154,15 +157,17 @@ def _tensors(path, interpreter, contract):
     outputs = [there[name] for name in names] or outputs
     given, made = ([tuple(int(n) for n in tensor["shape"]) for tensor in tensors] for tensors in (inputs, outputs))
     ranks, sizes = [len(shape) for shape in given + made], sum(given + made, ())
-    wanted = [4, *(1 + len(shape) for shape in contract.output.shapes)] if contract else [4, 2]
+    rank = 1 + len(contract.shape) if contract else 4
+    wanted = [rank, *(1 + len(shape) for shape in contract.output.shapes)] if contract else [4, 2]
     batches = {shape[0] for shape in given + made if shape}
-    if ranks != wanted or min(sizes) < 1 or batches != {1} or given[0][3] not in (1, 3):
+    if ranks != wanted or min(sizes) < 1 or batches != {1} or (rank == 4 and given[0][3] not in (1, 3)):
         expected = "(1, classes)" if wanted == [4, 2] else f"{[(1, *shape) for shape in contract.output.shapes]}"
         raise ValueError(
             f"{path}: it makes {made} of {given}; expected {expected} of one picture (1, height, width, 1 or 3)"
         )
     for tensor in (*inputs, *outputs):
-        if tensor["dtype"] not in (np.float32, np.uint8, np.int8, np.int16):
+        of_numbers = [np.int32] if rank == 3 and tensor in inputs else []
+        if tensor["dtype"] not in (np.float32, np.uint8, np.int8, np.int16, *of_numbers):
             kind = np.dtype(tensor["dtype"]).name
             raise ValueError(f"{path}: a tensor of {kind} comes in or out; expected float32, uint8, int8 or int16")
     return inputs[0], outputs

@@ -42,7 +42,10 @@ def main(given, program):
     chosen = parser.parse_args(given)
     reader = command_line.load(parser, chosen.model, chosen.threads, chosen.labels)
     try:
-        server = Server(reader, open_camera(chosen), chosen)
+        if chosen.camera:
+            camera.check(reader.contract.input)
+        frames = open_camera(chosen) if reader.contract.input.KIND == "picture" else None
+        server = Server(reader, frames, chosen)
     except camera.CameraError as error:
         command_line.fail(parser, error)
     except (OSError, OverflowError, UnicodeError) as error:
@@ -81,9 +84,12 @@ class Server(bounded_server.BoundedServer):
             "camera": frames is not None,
             "max_upload": bounded_server.MAX_UPLOAD,
         }
-        if (heard := reader.contract.input).KIND == "sound":
+        heard = reader.contract.input
+        if heard.KIND == "sound":
             self.about |= {"input": f"{heard.seconds:g} s at {heard.rate:,} Hz"}
             self.about |= {"sound": {"rate": heard.rate, "seconds": heard.seconds}}
+        if heard.KIND == "text":
+            self.about |= {"input": f"{heard.length} tokens", "text": True}
         self.own = socket.gethostname().partition(".")[0].lower()
         self.names = {"localhost", socket.gethostname().lower(), self.own, *(f"{self.own}.{s}" for s in SUFFIXES)}
         self.names |= {name.lower() for name in chosen.name if name}

@@ -14,6 +14,7 @@ from . import text_files
 
 NOTHING, UNKNOWN = 0, 1  # behind the end, and for a token that the vocabulary lacks
 FIRST = 2  # the number of the vocabulary's first token
+BEGINNING, END = 5, 3  # code points of a token's pieces
 APOSTROPHES = str.maketrans("\u2019\u02bc\uff07", "'''")
 # Ideographs, kana and the like, which are written without spaces, are tokens one by one.
 ALONE = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
@@ -26,13 +27,14 @@ class Text:
 
     It is normalized (NFKC) and lower-cased; letters, marks and digits that follow one another, apostrophes between them
     too, are a token; of other visible characters each is one, and of ideographs. The first `length` tokens become
-    their numbers in the vocabulary, and behind the end is nothing, 0. With `pairs`, each token has a second number, of
-    it and the one behind it: a hash of both.
+    their numbers in the vocabulary, and behind the end is nothing, 0. With `pairs`, each token has one more number, of
+    it and the one behind it: a hash of both. With `pieces` two more: hashes of how it begins and how it ends.
 
     Attributes:
         vocabulary: tokens, the first of which is number 2.
         length: tokens of a text.
         pairs: numbers that pairs of tokens share, behind those of the vocabulary; 0: pairs have none.
+        pieces: numbers that beginnings and ends share, behind those of the pairs; 0: they have none.
 
     Raises:
         ValueError, TypeError: no text can be prepared so.
@@ -41,10 +43,12 @@ class Text:
     vocabulary: tuple[str, ...]
     length: int
     pairs: int = 0
+    pieces: int = 0
 
     KIND: ClassVar = "text"
     THINGS: ClassVar = "texts"
     FILE: ClassVar = "txt"
+    axes: ClassVar = 1
     EXPLAINED: ClassVar = {
         "rules": {
             "normalization": "Unicode NFKC, then lower case; U+2019, U+02BC and U+FF07 are apostrophes",
@@ -54,6 +58,8 @@ class Text:
             "numbers": "0 behind the end, 1 of a token that is not in the vocabulary, 2 of its first one",
             "pairs": "behind the vocabulary: FNV-1a, 32 bits, of UTF-8 of both with a space between, modulo pairs; the "
             "last token has 0",
+            "pieces": "behind the pairs: FNV-1a, as above, modulo pieces, of ^ and the first 5 code points of a token, "
+            "and of its last 3 and $",
         }
     }
 
@@ -63,7 +69,7 @@ class Text:
             self.vocabulary
         ):
             raise ValueError(f"a vocabulary of {len(self.vocabulary)}: expected texts, each once")
-        for name, least in (("length", 1), ("pairs", 0)):
+        for name, least in (("length", 1), ("pairs", 0), ("pieces", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or int(value) != value or not least <= value <= MOST:
                 raise ValueError(f"{name}={value!r}: expected a whole number from {least} to {MOST:,}")
@@ -72,12 +78,12 @@ class Text:
     @property
     def shape(self):
         """(tokens, numbers of each)."""
-        return self.length, 2 if self.pairs else 1
+        return self.length, 1 + bool(self.pairs) + 2 * bool(self.pieces)
 
     @property
     def numbers(self):
         """How many numbers there are: what an embedding's table has rows."""
-        return FIRST + len(self.vocabulary) + self.pairs
+        return FIRST + len(self.vocabulary) + self.pairs + self.pieces
 
     @functools.cached_property
     def places(self):
@@ -88,15 +94,23 @@ class Text:
         """Prepares one text; the reference that every other reader is held to.
 
         Returns:
-            int32 array (length, 1), or (length, 2) with pairs.
+            int32 array (length, 1), with one column more for pairs and two for pieces.
         """
-        found = tokens(text)[: self.length + 1]
-        made = np.zeros(self.shape, np.int32)
+        return self.numbered(tokens(text))
+
+    def numbered(self, found):
+        """The same of a text's tokens, a list."""
+        found = found[: self.length + 1]
+        made, of_pairs = np.zeros(self.shape, np.int32), FIRST + len(self.vocabulary)
         for i, token in enumerate(found[: self.length]):
             made[i, 0] = self.places.get(token, UNKNOWN)
             if self.pairs and i + 1 < len(found):
-                hashed = fnv1a(f"{token} {found[i + 1]}".encode())
-                made[i, 1] = FIRST + len(self.vocabulary) + hashed % self.pairs
+                made[i, 1] = of_pairs + fnv1a(f"{token} {found[i + 1]}".encode()) % self.pairs
+            if self.pieces:
+                made[i, -2:] = [
+                    of_pairs + self.pairs + fnv1a(piece.encode()) % self.pieces
+                    for piece in (f"^{token[:BEGINNING]}", f"{token[-END:]}$")
+                ]
         return made
 
     def scaled(self, ids):
@@ -118,6 +132,15 @@ class Text:
     def read_sized(self, file, name):
         """The same, and None: of no answer it matters how long a text is."""
         return self.read(file, name), None
+
+    def words(self, ids):
+        """What a network reads of a text, int32 (length, …), as one line; `…` for what it doesn't know."""
+        known = ("", "…", *self.vocabulary)
+        return " ".join(known[i] for i in ids[:, 0] if i != NOTHING)
+
+    def as_flags(self):
+        """What a recipe says of it: name of a field -> value."""
+        return {"tokens": self.length, "pairs": self.pairs, "pieces": self.pieces}
 
     def place(self, size):
         """Where the input lies on what it was made of; of texts nothing asks."""

@@ -21,6 +21,8 @@ from . import command_line
 # By how much numbers of answers may differ that were rounded: to hundredths of a pixel, to six digits.
 ROUNDED, EXACT = 0.011, {"probability": 1.1e-6, "part": 1.1e-6}
 
+FILES = {"picture": "png", "sound": "wav", "text": "txt"}  # an input's kind -> that of its golden files
+
 
 def main(given, program):
     parser = argparse.ArgumentParser(program, description="Replays the golden examples beside a model.")
@@ -84,7 +86,7 @@ def load_golden(model):
     path = model.with_suffix(".golden.json")
     if path.exists():
         saved = json.loads(path.read_text(encoding="utf-8"))
-        examples, kind = (saved["sounds"], "wav") if "sounds" in saved else (saved["pictures"], "png")
+        examples, kind = next((saved[f"{name}s"], kind) for name, kind in FILES.items() if f"{name}s" in saved)
         if not examples:
             raise ValueError("there are none")
         return [
@@ -98,7 +100,7 @@ def load_golden(model):
         outputs = {name.removeprefix("outputs/"): arrays[name] for name in arrays if name.startswith("outputs/")}
         outputs = [dict(zip(outputs, one, strict=True)) for one in zip(*outputs.values(), strict=True)]
         outputs = outputs or arrays["outputs"]
-        kind = "sound" if "sound00" in arrays else "picture"
+        kind = next(name for name in FILES if f"{name}00" in arrays)
         return [
             (arrays[f"{kind}{i:02}"].tobytes(), arrays["inputs"][i].tobytes(), outputs[i], None)
             for i in range(len(outputs))
@@ -165,7 +167,7 @@ def report(model, replay, unit):
     print(f"{model.name}: {good}/{len(replay)} identical ({where})")
     inputs = sum(not same for same, _, _ in replay)
     if inputs:
-        print(f"  {inputs} pictures were prepared otherwise: another version of Pillow resizes or decodes otherwise")
+        print(f"  {inputs} inputs were prepared otherwise: another version of Pillow resizes or decodes otherwise")
     outputs = [differences.max() for _, _, differences in replay if differences.any()]
     if outputs:
         print(f"  {len(outputs)} outputs differ, by at most {max(outputs):.4g}{unit}")

@@ -32,7 +32,7 @@ def predictor(model, xla=False):
         return tf.concat(strategy.experimental_local_results(strategy.run(part, (parts,))), 0)
 
     def predict(images):
-        filled = tf.pad(images, [(0, -len(images) % replicas), (0, 0), (0, 0), (0, 0)])
+        filled = tf.pad(images, [(0, -len(images) % replicas)] + [(0, 0)] * len(shape))
         return logits(tf.reshape(filled, (replicas, -1, *filled.shape[1:]))).numpy()[: len(images)]
 
     return predict

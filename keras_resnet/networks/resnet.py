@@ -3,6 +3,8 @@
 Layers have stable names (`stage2_block1_conv1`), so that weights move between models by name.
 """
 
+import math
+
 import keras
 from keras import layers
 
@@ -66,8 +68,8 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
             (version 2 only; the last stage then has none).
         se: squeeze-and-excitation in each block, of this part of its filters, as 0.25; 0 for none.
         blur: a low-pass filter before every other pixel is left out (Zhang 2019), in pooling, blocks and shortcuts.
-        axes: along which it looks and strides: 2; 1, columns alone, for sequences (1, length, channels); 0 for vectors
-            (1, 1, features), whose layers are dense then.
+        axes: along which it looks and strides: 2; 1, columns alone, for sequences (1, length, channels); 0 for vectors,
+            as of all pixels of a picture: its layers are dense then, a residual MLP.
         pixel_mean: a pixel, one value a channel in 0 to 255, that is subtracted from the picture before anything else:
             other projects' weights were trained so, and zero-padding is that pixel to them. `zoo` gives it.
         stem_bias: whether the first convolution has a bias, as in keras.applications' V2, where no norm follows it.
@@ -94,6 +96,8 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
 
     image = keras.Input(input_shape, name="image")
     x = image
+    if not axes and math.prod(input_shape[:2]) > 1:
+        x = layers.Reshape((1, 1, math.prod(input_shape)), name="vector", dtype=dtype)(x)
     if pixel_mean is not None:
         x = layers.Rescaling(1.0, [1 - mean / 128 for mean in pixel_mean], name="stem_mean", dtype=dtype)(x)
     x = _stem(x, stem, _widen(filters, width), version, style, stem_bias)
@@ -177,8 +181,8 @@ def _check(given):
     if given["stride_block"] == "last" and given["version"] != 2:
         raise ValueError("stride_block='last' is keras.applications' version 2; give version=2 with it")
     axes = given["axes"]
-    if axes not in (0, 1, 2) or any(side != 1 for side in shape[: 2 - axes]):
-        wanted = {0: "0 axes want (1, 1, features)", 1: "1 axis wants (1, length, channels)"}
+    if axes not in (0, 1, 2) or (axes == 1 and shape[0] != 1) or (not axes and None in shape):
+        wanted = {0: "0 axes want a size that is known", 1: "1 axis wants (1, length, channels)"}
         raise ValueError(f"axes={axes}, input_shape={shape}: {wanted.get(axes, 'choose 0, 1 or 2')}")
     stem = given["stem"] or default_stem(shape, axes)
     least = 2 ** (len(given["repeats"]) - 1) * (1 if stem == "small" else 4)

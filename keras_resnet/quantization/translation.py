@@ -188,8 +188,11 @@ class Graph:
         given = node.arguments.args[:1] or node.arguments.kwargs.get("inputs")
         if layer is node.operation and len(node.input_tensors) > len(keras.tree.flatten(given)):
             raise ValueError(f"layer {layer.name}: it is given more than its input (a mask?); TFLite knows no such")
-        if type(layer) is not layers.Embedding and not all(is_float(tensor) for tensor in node.input_tensors):
-            raise ValueError(f"layer {layer.name}: it is given integers; only an Embedding can take them: give floats")
+        of_numbers = type(layer) in (layers.Embedding, operations.Slice)
+        if not of_numbers and not all(is_float(tensor) for tensor in node.input_tensors):
+            raise ValueError(
+                f"layer {layer.name}: it is given integers; an Embedding and parts of them can take them: give floats"
+            )
         if type(layer) in sequences.TWINS:
             return self._in_a_row(layer, keys, node)
         return TRANSLATIONS[type(layer)](self, layer, keys, node)

@@ -84,14 +84,15 @@ def figure(pixels, maps, title):
     return made
 
 
-def explain(name, paths, stage="", labels=(), out=None):
-    """Writes a figure for each picture; returns their paths.
+def explain(name, paths, stage="", labels=(), out=None, texts=()):
+    """Writes a figure for each picture or text; returns their paths. Of texts the words are printed, too (`words`).
 
     Args:
         name: a run's folder or a shipped model's name.
         paths: of pictures and folders.
         stage: as of `heat`; by default the last one.
         labels: names of the classes; by default the likeliest ones of each picture.
+        texts: that are looked at besides files, of a run of texts.
         out: folder; by default `figures/explained` of the run, or here.
 
     Raises:
@@ -114,6 +115,12 @@ def explain(name, paths, stage="", labels=(), out=None):
     last = [layer.name for layer in model.layers if layer.name.startswith("stage")][-1:]
     stage = stage or (last[0].split("_")[0] if last else "")
     folder = pathlib.Path(out or (run_.figures / "explained" if pathlib.Path(name).is_dir() else "."))
+    if contract.input.KIND == "text":
+        return _explain_texts(model, contract, paths, texts, labels, folder)
+    if texts or contract.input.KIND != "picture":
+        raise ValueError(
+            f"{name}: its network takes {contract.input.THINGS}; give files of pictures to one of pictures"
+        )
     written = []
     for path in contract.input.find(paths):
         pixels = contract.input.read(path, path)
@@ -137,16 +144,40 @@ def explain(name, paths, stage="", labels=(), out=None):
     return written
 
 
+def _explain_texts(model, contract, paths, texts, labels, folder):
+    from keras_resnet import drawing
+    from keras_resnet.device import text_files
+    from keras_resnet.device.text import tokens
+    from keras_resnet.reports import words
+
+    given = [(path.stem, text_files.read(path, path)) for path in (contract.input.find(paths) if paths else ())]
+    given += [(f"text{i}", text) for i, text in enumerate(texts, 1)]
+    written = []
+    for name, text in given:
+        ids = contract.input.ids(text)
+        shown = contract.answer(model.predict_on_batch(ids[None])[0], None)
+        sure, maps = dict(shown.top), []
+        for label in labels or [shown.top[0][0]]:
+            weighed = words.weights(model, ids, contract.labels.index(label))
+            said = tokens(text)[: len(weighed)]
+            maps.append((f"{label} {100 * sure.get(label, 0):.0f} %", weighed))
+            print(f"{name}, {maps[-1][0]}: {words.line(said, weighed)}", flush=True)
+        written.append(folder / f"{name}-words.png")
+        drawing.save(words.figure(said, maps, f"{name} · what each word changes, in log odds"), written[-1])
+    return written
+
+
 def main(argv):
-    if len(argv) < 3:
+    if len(argv) < (2 if FLAGS.text else 3):
         raise ValueError("expected a run's folder and pictures; type keras-resnet explain runs/NAME PICTURE…")
     environment.load_tensorflow()
-    explain(argv[1], argv[2:], FLAGS.stage, FLAGS.labels, FLAGS.out)
+    explain(argv[1], argv[2:], FLAGS.stage, FLAGS.labels, FLAGS.out, FLAGS.text)
 
 
 def run():
     """The program."""
     flags.DEFINE_string("stage", "", "Whose map is looked at, as stage3; by default the last one's.")
     flags.DEFINE_list("labels", [], "Names of the classes; by default the likeliest of each picture.")
+    flags.DEFINE_multi_string("text", [], "A text, of a run of texts; it may come again.")
     flags.DEFINE_string("out", None, "Folder of the figures; by default figures/explained in the run's.")
     programs.start("explain", main)

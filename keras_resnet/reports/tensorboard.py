@@ -24,13 +24,16 @@ class Writer:
         self.there = {name: set(_written(folder / name)) for name in ("train", "validation")}
         self.writers = {name: tf.summary.create_file_writer(str(folder / name)) for name in self.there}
 
-    def begin(self, model, batches, recipe):
-        """Writes the recipe, as hyperparameters, the graph, and the first training batch as the network sees it."""
+    def begin(self, model, batches, recipe, words=None):
+        """Writes the recipe, as hyperparameters, the graph, and the first training batch as the network sees it.
+
+        Of texts `words` makes one of its numbers, `Text.words`.
+        """
         if ("augmented batch", 0) in self.there["train"]:
             return
         images = next(iter(batches))[0].numpy()
         graph = tf.function(lambda image: model(image, training=False)).get_concrete_function(
-            tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+            tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype)
         )
         fields = {name: value for name, value in dataclasses.asdict(recipe).items() if name not in PLACES}
         # In the folder of both runs: so TensorBoard's table has the figures of both.
@@ -38,7 +41,10 @@ class Writer:
             hparams.hparams(fields)
         with self.writers["train"].as_default(step=0):
             tf.summary.graph(graph.graph)
-            tf.summary.image("augmented batch", grid(images)[None])
+            if words:
+                tf.summary.text("augmented batch", [words(ids) for ids in images])
+            else:
+                tf.summary.image("augmented batch", grid(images)[None])
         self.writers["train"].flush()
 
     def epoch(self, row):

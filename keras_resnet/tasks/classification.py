@@ -6,10 +6,25 @@ import heapq
 import numpy as np
 
 from keras_resnet.device.classes import Classes
-from keras_resnet.recipes import MOVED_ALONE, OF_SOUNDS
-from keras_resnet.tasks import metrics
+from keras_resnet.recipes import MOVED_ALONE, OF_SOUNDS, OF_TEXTS, Recipe
+from keras_resnet.tasks import keywords, metrics
 
 WORST = 24
+OWN = {"sound": OF_SOUNDS, "text": OF_TEXTS}  # an input's kind -> the steps of augmentation that it has alone
+NOT_OF_TEXTS = (
+    "axes",
+    "version",
+    "stem",
+    "shortcut",
+    "se",
+    "blur",
+    "mixup",
+    "cutmix",
+    "progressive",
+    "train_size",
+    "freeze",
+)
+NOT_OF_TEXTS += ("layer_decay", "image_size", "channels")
 LINES = (
     ("top-1 accuracy", "top1_accuracy"),
     ("top-5 accuracy", "top5_accuracy"),
@@ -74,14 +89,19 @@ class Classification:
         if recipe.loss == "lovasz":
             raise ValueError(f"--loss=lovasz: it is of masks; these {self.contract.input.THINGS} have classes")
         raw = [step for step in recipe.augmentations if step not in ("later", "stretch")]
-        if self.contract.input.axes == 1 and raw:
+        if self.contract.input.KIND == "sound" and self.contract.input.axes == 1 and raw:
             raise ValueError(f"--augmentation={recipe.augmentation}: of waves (--bands=0) give later, stretch, or none")
-        of_sounds = {*recipe.augmentations} & {*OF_SOUNDS}
-        if recipe.augmentations and bool(of_sounds) != (self.contract.input.KIND == "sound"):
+        own, steps = OWN.get(self.contract.input.KIND), {*recipe.augmentations}
+        if (own and not steps <= {*own}) or (not own and steps & {*OF_SOUNDS, *OF_TEXTS}):
+            would_do = ", ".join(own) if own else f"steps that are not {', '.join(OF_SOUNDS + OF_TEXTS)}"
             raise ValueError(
-                f"--augmentation={recipe.augmentation}: these are {self.contract.input.THINGS}; {', '.join(OF_SOUNDS)} "
-                "are for recordings, all other steps for pictures"
+                f"--augmentation={recipe.augmentation}: these are {self.contract.input.THINGS}; give {would_do}, or "
+                "none"
             )
+        if self.contract.input.KIND == "text":
+            for flag in NOT_OF_TEXTS:
+                if getattr(recipe, flag) != getattr(Recipe(), flag):
+                    raise ValueError(f"--{flag}={getattr(recipe, flag)}: it can't be had of texts; drop it")
 
     def best(self, asked):
         """The figure that a recipe's `best` means; raises ValueError for another task's."""
@@ -91,7 +111,26 @@ class Classification:
 
     def network(self, recipe):
         """A network of a recipe, its weights drawn by the recipe's seed."""
+        if self.contract.input.KIND == "text":
+            return self._of_texts(recipe)
         return self.residual(recipe, num_classes=len(self.contract.labels))
+
+    def _of_texts(self, recipe):
+        import keras
+
+        from keras_resnet.networks.sentences import sentence_network
+
+        keras.utils.set_random_seed(recipe.seed)
+        given = {"depth": recipe.depth, "width": recipe.width, "activation": recipe.activation}
+        return sentence_network(self.contract.input, len(self.contract.labels), **given)
+
+    def begin(self, model, data):
+        """Gives a new network what the training examples say without being learned: of texts, naive Bayes' votes."""
+        if self.contract.input.KIND == "text":
+            from keras_resnet.data.texts import log_ratios
+
+            ratios = log_ratios(data.train, self.contract.input, len(self.contract.labels))
+            model.get_layer("votes").set_weights([ratios])
 
     def residual(self, recipe, **options):
         """A residual network of a recipe, with further `options` of `ResNet`."""
@@ -109,7 +148,7 @@ class Classification:
             shortcut=recipe.shortcut,
             se=recipe.se,
             blur=bool(recipe.blur),
-            axes=self.contract.input.axes,
+            axes=recipe.axes and self.contract.input.axes,
             activation=recipe.activation,
             **options,
         )
@@ -180,7 +219,7 @@ class Classification:
 
     def report(self):
         """What a report shows of a split, batch by batch."""
-        return Report(self.contract.labels)
+        return Report(self.contract.labels, self.contract.input)
 
     def lines(self, result):
         """(name, text) of a report's part on a split, for people."""
@@ -189,6 +228,9 @@ class Classification:
         found.append(("calibration error", f"{100 * result['expected_calibration_error']:.2f} %"))
         recalls = {k: v["recall"] for k, v in result["per_class"].items() if v["recall"] is not None}
         worst = sorted(recalls, key=recalls.get)[:3]
+        if "threshold" in result:
+            cost = "{words_missed:.1%} of the words missed, {false_alarms_an_hour:.0f} false alarms an hour"
+            found.append(("of a stream", f"--threshold={result['threshold']:.2f}: {cost.format(**result)}"))
         return [*found, ("hardest classes", ", ".join(f"{name} {100 * recalls[name]:.1f} %" for name in worst))]
 
     def scores(self, outputs, targets):
@@ -226,14 +268,18 @@ class Classification:
 class Report:
     """A split's figures, and its mistakes with the largest loss."""
 
-    def __init__(self, labels):
-        self.labels, self.figures, self.mistakes = labels, metrics.Accumulator(len(labels)), Mistakes()
+    def __init__(self, labels, given):
+        self.labels, self.figures = labels, metrics.Accumulator(len(labels))
+        self.mistakes = Mistakes(shown=given.words if given.KIND == "text" else pixels)
+        self.words = keywords.Keywords(labels, given.seconds) if given.KIND == "sound" else None
 
     def add(self, images, outputs, targets):
         """Adds a batch: float pictures in [-1, 1) (n, height, width, channels), logits (n, classes), ints (n,)."""
         from keras_resnet.drawing import short
 
         self.figures.add(outputs, targets)
+        if self.words:
+            self.words.add(outputs, targets)
 
         def said(i):
             predicted, sure = outputs[i].argmax(), Classes.activation(outputs[i]).max()
@@ -243,7 +289,7 @@ class Report:
 
     def summary(self):
         """JSON-ready figures."""
-        return self.figures.summary(self.labels)
+        return {**self.figures.summary(self.labels), **(self.words.chosen() if self.words else {})}
 
     def warning(self):
         """A sentence on what no average shows, or None."""
@@ -254,23 +300,29 @@ class Report:
         from keras_resnet.tasks import figures
 
         return {
+            **({"words": keywords.figure(self.words, f"{title}: what a threshold costs")} if self.words else {}),
             "confusion": figures.confusion(self.figures, self.labels, title),
             "reliability": figures.reliability(self.figures.bins, title),
             "mistakes": figures.mistakes(self.mistakes.worst(), f"{title}: the mistakes with the largest loss"),
         }
 
 
+def pixels(image):
+    """uint8 pixels of a float picture in [-1, 1)."""
+    return np.clip((image + 1) * 128, 0, 255).astype(np.uint8)
+
+
 class Mistakes:
     """The mistakes with the largest loss of all batches added, worst first in `worst()`, for `figures.mistakes`."""
 
-    def __init__(self, most=WORST):
-        self.most, self.heap, self.seen = most, [], 0
+    def __init__(self, most=WORST, shown=pixels):
+        self.most, self.heap, self.seen, self.shown = most, [], 0, shown
 
     def add(self, images, losses, wrong, said):
         """Adds a batch.
 
         Args:
-            images: float pictures in [-1, 1) (n, height, width, channels).
+            images: float pictures in [-1, 1) (n, height, width, channels), or what else `shown` takes one of.
             losses: floats (n,).
             wrong: booleans (n,).
             said: what is kept beside the picture, a function of its index.
@@ -280,11 +332,10 @@ class Mistakes:
             if len(self.heap) == self.most and losses[i] <= self.heap[0][0]:
                 break  # nor is any of the others worse
             # `seen - i` breaks ties, so that no two pictures are compared, and the earlier one stays.
-            image = np.clip((images[i] + 1) * 128, 0, 255).astype(np.uint8)
-            entry = (float(losses[i]), -self.seen - int(i), image, said(i))
+            entry = (float(losses[i]), -self.seen - int(i), self.shown(images[i]), said(i))
             (heapq.heappushpop if len(self.heap) == self.most else heapq.heappush)(self.heap, entry)
         self.seen += len(losses)
 
     def worst(self):
-        """(uint8 picture, what `said` of it) of each."""
+        """(uint8 picture or text, what `said` of it) of each."""
         return [entry[2:] for entry in sorted(self.heap, key=lambda entry: entry[:2], reverse=True)]

@@ -15,7 +15,7 @@ WORST = 12  # pictures in a report
 STEP = 0.05  # logits that differ by less are one, where no int8 step is coarser: a probability's hundredth
 # What recipes of classes can have, and these can't.
 OTHERS = {"class_weights": "none", "sampling": "all", "mixup": 0.0, "cutmix": 0.0, "progressive": 0.0, "train_size": 0}
-OTHERS |= {"loss": "auto", "head": "random", "dropout": 0.0}
+OTHERS |= {"axes": 2, "loss": "auto", "head": "random", "dropout": 0.0}
 LINES = (
     ("mAP@0.5:0.95", "map"),
     ("mAP@0.5", "map50"),

@@ -1,5 +1,7 @@
 """Pictures of a classifier's answers: what is confused, how sure it is, and its worst mistakes."""
 
+import textwrap
+
 import numpy as np
 
 from keras_resnet.drawing import BLUE, GRAY, GREEN, ORANGE, pyplot, short
@@ -54,7 +56,9 @@ def reliability(bins, title, right="top-1 accuracy [%]", counted="pictures"):
 
 
 def mistakes(worst, title):
-    """The pictures with the largest loss: a list of (uint8 picture, what is wrong)."""
+    """The pictures, or texts, with the largest loss: a list of (uint8 picture or text, what is wrong)."""
+    if worst and isinstance(worst[0][0], str):
+        return sentences(worst, title)
     columns = 6
     rows = max(1, -(-len(worst) // columns))
     figure, grid = pyplot.subplots(
@@ -66,6 +70,18 @@ def mistakes(worst, title):
         axes.imshow(np.squeeze(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(said, fontsize=9)
     figure.suptitle(title if worst else f"{title}: none")
+    return figure
+
+
+def sentences(worst, title):
+    """Texts below one another: a list of (text, what is wrong)."""
+    figure, axes = pyplot.subplots(figsize=(11, 0.8 + 0.42 * len(worst)), layout="constrained")
+    axes.axis("off")
+    for i, (text, said) in enumerate(worst):
+        place = 1 - (i + 0.5) / len(worst)
+        axes.text(0.0, place, said.replace("\n", ", "), fontsize=8, va="center", color=ORANGE)
+        axes.text(0.22, place, textwrap.shorten(text, 230, placeholder=" …"), fontsize=8, va="center", wrap=False)
+    figure.suptitle(title)
     return figure
 
 

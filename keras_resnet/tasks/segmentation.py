@@ -15,7 +15,7 @@ WORST = 12  # pictures in a report
 RARE = 1.1  # a class of all pixels weighs 1 / ln(2.1), one of none 1 / ln(1.1), ten times as much
 # What recipes of classes can have, and these can't.
 OTHERS = {"sampling": "all", "mixup": 0.0, "cutmix": 0.0, "progressive": 0.0, "train_size": 0}
-OTHERS |= {"head": "random", "dropout": 0.0, "label_smoothing": 0.0, "strides": "8"}
+OTHERS |= {"axes": 2, "head": "random", "dropout": 0.0, "label_smoothing": 0.0, "strides": "8"}
 LINES = (("mean IoU", "mean_iou"), ("pixel accuracy", "pixel_accuracy"), ("boundary F-score", "boundary_f"))
 
 

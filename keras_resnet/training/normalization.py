@@ -89,7 +89,7 @@ def training_twin(model, kind, precision="float32", any_size=False, others=()):
 
     def clone(layer):
         config = layer.get_config()
-        if layer.name not in model.output_names:
+        if isinstance(layer, keras.Layer) and layer.name not in model.output_names:  # else an operation, as x + y
             config["dtype"] = precision
         if type(layer) is keras.layers.BatchNormalization:
             if kind in FUSED and len(layer.input.shape) == 4 and layer.axis in (-1, 3):
@@ -114,8 +114,11 @@ def training_twin(model, kind, precision="float32", any_size=False, others=()):
 def from_pixels(model):
     """A model that shares a functional model's layers and scales uint8 pictures itself, by the contract's rule.
 
-    Pictures travel to a device in a quarter of float32's bytes; the values that the model sees are the same bits.
+    Pictures travel to a device in a quarter of float32's bytes; the values that the model sees are the same bits. A
+    model of texts takes their numbers as they are.
     """
+    if not keras.backend.is_float_dtype(model.inputs[0].dtype):
+        return model
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
     images = keras.layers.Rescaling(1 / 128, -1, dtype="float32")(pixels)
     return keras.Model(pixels, model(images), name=model.name)

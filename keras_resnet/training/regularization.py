@@ -73,7 +73,8 @@ def noisy_layers(model, recipe):
             )
         found = {name: (StochasticAdd, recipe.stochastic_depth * (i + 1) / len(adds)) for i, name in enumerate(adds)}
     if recipe.dropout:
-        found[split(model)[1].name] = (DroppedDense, recipe.dropout)
+        of_texts = [layer.name for layer in model.layers if layer.name == "logits"]
+        found[of_texts[0] if of_texts else split(model)[1].name] = (DroppedDense, recipe.dropout)
     return found
 
 

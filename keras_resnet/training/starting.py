@@ -31,6 +31,8 @@ def build_model(recipe, data, task, run, model=None):
         origin = load_model(run.model)
     else:
         origin = started(recipe, data, task) if recipe.init else task.network(recipe)
+        if not recipe.init:
+            task.begin(origin, data)
     teachers = load_teachers(recipe, data.contract, origin)
     if recipe.quantize == "none":
         return origin, teachers
@@ -88,6 +90,10 @@ def started(recipe, data, task):
         origin, theirs = load_model(run.model), runs.load_contract(run)
         if theirs == contract:
             return origin
+        if "text" in (theirs.input.KIND, contract.input.KIND):
+            raise runs.RunError(
+                f"--init={recipe.init}: a network of texts goes on with its own vocabulary and data alone"
+            )
         labels = theirs.output
     else:
         origin = load_origin(recipe.init, recipe.data_dir)

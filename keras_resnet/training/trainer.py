@@ -207,7 +207,8 @@ class Trainer:
             write_history(self.run.history, progress.history)
         writer = monitoring.Writers(self.run, recipe, self.monitor.wandb)
         if not progress.step:
-            writer.tensorboard.begin(self.model, self.batches(0, 0, shown=True), recipe)
+            words = getattr(self.data.contract.input, "words", None)
+            writer.tensorboard.begin(self.model, self.batches(0, 0, shown=True), recipe, words)
         for row in progress.history:  # nor need it be in TensorBoard's files
             writer.epoch(row)
         warning = None
@@ -311,6 +312,7 @@ class Trainer:
             "magnitude": recipe.magnitude,
             "zoom": recipe.zoom,
             "pixels": not shown,
+            "noise": True,
             "move": self.task.move,
             "mix": self.task.mix(recipe),
             "order": order.Order(recipe.sampling == "balanced", recipe.repeats, not shown),

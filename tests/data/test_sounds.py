@@ -1,5 +1,6 @@
 """Recordings as data: what is read, resampled, left out and drawn by speaker; what training does to them."""
 
+import dataclasses
 import io
 import math
 
@@ -8,8 +9,8 @@ import pytest
 import soundfile
 from small_sets import KrSpoken, tone, write_tones
 
-from keras_resnet import recipes
-from keras_resnet.data import DataError, augmentation, recordings, sound_augmentation
+from keras_resnet import recipes, runs
+from keras_resnet.data import DataError, augmentation, loading, recordings, sound_augmentation, sounds
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.device.sound import Sound
 
@@ -175,7 +176,7 @@ def test_waves_come_later_and_faster():
 
 
 def test_steps_of_sounds_are_for_sounds(folder):
-    for steps, said in (("later,flip", "are of recordings, the others of pictures"), ("flip", "these are recordings")):
+    for steps, said in (("later,flip", "are of recordings, the others are not"), ("flip", "these are recordings")):
         recipe = recipes.RECIPES["sounds"]
         with pytest.raises(ValueError, match=said):
             recipe = recipes.dataclasses.replace(recipe, dataset=f"{folder}/", augmentation=steps)
@@ -184,3 +185,31 @@ def test_steps_of_sounds_are_for_sounds(folder):
 
             tasks.of(load_dataset(f"{folder}/", seconds=0.25).contract).check(recipe)
     assert {*sound_augmentation.STEPS} < {*recipes.OF_SOUNDS}
+
+
+def test_noise_of_a_folder_is_added(folder, tmp_path, images):
+    """Its pieces, less loud than they were, and to training's recordings alone; by its power, as babble."""
+    (tmp_path / "noise" / "deep").mkdir(parents=True)
+    hum = tone(3000, 1.1, 16000)
+    soundfile.write(tmp_path / "noise" / "deep" / "hum.flac", np.roll(hum, 100), 16000)
+    recipe = dataclasses.replace(
+        recipes.RECIPES["sounds"], dataset=f"{folder}/", seconds=0.25, bands=20, noise=str(tmp_path / "noise")
+    )
+    data = loading.load_data(recipe, runs.Run(tmp_path / "run"))
+    assert data.background.shape == (4, *data.contract.shape)  # 1.1 s have four whole pieces of a quarter
+    high = data.background.sum((0, 1))[:, 0].argmax()
+    plain, noisy = (np.stack([x for x, _ in data.training(1, 0, 0, pixels=True, noise=n)]) for n in (False, True))
+    more = (noisy.astype(int) - plain)[:, 0, ..., 0]
+    assert (more >= 0).all() and more.sum((0, 1)).argmax() == high and (more.sum((1, 2)) > 0).mean() > 0.8
+    assert (data.calibration(99, 0) == plain[:, 0] / np.float32(128) - 1).all()
+    made = sound_augmentation.added(images, images[::-1], np.array((1, 2), np.int32)).numpy()
+    power = lambda q: 10 ** (q.astype(float) * 80 / 255 / 10)  # noqa: E731
+    below = 10 * np.log10(power(images[::-1]) / np.maximum(power(made) - power(images), 1e-9))[made > images + 9]
+    assert np.percentile(below, 5) > 4 and np.percentile(below, 95) < 41
+    with pytest.raises(DataError, match="expected a folder of recordings"):
+        sounds.background(tmp_path / "none", data.contract.input)
+    with pytest.raises(DataError, match="not to waves"):
+        sounds.background(tmp_path / "noise", Sound.of(RATE, 0.25, 0))
+    with pytest.raises(DataError, match=r"--noise=.*: these are pictures"):
+        digits = dataclasses.replace(recipes.RECIPES["digits"], noise=str(tmp_path / "noise"))
+        loading.load_data(digits, runs.Run(tmp_path / "run"))

@@ -55,7 +55,7 @@ def test_folder_with_broken_pictures(folder, models, pictures):
     assert "cut.png: broken picture" in result.stderr and "text.jpg: no picture; expected JPEG, PNG" in result.stderr
     assert "strip.png: 2000000x1 pixels: too long for an input of 32x32, which would show less than a" in result.stderr
     assert "huge.png: 7000x6000 pixels (PNG, RGBA) take 504 MB of memory; expected at most 453; make" in result.stderr
-    assert re.search(r"20 pictures, \d+\.\d images/s, 4 could not be read", result.stderr)
+    assert re.search(r"20 pictures, \d+\.\d a second, 4 could not be read", result.stderr)
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert [pathlib.Path(a["picture"]).name for a in answers] == [f"{i:02}.png" for i in range(16)]
     for answer in answers:

@@ -50,6 +50,20 @@ def test_numbers_and_pairs():
     assert (Text(("a",), 8).ids("a" * 10_000 + " a") == [[1], [2], *[[0]] * 6]).all()
 
 
+def test_pieces_are_how_tokens_begin_and_end():
+    rules = Text(("good",), 3, 100, 50)
+    assert rules.shape == (3, 4) and rules.numbers == 2 + 1 + 100 + 50
+    made = rules.ids("Filming \U0001f44d good")
+    pieces = [
+        [103 + fnv1a(one.encode()) % 50 for one in pair]
+        for pair in (("^filmi", "ing$"), ("^👍", "👍$"), ("^good", "ood$"))
+    ]
+    np.testing.assert_array_equal(made[:, 2:], pieces)
+    np.testing.assert_array_equal(made[:, :2], Text(("good",), 3, 100).ids("filming 👍 good"))
+    np.testing.assert_array_equal(Text(("good",), 3, 0, 50).ids("filming")[0], [1, *(p - 100 for p in pieces[0])])
+    assert not rules.ids("good")[1:].any()
+
+
 def test_text_files(tmp_path):
     rules = Text(("good",), 2)
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfgood")

@@ -293,10 +293,17 @@ def test_along_no_axis_it_is_dense():
     np.testing.assert_allclose(model(x[:, None, None]), y @ layers["logits"].kernel, rtol=1e-3, atol=1e-4)
 
 
+def test_a_picture_can_be_a_vector():
+    whole, flat = ResNet(8, (4, 5, 3), 2, axes=0), ResNet(8, (1, 1, 60), 2, axes=0)
+    whole.set_weights(flat.get_weights())
+    x = np.random.default_rng(0).uniform(-1, 1, (6, 4, 5, 3)).astype("float32")
+    np.testing.assert_allclose(whole(x), flat(x.reshape(6, 1, 1, 60)), atol=1e-6)
+
+
 def test_axes_that_cannot_be_are_refused():
     for shape, axes, said in (
         ((8, 8, 3), 1, r"axes=1, .*wants \(1, length, channels\)"),
-        ((1, 8, 3), 0, r"axes=0, .*want \(1, 1, features\)"),
+        ((None, 8, 3), 0, r"axes=0, .*want a size that is known"),
         ((8, 8, 3), 3, "choose 0, 1 or 2"),
         ((1, 3, 3), 1, "give at least 4 pixels"),
     ):

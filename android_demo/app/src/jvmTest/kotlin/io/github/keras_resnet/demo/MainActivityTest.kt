@@ -30,7 +30,7 @@ class MainActivityTest {
     @Test
     fun `a shared picture is answered as Python answers it, and read out`() {
         val golden = Phone.golden(Phone.CIFAR)[0]
-        Phone(Phone.sharing(golden.png)).use { phone ->
+        Phone(Phone.sharing(golden.file)).use { phone ->
             phone.await(R.id.times) { it.startsWith("prepare ") }
             phone.await(R.id.status) { it.endsWith("· 32 × 32 · CPU, 2 threads") }
             val times = phone.text(R.id.times)
@@ -71,7 +71,7 @@ class MainActivityTest {
     @Test
     fun `models are switched, and the picture is classified again`() {
         val golden = Phone.golden(Phone.DIGITS)[3]
-        Phone(Phone.sharing(golden.png)).use { phone ->
+        Phone(Phone.sharing(golden.file)).use { phone ->
             val before = phone.await({ phone.described(R.id.bars) }) { it.contains("percent") }
             phone.choose(R.id.models, Phone.DIGITS)
             val after = phone.await({ phone.described(R.id.bars) }) { it.contains("percent") && it != before }
@@ -81,7 +81,7 @@ class MainActivityTest {
 
     @Test
     fun `the self-check finds every picture identical`() {
-        Phone(Phone.sharing(Phone.golden(Phone.CIFAR)[0].png)).use { phone ->
+        Phone(Phone.sharing(Phone.golden(Phone.CIFAR)[0].file)).use { phone ->
             phone.await({ phone.described(R.id.bars) }) { it.contains("percent") }
             phone.tap(R.id.check_button)
             val text = phone.await(R.id.check) { it.contains("/16 identical") }
@@ -92,7 +92,7 @@ class MainActivityTest {
 
     @Test
     fun `a GPU that is not there is replaced, and the screen says so`() {
-        Phone(Phone.sharing(Phone.golden(Phone.CIFAR)[0].png)).use { phone ->
+        Phone(Phone.sharing(Phone.golden(Phone.CIFAR)[0].file)).use { phone ->
             phone.choose(R.id.processors, "GPU")
             val status = phone.await(R.id.status) { it.contains("GPU can’t be used here") }
             assertTrue(status, status.contains("CPU, 2 threads") && status.contains("It runs on the CPU instead."))
@@ -103,7 +103,7 @@ class MainActivityTest {
 
     @Test
     fun `NNAPI takes what it can, which may be nothing, and the screen says so`() {
-        Phone(Phone.sharing(Phone.golden(Phone.CIFAR)[0].png)).use { phone ->
+        Phone(Phone.sharing(Phone.golden(Phone.CIFAR)[0].file)).use { phone ->
             phone.choose(R.id.processors, "NNAPI")
             phone.await(R.id.status) { it.contains("What NNAPI can’t do runs on the CPU") }
             phone.await({ phone.described(R.id.bars) }) { it.contains("percent") }
@@ -137,7 +137,7 @@ class MainActivityTest {
         Phone(Phone.sharing("not a picture".toByteArray())).use { phone ->
             phone.await(R.id.message) { it == "That is no picture that Android can read." }
         }
-        val png = Phone.golden(Phone.CIFAR)[0].png
+        val png = Phone.golden(Phone.CIFAR)[0].file
         Phone(Phone.sharing(png.copyOf(40))).use { phone ->
             phone.await(R.id.message) { it == "That is no picture that Android can read." }
         }
@@ -160,7 +160,7 @@ class MainActivityTest {
                 "The picture needs more memory than this phone has left for it. Share a smaller one.",
             { throw IllegalStateException("the gallery is gone") } to "The picture can’t be opened: the gallery is gone",
         )
-        val png = Phone.golden(Phone.CIFAR)[0].png
+        val png = Phone.golden(Phone.CIFAR)[0].file
         Phone(Phone.sharing(png)).use { phone ->
             val before = phone.await({ phone.described(R.id.bars) }) { it.contains("percent") }
             for ((open, sentence) in sentences) {
@@ -195,7 +195,7 @@ class MainActivityTest {
 
     @Test
     fun `a broken model is a sentence, and another one still works`() {
-        Phone(Phone.sharing(Phone.golden(Phone.DIGITS)[0].png)).use { phone ->
+        Phone(Phone.sharing(Phone.golden(Phone.DIGITS)[0].file)).use { phone ->
             for (broken in listOf("zz-empty", "zz-text", "zz-cut", "zz-future")) {
                 phone.choose(R.id.models, broken)
                 phone.await(R.id.status) { it.startsWith("$broken can’t be used: ") }
@@ -211,7 +211,7 @@ class MainActivityTest {
 
     @Test
     fun `the screen turns with the picture and the choices on it`() {
-        Phone(Phone.sharing(Phone.golden(Phone.DIGITS)[5].png)).use { phone ->
+        Phone(Phone.sharing(Phone.golden(Phone.DIGITS)[5].file)).use { phone ->
             phone.choose(R.id.models, Phone.DIGITS)
             val before = phone.await({ phone.described(R.id.bars) }) { it.contains("percent") }
             RuntimeEnvironment.setQualifiers("+w891dp-h411dp-land")
@@ -227,7 +227,7 @@ class MainActivityTest {
 
     @Test
     fun `a picture is picked, and the camera can be returned to`() {
-        Phone.sharing(Phone.golden(Phone.CIFAR)[7].png)
+        Phone.sharing(Phone.golden(Phone.CIFAR)[7].file)
         Phone().use { phone ->
             phone.tap(R.id.picture_button)
             val asked = shadowOf(phone.activity).nextStartedActivityForResult
@@ -266,7 +266,7 @@ class MainActivityTest {
     fun `dark mode and large text`() {
         val golden = Phone.golden(Phone.CIFAR)[0]
         RuntimeEnvironment.setQualifiers("+night")
-        Phone(Phone.sharing(golden.png)).use { phone ->
+        Phone(Phone.sharing(golden.file)).use { phone ->
             phone.await({ phone.described(R.id.bars) }) { it.contains("percent") }
             phone.draw("dark")
             assertFalse(isLight(phone, R.color.background))
@@ -274,7 +274,7 @@ class MainActivityTest {
         }
         RuntimeEnvironment.setQualifiers("+notnight")
         RuntimeEnvironment.setFontScale(2f)
-        Phone(Phone.sharing(golden.png)).use { phone ->
+        Phone(Phone.sharing(golden.file)).use { phone ->
             phone.await({ phone.described(R.id.bars) }) { it.contains("percent") }
             phone.draw("large_text")
             val bars = phone.view(R.id.bars)

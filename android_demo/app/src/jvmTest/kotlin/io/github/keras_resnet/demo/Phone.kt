@@ -9,7 +9,7 @@ import android.view.View
 import android.widget.Spinner
 import android.widget.TextView
 import io.github.keras_resnet.core.Golden
-import io.github.keras_resnet.core.GoldenPicture
+import io.github.keras_resnet.core.GoldenExample
 import io.github.keras_resnet.core.Model
 import java.io.ByteArrayInputStream
 import java.io.ByteArrayOutputStream
@@ -117,9 +117,9 @@ class Phone(intent: Intent = Intent(Intent.ACTION_MAIN)) : AutoCloseable {
         }
 
         /** The golden pictures of a bundled model. */
-        fun golden(name: String): List<GoldenPicture> {
+        fun golden(name: String): List<GoldenExample> {
             val store = ModelStore(RuntimeEnvironment.getApplication().assets)
-            return Golden.read(store.golden(name)!!, Model.read(store.content(name), name)).pictures
+            return Golden.read(store.golden(name)!!, Model.read(store.content(name), name)).examples
         }
     }
 }

@@ -48,7 +48,7 @@ class PlacesViewTest {
     fun `a detector and a segmenter answer on the phone as in Python, and draw it`() {
         for (name in listOf("detector", "segmenter")) {
             val golden = Phone.golden(name)
-            Phone(Phone.sharing(golden[0].png)).use { phone ->
+            Phone(Phone.sharing(golden[0].file)).use { phone ->
                 phone.choose(R.id.models, name)
                 phone.await(R.id.status) { it.startsWith(name) }
                 phone.await({ phone.described(R.id.bars) }) { it.contains("percent") }

@@ -10,16 +10,23 @@ import android.media.Image
 import android.net.Uri
 import android.os.Bundle
 import android.os.Parcelable
+import android.text.Editable
+import android.text.TextWatcher
 import android.view.View
 import android.widget.AdapterView
 import android.widget.ArrayAdapter
+import android.widget.EditText
 import android.widget.ImageView
 import android.widget.Spinner
 import android.widget.TextView
 import io.github.keras_resnet.core.Answer
+import io.github.keras_resnet.core.Input
+import io.github.keras_resnet.core.PictureInput
 import io.github.keras_resnet.core.Places
+import io.github.keras_resnet.core.SoundInput
+import io.github.keras_resnet.core.TextInput
 
-/** The one screen: the camera or a picture, the answers, the times, the choices. */
+/** The one screen: the camera or a picture, a microphone's button or a field to type in; answers, times, choices. */
 class MainActivity : Activity(), Screen, CameraView.Listener {
     private val camera by lazy { view<CameraView>(R.id.camera) }
     private val pictureView by lazy { view<ImageView>(R.id.picture) }
@@ -31,6 +38,7 @@ class MainActivity : Activity(), Screen, CameraView.Listener {
     private lateinit var recognizer: Recognizer
     private lateinit var models: List<String>
     private val processors = Processor.all()
+    private var takes: Input? = null // of the open model
     private var picture: Uri? = null // shown instead of the camera
     private var hasAsked = false // for the camera; a refusal is not asked about again and again
     private var isResumed = false
@@ -44,6 +52,14 @@ class MainActivity : Activity(), Screen, CameraView.Listener {
         fill(processorChoice, processors.map { it.name(resources) })
         view<View>(R.id.camera_button).setOnClickListener { returnToCamera() }
         view<View>(R.id.picture_button).setOnClickListener { pick() }
+        view<View>(R.id.record_button).setOnClickListener { record() }
+        view<EditText>(R.id.text).addTextChangedListener(object : TextWatcher {
+            override fun afterTextChanged(text: Editable) = recognizer.classify(text.toString())
+
+            override fun beforeTextChanged(text: CharSequence, start: Int, count: Int, after: Int) = Unit
+
+            override fun onTextChanged(text: CharSequence, start: Int, before: Int, count: Int) = Unit
+        })
         view<View>(R.id.check_button).setOnClickListener { recognizer.check() }
         hasAsked = state?.getBoolean(ASKED) ?: false
         picture = if (state == null) shared(intent) else uri(state.getString(PICTURE))
@@ -92,11 +108,17 @@ class MainActivity : Activity(), Screen, CameraView.Listener {
         state.putBoolean(ASKED, hasAsked)
     }
 
-    /** Shows the picture, or else runs the camera. */
+    /** Shows what the model takes: a picture, or else the camera, which runs; a button to record with; a field. */
     private fun showSource() {
+        val isSeen = takes == null || takes is PictureInput
+        show(R.id.shown, isSeen)
+        show(R.id.camera_button, isSeen)
+        show(R.id.picture_button, isSeen)
+        show(R.id.record_button, takes is SoundInput)
+        show(R.id.text, takes is TextInput)
         camera.visibility = if (picture == null) View.VISIBLE else View.GONE
         pictureView.visibility = if (picture == null) View.GONE else View.VISIBLE
-        if (picture != null) {
+        if (!isSeen || picture != null) {
             camera.stop()
         } else if (checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED) {
             camera.start(recognizer.handler, this)
@@ -116,6 +138,14 @@ class MainActivity : Activity(), Screen, CameraView.Listener {
         showSource()
     }
 
+    private fun record() {
+        if (checkSelfPermission(Manifest.permission.RECORD_AUDIO) == PackageManager.PERMISSION_GRANTED) {
+            recognizer.record()
+        } else {
+            requestPermissions(arrayOf(Manifest.permission.RECORD_AUDIO), MICROPHONE_REQUEST)
+        }
+    }
+
     private fun clear() {
         bars.clear()
         placesView.show(null)
@@ -123,7 +153,12 @@ class MainActivity : Activity(), Screen, CameraView.Listener {
     }
 
     override fun onRequestPermissionsResult(request: Int, permissions: Array<out String>, results: IntArray) {
-        if (isResumed) showSource() // else onResume does
+        if (request == MICROPHONE_REQUEST) {
+            val isGranted = results.firstOrNull() == PackageManager.PERMISSION_GRANTED
+            if (isGranted) recognizer.record() else showMessage(getString(R.string.microphone_denied))
+        } else if (isResumed) {
+            showSource() // else onResume does
+        }
     }
 
     private fun pick() {
@@ -150,10 +185,18 @@ class MainActivity : Activity(), Screen, CameraView.Listener {
     override fun onCameraMissing(sentence: String) = showMessage(sentence)
 
     override fun showAnswers(answers: List<Answer>, times: String, isLive: Boolean, places: Places?) {
-        if (isLive != (picture == null)) return // a late frame, after a picture was picked
+        val isSeen = takes == null || takes is PictureInput
+        if (isSeen && isLive != (picture == null)) return // a late frame, after a picture was picked
         bars.show(answers, isLive)
         placesView.show(places)
         view<TextView>(R.id.times).text = times
+    }
+
+    override fun showInput(input: Input) {
+        takes = input
+        if (input !is PictureInput) showMessage(null)
+        if (isResumed) showSource()
+        if (input is TextInput) recognizer.classify(view<EditText>(R.id.text).text.toString())
     }
 
     override fun showPicture(bitmap: Bitmap) = pictureView.setImageBitmap(bitmap)
@@ -172,8 +215,13 @@ class MainActivity : Activity(), Screen, CameraView.Listener {
         view.visibility = if (text == null) View.GONE else View.VISIBLE
     }
 
+    private fun show(id: Int, isThere: Boolean) {
+        view<View>(id).visibility = if (isThere) View.VISIBLE else View.GONE
+    }
+
     private companion object {
         const val CAMERA_REQUEST = 1
+        const val MICROPHONE_REQUEST = 3
         const val PICTURE_REQUEST = 2
         const val PICTURE = "picture"
         const val ASKED = "asked"

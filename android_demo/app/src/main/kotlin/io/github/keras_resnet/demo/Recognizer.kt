@@ -9,15 +9,20 @@ import android.os.HandlerThread
 import android.os.Looper
 import io.github.keras_resnet.core.Answer
 import io.github.keras_resnet.core.Golden
+import io.github.keras_resnet.core.Input
 import io.github.keras_resnet.core.Latency
 import io.github.keras_resnet.core.Model
 import io.github.keras_resnet.core.ModelError
 import io.github.keras_resnet.core.Picture
 import io.github.keras_resnet.core.PictureError
+import io.github.keras_resnet.core.PictureInput
 import io.github.keras_resnet.core.Pipeline
 import io.github.keras_resnet.core.Places
 import io.github.keras_resnet.core.Plane
 import io.github.keras_resnet.core.SelfCheck
+import io.github.keras_resnet.core.SoundError
+import io.github.keras_resnet.core.SoundInput
+import io.github.keras_resnet.core.TextInput
 import java.io.Closeable
 import java.nio.ByteBuffer
 
@@ -28,6 +33,9 @@ interface Screen {
      * @param places what lies where on the picture; null where answers have no place.
      */
     fun showAnswers(answers: List<Answer>, times: String, isLive: Boolean, places: Places?)
+
+    /** What the model that was opened takes. */
+    fun showInput(input: Input)
 
     /** What runs, on what, and what had to be taken instead. */
     fun showStatus(text: String)
@@ -52,6 +60,7 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
     val handler = Handler(thread.looper)
 
     @Volatile private var isClosed = false
+    @Volatile private var typed = 0 // number of the last text that was typed
     @Volatile private var wanted = 0 // number of the last model that was asked for; no other's answers are shown
 
     // From here on, of the thread alone.
@@ -80,18 +89,22 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
                 val engine = Engine(content, model, processor, resources)
                 loaded = Loaded(number, name, model, engine)
                 val status = listOf(title(model, engine)) + listOfNotNull(engine.note) + model.warnings
-                say { showStatus(status.joinToString("\n")) }
+                say {
+                    showInput(model.contract.input)
+                    showStatus(status.joinToString("\n"))
+                }
             }
         }
     }
 
-    private fun title(model: Model, engine: Engine) = resources.getString(
-        R.string.opened,
-        model.name,
-        model.contract.input.height,
-        model.contract.input.width,
-        engine.processor.name(resources),
-    )
+    private fun title(model: Model, engine: Engine): String {
+        val takes = when (val input = model.contract.input) {
+            is PictureInput -> resources.getString(R.string.takes_picture, input.height, input.width)
+            is SoundInput -> resources.getString(R.string.takes_sound, input.samples.toDouble() / input.rate, input.rate)
+            is TextInput -> resources.getString(R.string.takes_text, input.length)
+        }
+        return resources.getString(R.string.opened, model.name, takes, engine.processor.name(resources))
+    }
 
     /** Classifies a frame of the camera; on the thread of `handler`. */
     fun classify(image: Image, orientation: Int) {
@@ -119,6 +132,31 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
         }
     }
 
+    /** Records as much as is heard, and classifies it. */
+    fun record() {
+        handler.post {
+            val loaded = loaded ?: return@post
+            val sound = loaded.model.contract.input as? SoundInput ?: return@post
+            tolerate {
+                say { showMessage(resources.getString(R.string.listening)) }
+                val recording = Microphone.record(sound.rate, sound.samples)
+                say { showMessage(null) }
+                answer(loaded) { loaded.pipeline.input(recording) }
+            }
+        }
+    }
+
+    /** Classifies a text; of several that are typed quickly, the last. */
+    fun classify(text: String) {
+        val number = ++typed
+        handler.post {
+            val loaded = loaded
+            if (number == typed && loaded?.model?.contract?.input is TextInput) {
+                tolerate { answer(loaded) { loaded.pipeline.input(text) } }
+            }
+        }
+    }
+
     /** Runs what an odd picture may end, and says why it did. The model is not to blame, and stays. */
     private fun tolerate(action: () -> Unit) {
         val sentence = try {
@@ -132,6 +170,8 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
             resources.getString(R.string.picture_memory)
         } catch (error: PictureError) {
             resources.getString(R.string.not_classified, error.message)
+        } catch (error: SoundError) {
+            resources.getString(R.string.not_heard, error.message)
         } catch (error: ModelError) { // of its answer
             resources.getString(R.string.not_classified, error.message)
         } catch (error: Exception) { // of files, and of the app that shares them
@@ -141,9 +181,16 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
     }
 
     private fun classify(loaded: Loaded, isLive: Boolean, picture: Picture, fill: (Picture) -> Unit) {
+        if (loaded.model.contract.input !is PictureInput) return // a late frame, or a picture that was picked before
+        answer(loaded, isLive, picture) {
+            fill(picture)
+            loaded.pipeline.input(picture)
+        }
+    }
+
+    private fun answer(loaded: Loaded, isLive: Boolean = false, picture: Picture? = null, prepare: () -> ByteBuffer) {
         val begin = System.nanoTime()
-        fill(picture)
-        val input = loaded.pipeline.input(picture)
+        val input = prepare()
         val prepared = System.nanoTime()
         val output = infer(loaded, input) ?: return
         val end = System.nanoTime()
@@ -152,7 +199,7 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
         if (isLive && lastFrame != 0L) intervals.add((end - lastFrame) / 1e6)
         lastFrame = if (isLive) end else 0L
         val answers = loaded.pipeline.answers(output, BarsView.COUNT)
-        val places = loaded.pipeline.places(output, picture.height, picture.width)
+        val places = picture?.let { loaded.pipeline.places(output, it.height, it.width) }
         val times = times(isLive)
         say { if (loaded.number == wanted) showAnswers(answers, times, isLive, places) }
     }

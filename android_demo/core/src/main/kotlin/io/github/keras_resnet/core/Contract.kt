@@ -3,8 +3,17 @@ package io.github.keras_resnet.core
 private const val LONGEST = 64 // of crops beside one another
 private const val MOST_COVERED = 1 shl 24 // pixels of a square picture before the crop
 
+/** How a raw thing becomes the network's input. */
+sealed interface Input {
+    /** Without the batch. */
+    val shape: List<Int>
+}
+
 /** From a raw thing to an answer. */
-class Contract(val input: PictureInput, val output: Output)
+class Contract(val input: Input, val output: Output) {
+    /** @throws ModelError the network takes something else. */
+    val picture: PictureInput get() = input as? PictureInput ?: throw ModelError("It takes no pictures.")
+}
 
 /**
  * How a picture becomes the network's input: `x = (pixel - mean) / std`, after resize and crop.
@@ -21,8 +30,8 @@ class PictureInput(
     /** One for each channel, or one for all. */
     val mean: FloatArray = floatArrayOf(128f),
     val std: FloatArray = floatArrayOf(128f),
-) {
-    val shape: List<Int> get() = listOf(height, width, channels)
+) : Input {
+    override val shape: List<Int> get() = listOf(height, width, channels)
 
     init {
         if (!isUsable()) {
@@ -105,7 +114,7 @@ internal fun readContract(json: String): Contract {
     val saved = fields(parseJson(json))
     return when (val version = if ("version" in saved) saved["version"] else 1.0) {
         1.0 -> Contract(picture(saved), classes(saved, "output"))
-        2.0 -> Contract(picture(part(saved, "input", "picture")), output(part(saved, "output", "classes", "labels", "boxes", "mask")))
+        2.0 -> Contract(input(part(saved, "input", "picture", "sound", "text")), output(part(saved, "output", "classes", "labels", "boxes", "mask")))
         else -> throw ModelError("version $version; known are 1 and 2; a newer app may know it.")
     }
 }
@@ -120,12 +129,34 @@ private fun part(saved: Map<*, *>, name: String, vararg known: String): Map<*, *
 
 private fun fields(value: Any?) = value as? Map<*, *> ?: emptyMap<String, Any?>()
 
+private fun input(saved: Map<*, *>): Input = when (saved["kind"]) {
+    "sound" -> sound(saved)
+    "text" -> text(saved)
+    else -> picture(saved)
+}
+
+private fun whole(saved: Map<*, *>, key: String): Int {
+    val number = saved[key] as? Double ?: Double.NaN
+    if (number != Math.rint(number)) throw ModelError("$key ${saved[key]}; expected a whole number.")
+    return number.toInt()
+}
+
+private fun sound(saved: Map<*, *>): SoundInput {
+    fun number(key: String) = saved[key] as? Double ?: throw ModelError("$key ${saved[key]}; expected a number.")
+    val sound = SoundInput(
+        whole(saved, "rate"), number("seconds"), whole(saved, "window"), whole(saved, "hop"), whole(saved, "bands"),
+        number("lowest"), number("highest"), number("quiet"), number("loud"),
+    )
+    return sound
+}
+
+private fun text(saved: Map<*, *>): TextInput {
+    val vocabulary = (saved["vocabulary"] as? List<*>)?.map { it as? String ?: throw ModelError("a token $it; expected a text.") }
+    return TextInput(vocabulary ?: throw ModelError("no vocabulary."), whole(saved, "length"), whole(saved, "pairs"), whole(saved, "pieces"))
+}
+
 private fun picture(saved: Map<*, *>): PictureInput {
-    fun whole(key: String): Int {
-        val number = saved[key] as? Double ?: Double.NaN
-        if (number != Math.rint(number)) throw ModelError("$key ${saved[key]}; expected a whole number.")
-        return number.toInt()
-    }
+    fun whole(key: String) = whole(saved, key)
     fun numbers(key: String): List<Double> {
         val value = if (key in saved) saved[key] else 128.0
         return (value as? List<*> ?: listOf(value)).map { it as? Double ?: Double.NaN }

@@ -5,26 +5,34 @@ import java.nio.ByteOrder
 import kotlin.io.encoding.Base64
 import kotlin.io.encoding.ExperimentalEncodingApi
 
-/** One golden picture: a PNG file, and the bytes (native order) that entered and left the interpreter in Python. */
-class GoldenPicture(val png: ByteArray, val input: ByteArray, val output: ByteArray)
+/**
+ * One golden example: a file (PNG, WAV or text) and the bytes (native order) that entered and left the interpreter in
+ * Python.
+ */
+class GoldenExample(val file: ByteArray, val input: ByteArray, val output: ByteArray)
 
 /** The golden set beside a model, `NAME.golden.json`. */
-class Golden(val pictures: List<GoldenPicture>) {
+class Golden(val examples: List<GoldenExample>) {
     companion object {
         /** @throws ModelError the text is no golden set, or not of this model. */
         fun read(json: String, model: Model): Golden {
             val saved = parseJson(json) as? Map<*, *>
-            val entries = (saved?.get("pictures") as? List<*>).orEmpty()
-            if (entries.isEmpty()) throw ModelError("No golden set: it has no pictures.")
-            val pictures = entries.map { entry ->
+            val (name, kind) = when (model.contract.input) {
+                is PictureInput -> "pictures" to "png"
+                is SoundInput -> "sounds" to "wav"
+                is TextInput -> "texts" to "txt"
+            }
+            val entries = (saved?.get(name) as? List<*>).orEmpty()
+            if (entries.isEmpty()) throw ModelError("No golden set: it has no $name.")
+            val examples = entries.map { entry ->
                 val fields = entry as? Map<*, *>
-                GoldenPicture(decoded(fields?.get("png")), decoded(fields?.get("input")), output(fields, model))
+                GoldenExample(decoded(fields?.get(kind)), decoded(fields?.get("input")), output(fields, model))
             }
             val input = model.input.bytes
-            if (pictures.any { it.input.size != input || it.output.size != model.outputBytes }) {
+            if (examples.any { it.input.size != input || it.output.size != model.outputBytes }) {
                 throw ModelError("This golden set is of another model than ${model.name}.")
             }
-            return Golden(pictures)
+            return Golden(examples)
         }
 
         /** The output's bytes: numbers one by one, or encoded, by name where there are several. */

@@ -7,7 +7,7 @@ import java.nio.ByteOrder
 class ModelError(message: String) : Exception(message)
 
 /** @property lowest its smallest number, where it has 256 of them. */
-enum class DataType(val bytes: Int, val lowest: Int) { UINT8(1, 0), INT8(1, -128), FLOAT32(4, 0) }
+enum class DataType(val bytes: Int, val lowest: Int) { UINT8(1, 0), INT8(1, -128), FLOAT32(4, 0), INT32(4, 0) }
 
 /**
  * Input or output of a network: `value = (number - zeroPoint) * scale`. Scale is 1 and zero point 0 for FLOAT32.
@@ -67,7 +67,7 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         val graph = model.tables(2).firstOrNull() ?: throw ModelError("$name holds no network.")
         val tensors = graph.tables(0)
         val inputs = graph.ints(1)
-        if (inputs.size != 1) throw ModelError("$name takes ${inputs.size} inputs; expected one picture.")
+        if (inputs.size != 1) throw ModelError("$name takes ${inputs.size} inputs; expected one picture, recording or text.")
         val input = tensor(tensors[inputs[0]])
         val ours = readAppendedFiles(content)["contract.json"]?.let { json ->
             attempt("The contract in $name can't be used") { readContract(json) }
@@ -75,10 +75,12 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         val outputs = outputs(model, graph, tensors, ours?.output)
         val wanted = ours?.output?.shapes?.map { it.size + 1 } ?: listOf(2)
         val fits = outputs.map { it.shape.size } == wanted && outputs.all { isBatchOfOne(it.shape, it.shape.size) }
-        if (!isBatchOfOne(input.shape, 4) || !fits || input.shape[3] !in CHANNELS) {
+        val rank = 1 + (ours?.input?.shape?.size ?: 3)
+        val isOfNumbers = (input.type == DataType.INT32) == (ours?.input is TextInput)
+        if (!isBatchOfOne(input.shape, rank) || !fits || !isOfNumbers || (rank == 4 && input.shape[3] !in CHANNELS)) {
             val made = outputs.joinToString { "${it.shape}" }
             throw ModelError(
-                "$name is no network of pictures that is known here: its input has shape ${input.shape} and its output " +
+                "$name is no network that is known here: its input has shape ${input.shape} and its output " +
                     "$made; expected [1, height, width, 1 or 3] and [1, classes], or what its contract says.",
             )
         }
@@ -159,7 +161,7 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         val labels = contract.output.labels.size
         if (wanted.map { it.dropLast(1) } == made.map { it.dropLast(1) }) {
             throw ModelError(
-                "The contract in $name is of a picture ${contract.input.shape} with $labels labels; " +
+                "The contract in $name is of an input ${contract.input.shape} with $labels labels; " +
                     "its network expects $shape and ${made.last().last()} labels.",
             )
         }
@@ -187,7 +189,7 @@ private class ModelReader(private val content: ByteBuffer, private val name: Str
         const val SOFTMAX = 25 // of the schema's BuiltinOperator
         val CHANGES_OF_TYPE = listOf(6, 114) // DEQUANTIZE, QUANTIZE
         const val NORMALIZATION = 1 // of the schema's union ProcessUnitOptions
-        val TYPES = mapOf(0 to DataType.FLOAT32, 3 to DataType.UINT8, 9 to DataType.INT8)
+        val TYPES = mapOf(0 to DataType.FLOAT32, 2 to DataType.INT32, 3 to DataType.UINT8, 9 to DataType.INT8)
     }
 }
 

@@ -9,13 +9,33 @@ import java.nio.ByteBuffer
  */
 class Answer(val label: String, val probability: Double, val isThere: Boolean = false)
 
-/** From a picture to the bytes that enter the interpreter, and from the bytes that leave it to answers. */
+/** From a raw thing to the bytes that enter the interpreter, and from the bytes that leave it to answers. */
 class Pipeline(val model: Model) {
-    private val preparation = Preparation(model.contract.input)
+    private val preparation = (model.contract.input as? PictureInput)?.let(::Preparation)
     private val quantization = Quantization(model.contract, model.input, model.outputs)
 
     /** Prepares a picture. The buffer (direct, native order, position 0) is the same one in every call. */
-    fun input(picture: Picture): ByteBuffer = quantization.toInput(preparation.prepare(picture))
+    fun input(picture: Picture): ByteBuffer =
+        quantization.toInput((preparation ?: throw ModelError("${model.name} takes no pictures.")).prepare(picture))
+
+    /**
+     * The same of a recording.
+     *
+     * @throws SoundError it is of another rate.
+     */
+    fun input(recording: Recording): ByteBuffer {
+        val sound = model.contract.input as? SoundInput ?: throw ModelError("${model.name} takes no recordings.")
+        if (recording.rate != sound.rate) {
+            throw SoundError("It has ${recording.rate} samples a second; this model hears ${sound.rate}.")
+        }
+        return quantization.toInput(sound.pixels(recording.samples))
+    }
+
+    /** The same of a text. */
+    fun input(text: String): ByteBuffer {
+        val rules = model.contract.input as? TextInput ?: throw ModelError("${model.name} takes no texts.")
+        return quantization.toInput(rules.ids(text))
+    }
 
     /** Probabilities of the output's bytes (native order). */
     fun probabilities(output: ByteArray): DoubleArray = quantization.toProbabilities(output)
@@ -39,7 +59,7 @@ class Pipeline(val model: Model) {
     fun boxes(output: ByteArray, height: Int = 0, width: Int = 0): List<Box> {
         val (location, score) = values(output)
         val found = (model.contract.output as Boxes).decode(location, score)
-        return if (height == 0) found else model.contract.input.unplaced(found, height, width)
+        return if (height == 0) found else model.contract.picture.unplaced(found, height, width)
     }
 
     /**
@@ -49,7 +69,7 @@ class Pipeline(val model: Model) {
      */
     fun mask(output: ByteArray, height: Int, width: Int): ByteArray {
         val rules = model.contract.output as Mask
-        val (left, top, right, bottom) = model.contract.input.shown(height, width)
+        val (left, top, right, bottom) = model.contract.picture.shown(height, width)
         val shown = rules.decode(values(output)[0], bottom - top, right - left)
         val mask = ByteArray(height * width) { Mask.NO_CLASS }
         for (y in top until bottom) shown.copyInto(mask, y * width + left, (y - top) * (right - left), (y - top + 1) * (right - left))

@@ -30,9 +30,12 @@ object SelfCheck {
         var wrongOutputs = 0
         var identical = 0
         var furthest = 0.0
-        for (expected in golden.pictures) {
-            decode(expected.png, picture)
-            val input = pipeline.input(picture)
+        for (expected in golden.examples) {
+            val input = when (pipeline.model.contract.input) {
+                is PictureInput -> pipeline.input(picture.also { decode(expected.file, it) })
+                is SoundInput -> pipeline.input(Recording.read(expected.file))
+                is TextInput -> pipeline.input(TextInput.read(expected.file))
+            }
             val sameInput = expected.input.indices.all { input.get(it) == expected.input[it] }
             val output = run(input)
             val sameOutput = output.contentEquals(expected.output)
@@ -44,7 +47,7 @@ object SelfCheck {
                 furthest = maxOf(furthest, abs(probability - probabilities[i]))
             }
         }
-        val total = golden.pictures.size
+        val total = golden.examples.size
         var text = "$identical/$total identical"
         if (identical < total) {
             val distance = String.format(Locale.ROOT, "%.6f", furthest)

@@ -12,11 +12,22 @@ import kotlin.math.pow
 import kotlin.math.sign
 import kotlin.math.sin
 
+private const val MOST_SAMPLES = 1 shl 24
+
 /** A recording that can't be heard; the message is a sentence for the screen. */
 class SoundError(message: String) : Exception(message)
 
 /** Samples in [-1, 1), the channels' mean. */
-class Recording(val rate: Int, val samples: DoubleArray)
+class Recording(val rate: Int, val samples: DoubleArray) {
+    companion object {
+        /**
+         * Reads a WAV file of 8, 16, 24 or 32 bits PCM.
+         *
+         * @throws SoundError it is none.
+         */
+        fun read(content: ByteArray): Recording = readWav(content)
+    }
+}
 
 /**
  * How a recording becomes the network's input: a log-mel picture of bytes, a row for each moment, in double precision,
@@ -37,10 +48,17 @@ class SoundInput(
     /** Decibels of full scale. */
     private val quiet: Double,
     private val loud: Double,
-) {
+) : Input {
     /** That are heard. */
     val samples: Int = Math.rint(rate * seconds).toInt()
-    val shape: List<Int>
+
+    init {
+        if (rate < 1 || samples !in 1..MOST_SAMPLES || window !in 2..samples || hop < 1 || bands !in 0..window || !(quiet < loud)) {
+            throw ModelError("a sound of $samples samples at $rate Hz, window $window, hop $hop, $bands bands; that can't be.")
+        }
+    }
+
+    override val shape: List<Int>
         get() = if (bands == 0) listOf(1, samples, 1) else listOf((samples - window) / hop + 1, bands, 1)
 
     private val length = Integer.highestOneBit(window - 1) shl 1 // of the Fourier transform
@@ -121,12 +139,7 @@ class SoundInput(
     }
 }
 
-/**
- * Reads a WAV file of 8, 16, 24 or 32 bits PCM.
- *
- * @throws SoundError it is none.
- */
-fun readWav(content: ByteArray): Recording {
+private fun readWav(content: ByteArray): Recording {
     val file = ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN)
     fun refuse(): Nothing = throw SoundError("This is no WAV file of 8, 16, 24 or 32 bits PCM.")
     if (content.size < 12 || String(content, 0, 4) != "RIFF" || String(content, 8, 4) != "WAVE") refuse()

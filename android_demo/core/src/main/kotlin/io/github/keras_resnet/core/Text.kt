@@ -3,11 +3,22 @@ package io.github.keras_resnet.core
 import java.text.Normalizer
 import java.util.Locale
 
-/** How a text becomes the network's input: numbers of its tokens, and of pairs, as `device/text.py` makes them. */
-class TextInput(vocabulary: List<String>, private val length: Int, private val pairs: Int) {
+/** How a text becomes the network's input: numbers of its tokens, of pairs, and of how tokens begin and end, as `device/text.py` makes them. */
+class TextInput(vocabulary: List<String>, val length: Int, private val pairs: Int, private val pieces: Int) : Input {
     private val first = 2 + vocabulary.size // of the pairs
     private val places = vocabulary.withIndex().associate { (i, token) -> token to 2 + i }
-    val shape: List<Int> get() = listOf(length, if (pairs > 0) 2 else 1)
+    override val shape: List<Int> get() = listOf(length, 1 + (if (pairs > 0) 1 else 0) + (if (pieces > 0) 2 else 0))
+
+    init {
+        if (length !in 1..MOST_TOKENS || pairs !in 0..MOST_TOKENS || pieces !in 0..MOST_TOKENS) {
+            throw ModelError("a text of $length tokens, $pairs pairs, $pieces pieces; that can't be.")
+        }
+    }
+
+    companion object {
+        /** A text file's text, without the mark that some editors put before it. */
+        fun read(content: ByteArray): String = content.decodeToString().removePrefix("\uFEFF")
+    }
 
     /** The numbers, row by row; 0 behind the end, 1 of a token that is not in the vocabulary. */
     fun ids(text: String): IntArray {
@@ -17,13 +28,26 @@ class TextInput(vocabulary: List<String>, private val length: Int, private val p
         for (i in 0 until minOf(rows, found.size)) {
             made[i * columns] = places[found[i]] ?: 1
             if (pairs > 0 && i + 1 < found.size) {
-                val hash = fnv1a("${found[i]} ${found[i + 1]}".toByteArray())
-                made[i * columns + 1] = first + (hash.toLong() and 0xffffffffL).mod(pairs)
+                made[i * columns + 1] = first + hashed("${found[i]} ${found[i + 1]}", pairs)
+            }
+            if (pieces > 0) {
+                val points = found[i].codePoints().toArray()
+                val beginning = String(points, 0, minOf(BEGINNING, points.size))
+                val end = String(points, maxOf(0, points.size - END), minOf(END, points.size))
+                made[i * columns + columns - 2] = first + pairs + hashed("^$beginning", pieces)
+                made[i * columns + columns - 1] = first + pairs + hashed("$end$", pieces)
             }
         }
         return made
     }
 }
+
+private const val MOST_TOKENS = 1 shl 20
+
+private const val BEGINNING = 5 // code points
+private const val END = 3
+
+private fun hashed(text: String, numbers: Int): Int = (fnv1a(text.toByteArray()).toLong() and 0xffffffffL).mod(numbers)
 
 /** The tokens of a text: runs of letters, marks and digits, ideographs, and all else that is seen, one by one. */
 internal fun tokens(text: String): List<String> {

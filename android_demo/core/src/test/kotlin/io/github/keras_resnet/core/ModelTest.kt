@@ -44,21 +44,21 @@ class ModelTest {
     fun `without our contract the standard's labels and scale count`() {
         val model = read(network + zip("labels.txt" to texts.getValue("labels.txt")))
         assertEquals(List(10) { "$it" }, model.contract.output.labels)
-        assertArrayEquals(floatArrayOf(128f), model.contract.input.mean, 0f)
-        assertArrayEquals(floatArrayOf(128f), model.contract.input.std, 0f)
-        assertEquals(1.0, model.contract.input.cropFraction, 0.0)
+        assertArrayEquals(floatArrayOf(128f), model.contract.picture.mean, 0f)
+        assertArrayEquals(floatArrayOf(128f), model.contract.picture.std, 0f)
+        assertEquals(1.0, model.contract.picture.cropFraction, 0.0)
         assertEquals(emptyList<String>(), model.warnings)
     }
 
     @Test
     fun `what is in neither is said`() {
         val withoutLabels = read(network)
-        assertArrayEquals(floatArrayOf(128f), withoutLabels.contract.input.mean, 0f)
+        assertArrayEquals(floatArrayOf(128f), withoutLabels.contract.picture.mean, 0f)
         assertEquals(listOf("m has 0 labels for 10 classes; numbers stand for classes."), withoutLabels.warnings)
 
         val bare = read(bare())
         assertEquals("m", bare.name)
-        assertArrayEquals(floatArrayOf(128f), bare.contract.input.std, 0f)
+        assertArrayEquals(floatArrayOf(128f), bare.contract.picture.std, 0f)
         assertEquals(List(10) { "$it" }, bare.contract.output.labels)
         assertEquals(
             "m says nothing of its scale; its 256 steps are taken for the pixels 0 to 255.", bare.warnings[0],
@@ -87,8 +87,8 @@ class ModelTest {
         for (vector in Vector.all("shown")) {
             val zero = vector.int("zero")
             val model = read(bare(types.getValue(vector.text("type")), vector.number("scale").toFloat(), zero.toLong()))
-            assertArrayEquals("$vector", vector.floats("mean"), model.contract.input.mean, 0f)
-            assertEquals("$vector", vector.number("std"), model.contract.input.std[0].toDouble(), 1e-6 * vector.number("std"))
+            assertArrayEquals("$vector", vector.floats("mean"), model.contract.picture.mean, 0f)
+            assertEquals("$vector", vector.number("std"), model.contract.picture.std[0].toDouble(), 1e-6 * vector.number("std"))
             if (model.input.type == DataType.FLOAT32) {
                 assertEquals("m says nothing of its scale; taking x = pixel / 127.5 - 1.", model.warnings[0])
                 continue
@@ -104,7 +104,7 @@ class ModelTest {
     fun `an input without a scale takes pixels as they are, and one with an impossible scale is refused`() {
         val model = read(bare(3, 0f, 7))
         assertEquals(1f to 0, model.input.scale to model.input.zeroPoint)
-        assertArrayEquals(floatArrayOf(0f), model.contract.input.mean, 0f)
+        assertArrayEquals(floatArrayOf(0f), model.contract.picture.mean, 0f)
         for (scale in listOf(-1f, Float.NaN, Float.POSITIVE_INFINITY)) {
             val error = assertThrows(ModelError::class.java) { read(bare(3, scale, 7)) }
             assertEquals("m has a tensor of scale $scale.", error.message)
@@ -117,7 +117,7 @@ class ModelTest {
         val inputs = FlatTable.root(content).tables(2)[0].at(1)!!
         content.putInt(inputs + content.getInt(inputs), 2)
         val error = assertThrows(ModelError::class.java) { read(content.array()) }
-        assertEquals("m takes 2 inputs; expected one picture.", error.message)
+        assertEquals("m takes 2 inputs; expected one picture, recording or text.", error.message)
     }
 
     @Test
@@ -152,9 +152,9 @@ class ModelTest {
             val expected = vector.vector("read")
             val contract = read(content).contract
             assertEquals(vector.text("text"), expected.list("labels"), contract.output.labels)
-            assertEquals(expected.number("crop_fraction"), contract.input.cropFraction, 0.0)
-            assertArrayEquals(threeOf(expected.floats("mean")), threeOf(contract.input.mean), 0f)
-            assertArrayEquals(threeOf(expected.floats("std")), threeOf(contract.input.std), 0f)
+            assertEquals(expected.number("crop_fraction"), contract.picture.cropFraction, 0.0)
+            assertArrayEquals(threeOf(expected.floats("mean")), threeOf(contract.picture.mean), 0f)
+            assertArrayEquals(threeOf(expected.floats("std")), threeOf(contract.picture.std), 0f)
             assertEquals(expected.text("scores") == "logits", contract.output.isLogits)
             assertEquals(vector.text("text"), "thresholds" in expected, contract.output is Labels)
             (contract.output as? Labels)?.let { assertEquals(expected.list("thresholds"), it.thresholds) }
@@ -172,12 +172,12 @@ class ModelTest {
         for ((today, tomorrow, sentence) in listOf(
             Triple("2,", "3,", "version 3.0; known are 1 and 2; $newer"),
             Triple("2,", "\"2\",", "version 2; known are 1 and 2; $newer"),
-            Triple("picture", "sound", "input sound; known are picture; $newer"),
+            Triple("picture", "smell", "input smell; known are picture, sound, text; $newer"),
             Triple("classes", "words", "output words; known are classes, labels, boxes, mask; $newer"),
             Triple("\"classes\"", "\"boxes\", \"labels\": [\"a\"]", "levels; expected rows, columns and stride of at least one."),
             Triple("\"classes\"", "\"mask\", \"labels\": [\"a\"]", "a size of 0 numbers; expected rows and columns."),
             Triple("32,", "32.5,", "height 32.5; expected a whole number."),
-            Triple("kind", "kinds", "input null; known are picture; $newer"),
+            Triple("kind", "kinds", "input null; known are picture, sound, text; $newer"),
             Triple("none", "none", "no list of labels."),
             labelled("0.5", "thresholds 0.5; expected a list of numbers."),
             labelled("[0.5]", "1 thresholds for 2 labels, or not all between 0 and 1."),
@@ -258,9 +258,9 @@ class ModelTest {
         val contract = read(network + zip("contract.json" to json)).contract
         assertEquals("ä", contract.output.labels[0])
         assertEquals("j\n", contract.output.labels[9])
-        assertEquals(0.875, contract.input.cropFraction, 0.0)
-        assertArrayEquals(floatArrayOf(1f, 2.5f, -30f), contract.input.mean, 0f)
-        assertArrayEquals(floatArrayOf(64f), contract.input.std, 0f)
+        assertEquals(0.875, contract.picture.cropFraction, 0.0)
+        assertArrayEquals(floatArrayOf(1f, 2.5f, -30f), contract.picture.mean, 0f)
+        assertArrayEquals(floatArrayOf(64f), contract.picture.std, 0f)
         assertEquals(false, contract.output.isLogits)
     }
 
@@ -269,7 +269,7 @@ class ModelTest {
         val json = texts.getValue("contract.json").replace("\"height\": 32", "\"height\": 64")
         val error = assertThrows(ModelError::class.java) { read(network + zip("contract.json" to json)) }
         assertEquals(
-            "The contract in m is of a picture [64, 32, 3] with 10 labels; its network expects [32, 32, 3] and 10 labels.",
+            "The contract in m is of an input [64, 32, 3] with 10 labels; its network expects [32, 32, 3] and 10 labels.",
             error.message,
         )
     }

@@ -49,19 +49,19 @@ class PlacesTest {
     @Test
     fun `files of boxes and of masks are read, replayed and understood`() {
         for (name in listOf("detector", "segmenter")) {
-            val content = javaClass.getResource("/places/$name.tflite")!!.readBytes()
-            val json = javaClass.getResource("/places/$name.golden.json")!!.readText()
+            val content = javaClass.getResource("/models/$name.tflite")!!.readBytes()
+            val json = javaClass.getResource("/models/$name.golden.json")!!.readText()
             val model = Model.read(ByteBuffer.wrap(content), name)
             assertEquals(emptyList<String>(), model.warnings)
             val golden = Golden.read(json, model)
             val pipeline = Pipeline(model)
-            val outputs = golden.pictures.associate { it.input.toList() to it.output }
+            val outputs = golden.examples.associate { it.input.toList() to it.output }
             val result = SelfCheck.run(pipeline, golden, ::decodePng) { input ->
                 outputs.getValue(ByteArray(input.remaining()) { input.get(it) }.toList())
             }
             assertEquals("4/4 identical", result.text)
             val saved = (parseJson(json) as Map<*, *>)["pictures"] as List<*>
-            saved.map(::Vector).zip(golden.pictures).forEach { (picture, it) ->
+            saved.map(::Vector).zip(golden.examples).forEach { (picture, it) ->
                 val answer = picture.vector("answer")
                 if (name == "segmenter") {
                     assertEquals(answer.text("sha256"), sha256(pipeline.mask(it.output, 32, 48)))
@@ -83,8 +83,8 @@ class PlacesTest {
 
     @Test
     fun `a file whose network lacks an output is refused`() {
-        val content = javaClass.getResource("/places/segmenter.tflite")!!.readBytes()
-        val boxes = javaClass.getResource("/places/detector.tflite")!!.readBytes()
+        val content = javaClass.getResource("/models/segmenter.tflite")!!.readBytes()
+        val boxes = javaClass.getResource("/models/detector.tflite")!!.readBytes()
         val network = content.copyOf(zipStart(content)) + boxes.copyOfRange(zipStart(boxes), boxes.size)
         val error = assertThrows(ModelError::class.java) { Model.read(ByteBuffer.wrap(network), "m") }
         assertEquals("The contract in m wants an output location; its network has none.", error.message)

@@ -19,10 +19,10 @@ class SelfCheckTest {
         for (bundled in Bundled.all) {
             val pipeline = Pipeline(bundled.model)
             val golden = Golden.read(bundled.goldenText, bundled.model)
-            assertEquals(16, golden.pictures.size)
+            assertEquals(16, golden.examples.size)
             val picture = Picture()
-            golden.pictures.forEachIndexed { i, it ->
-                decodePng(it.png, picture)
+            golden.examples.forEachIndexed { i, it ->
+                decodePng(it.file, picture)
                 assertArrayEquals("${bundled.name} $i", it.input, bytes(pipeline.input(picture)))
                 val probabilities = (expected.list(bundled.name)[i] as List<*>).map { it as Double }
                 assertArrayEquals(probabilities.toDoubleArray(), pipeline.probabilities(it.output), 1e-6)
@@ -40,20 +40,20 @@ class SelfCheckTest {
 
     @Test
     fun `one altered byte of an input is found`() {
-        val result = check(Bundled.all[0]) { GoldenPicture(it.png, altered(it.input, 1000), it.output) }
+        val result = check(Bundled.all[0]) { GoldenExample(it.file, altered(it.input, 1000), it.output) }
         assertEquals("15/16 identical; different inputs: 1, outputs: 0; probabilities within 0.000000", result.text)
         assertFalse(result.passed)
     }
 
     @Test
     fun `one altered byte of an output is found`() {
-        val result = check(Bundled.all[0]) { GoldenPicture(it.png, it.input, altered(it.output, 3)) }
+        val result = check(Bundled.all[0]) { GoldenExample(it.file, it.input, altered(it.output, 3)) }
         assertTrue(result.text, result.text.startsWith("15/16 identical; different inputs: 0, outputs: 1; probabilities"))
     }
 
     @Test
     fun `one altered pixel of a picture is found`() {
-        val result = check(Bundled.all[0]) { GoldenPicture(withOtherPixel(it.png), it.input, it.output) }
+        val result = check(Bundled.all[0]) { GoldenExample(withOtherPixel(it.file), it.input, it.output) }
         assertTrue(result.text, result.text.startsWith("15/16 identical; different inputs: 1, "))
     }
 
@@ -70,12 +70,12 @@ class SelfCheckTest {
     }
 
     /** Replays a set whose eighth picture was altered, with an interpreter that remembers what Python saw. */
-    private fun check(bundled: Bundled, alter: (GoldenPicture) -> GoldenPicture): SelfCheckResult {
+    private fun check(bundled: Bundled, alter: (GoldenExample) -> GoldenExample): SelfCheckResult {
         val golden = Golden.read(bundled.goldenText, bundled.model)
-        val answers = golden.pictures.associate { it.input.toList() to it.output }
-        val pictures = golden.pictures.mapIndexed { i, it -> if (i == 7) alter(it) else it }
+        val answers = golden.examples.associate { it.input.toList() to it.output }
+        val pictures = golden.examples.mapIndexed { i, it -> if (i == 7) alter(it) else it }
         return SelfCheck.run(Pipeline(bundled.model), Golden(pictures), ::decodePng) { input ->
-            answers[bytes(input).toList()] ?: golden.pictures[7].output
+            answers[bytes(input).toList()] ?: golden.examples[7].output
         }
     }
 

@@ -22,7 +22,7 @@ class SoundTest {
         val cases = Vector.all("sounds")
         for (case in cases) {
             val sound = sound(case.vector("sound"))
-            val recording = readWav(case.bytes("wav"))
+            val recording = Recording.read(case.bytes("wav"))
             assertEquals(sound.rate, recording.rate)
             assertEquals(case.ints("shape"), sound.shape)
             assertArrayEquals("$case", case.bytes("pixels"), sound.pixels(recording.samples))
@@ -42,9 +42,9 @@ class SoundTest {
     fun `what is no WAV file is said`() {
         val whole = Vector.all("sounds").first().bytes("wav")
         for (broken in listOf(ByteArray(0), ByteArray(50), whole.copyOf(30), whole.copyOf(40), whole.clone().also { it[20] = 3 })) {
-            val error = assertThrows(SoundError::class.java) { readWav(broken) }
+            val error = assertThrows(SoundError::class.java) { Recording.read(broken) }
             assertEquals("This is no WAV file of 8, 16, 24 or 32 bits PCM.", error.message)
         }
-        assertEquals(28, readWav(whole.copyOf(44 + 57)).samples.size) // cut in the midst of a sample
+        assertEquals(28, Recording.read(whole.copyOf(44 + 57)).samples.size) // cut in the midst of a sample
     }
 }

@@ -10,7 +10,7 @@ class TextTest {
         val cases = Vector.all("texts")
         for (case in cases) {
             assertEquals("$case", case.list("tokens"), tokens(case.text("text")))
-            val text = TextInput(case.list("vocabulary").map { it as String }, case.int("length"), case.int("pairs"))
+            val text = TextInput(case.list("vocabulary").map { it as String }, case.int("length"), case.int("pairs"), case.int("pieces"))
             assertEquals(case.ints("shape"), text.shape)
             assertEquals("$case", case.ints("ids"), text.ids(case.text("text")).toList())
         }

@@ -1,0 +1,128 @@
+"""Texts as data: what tables hold, which words are known, what training does to them."""
+
+import collections
+import math
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_sets import KrReviews, write_reviews
+
+from keras_resnet import recipes
+from keras_resnet.data import DataError, text_augmentation, texts
+from keras_resnet.data.loading import load_dataset
+from keras_resnet.data.sources import Arrays
+from keras_resnet.device.text import Text, tokens
+
+SPLITS = ("train", "validation", "test")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_reviews(tmp_path, {"train": 80, "dev": 10, "test": 10})
+
+
+def test_a_folder_of_tables(folder):
+    assert recipes.default_recipe(f"{folder}/") == "texts"
+    data = load_dataset(f"{folder}/", pairs=32)
+    text = data.contract.input
+    assert data.contract.labels == ("bad", "good") and [len(data.split(name)) for name in SPLITS] == [80, 10, 10]
+    lines = [line.split("\t") for line in (folder / "train.tsv").read_text().splitlines()]
+    counts = collections.Counter(token for _, line in lines for token in line.split())
+    assert text.vocabulary == tuple(sorted(counts, key=lambda t: (-counts[t], t)))
+    for (label, line), ids, target in zip(lines, data.train.images, data.train.labels, strict=True):
+        assert data.contract.labels[target] == label
+        np.testing.assert_array_equal(ids, text.ids(line))
+        assert text.words(ids) == line[: len(text.words(ids))]
+    for name in SPLITS:
+        raw = [data.raw[name](i).decode() for i in range(len(data.split(name)))]
+        np.testing.assert_array_equal([text.ids(one) for one in raw], data.split(name).images)
+    assert load_dataset(f"{folder}/", pairs=32).fingerprint == data.fingerprint
+    few = load_dataset(f"{folder}/", vocabulary=3, tokens=4)
+    assert few.contract.input.vocabulary == text.vocabulary[:3] and few.contract.shape == (4, 1)
+    assert few.note == "80 of 80 training texts are longer than 4 tokens and cut there"
+
+
+def test_headers_quotes_and_what_is_drawn(tmp_path):
+    rows = [f'"so {i}, ""well""\nsaid",{"ab"[i % 2]}' for i in range(40)]
+    (tmp_path / "train.csv").write_text("\ufeffSentence,Label\n" + "\n".join(rows), encoding="utf-8")
+    data = load_dataset(f"{tmp_path}/")
+    assert [len(data.split(name)) for name in SPLITS] == [32, 4, 4] and data.contract.labels == ("a", "b")
+    assert data.contract.input.words(data.train.images[0]).endswith(', " well " said')
+    assert data.raw["train"](0).decode() == 'so 0, "well"\nsaid'
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    (
+        ("a\tone\nb\n", r"line 2: 1 columns, the label 'b'; expected a header that names label and text"),
+        ("a\tone\n\ttwo\n", "line 2: 2 columns, the label ''"),
+        ("label\ttext\n", "no text to learn from"),
+        ("a\tone\na\ttwo\n", "1 classes, as 'a'"),
+        (b"a\t\xff\n", "save it as UTF-8"),
+        ("a\tone\nb\ttwo\n", "class a has 1 training"),
+        ("".join(f"text {i}\ta\n" for i in range(2000)), "2,000 classes, as 'text 0'"),
+    ),
+)
+def test_what_is_no_table(tmp_path, content, message):
+    (tmp_path / "train.tsv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=message):
+        load_dataset(f"{tmp_path}/")
+
+
+def test_splits_have_the_same_classes(folder):
+    (folder / "test.tsv").write_text("awful\ta film\n")
+    with pytest.raises(DataError, match="test has the class 'awful', which no training text has"):
+        load_dataset(f"{folder}/")
+
+
+def test_a_tfds_set_of_texts(tmp_path):
+    KrReviews(data_dir=tmp_path).download_and_prepare()
+    data = load_dataset("kr_reviews", tmp_path)
+    assert data.contract.labels == ("neg", "pos") and [len(data.split(name)) for name in SPLITS] == [36, 4, 10]
+    for i, label in enumerate(data.test.labels):
+        line = data.raw["test"](i).decode()
+        assert tokens(line)[0] == ("dull", "fine")[label] and "café" in data.contract.input.words(data.test.images[i])
+
+
+def test_ratios_are_naive_bayes():
+    """A word that three texts of one class and none of two of the other have, by hand and by all words' sums."""
+    text = Text(("x", "y", "z"), 3)
+    said, labels = ("x y", "x", "x z", "y", "y z"), np.array([0, 0, 0, 1, 1])
+    source = Arrays(np.array([text.ids(one) for one in said]), labels)
+    made = texts.log_ratios(source, text, 2)
+    assert made.shape == (5, 2) and not made[:2].any()
+    # One of each is added: of class 0 x 4, y 2, z 2; of class 1 x 1, y 3, z 2. Nothing and unknown have rows, too.
+    here, there = 4 + 2 + 2 + 4 + 1, 1 + 3 + 2 + 3 + 1
+    assert math.isclose(made[2, 0], math.log((4 / here) / (1 / there)), rel_tol=1e-6)
+    np.testing.assert_allclose(made[:, 0], -made[:, 1], atol=1e-6)
+
+
+def test_rare_words_are_forgotten_most():
+    occurrences = np.array([0, 9, 1, 4, 12, 9996])
+    ids = np.random.default_rng(0).integers(0, 6, (64, 60, 2)).astype(np.int32)
+    made = text_augmentation.forget(tf.constant(ids), np.array((3, 4), np.int32), occurrences).numpy()
+    changed = made != ids
+    parts = [changed[ids == i].mean() for i in range(6)]
+    np.testing.assert_allclose(parts, [0, 0, 0.8, 0.5, 0.25, 0.15], atol=0.04)
+    assert (made[changed] == 1).all()
+
+
+def test_training_forgets_and_nothing_else_does(folder):
+    data = load_dataset(f"{folder}/", pairs=32)
+    seen = sum(np.isin(np.arange(data.contract.input.numbers), ids).astype(int) for ids in data.train.images)
+    np.testing.assert_array_equal(data.occurrences, seen)
+    plain, *forgetful = (
+        np.concatenate([ids for ids, _ in data.training(8, 0, epoch, augment=steps).as_numpy_iterator()])
+        for epoch, steps in ((0, ()), (0, ("forget",)), (1, ("forget",)))
+    )
+    assert plain.shape == (80, *data.contract.shape) and not (forgetful[0] == forgetful[1]).all()
+    assert 0.1 < (forgetful[0] != plain)[plain > 1].mean() < 0.6 and (forgetful[0][forgetful[0] != plain] == 1).all()
+    np.testing.assert_array_equal(np.sort(data.calibration(80, 0), 0), np.sort(data.train.images, 0))
+
+
+def test_tables_beside_pictures_are_not_texts(folder):
+    pathlib.Path(folder / "train").mkdir()
+    with pytest.raises(ValueError, match="a folder per class"):
+        load_dataset(f"{folder}/")

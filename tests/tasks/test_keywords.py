@@ -1,0 +1,44 @@
+"""Missed words against false alarms, counted one by one."""
+
+import numpy as np
+import pytest
+
+from keras_resnet import drawing
+from keras_resnet.tasks import keywords
+
+LABELS = ("_silence_", "no", "yes")
+
+
+def words(said):
+    """Of (probability, said, target), as logits; the others share the rest."""
+    found = keywords.Keywords(LABELS, 0.5)
+    for sure, k, target in said:
+        p = np.full(3, (1 - sure) / 2)
+        p[k] = sure
+        found.add(np.log(p)[None], np.array([target]))
+    return found
+
+
+def test_faults_are_counted_one_by_one():
+    rng = np.random.default_rng(0)
+    said = [(rng.uniform(0.4, 0.99), rng.integers(3), rng.integers(3)) for _ in range(200)]
+    found, hours = words(said), 200 * 0.5 / 3600
+    thresholds, missed, alarms = found.curve()
+    assert (np.diff(thresholds) > 0).all()
+    for threshold, part, rate in list(zip(thresholds, missed, alarms, strict=True))[::7]:
+        named = [k if k and sure >= threshold - 1e-9 else 0 for sure, k, _ in said]
+        truth = [target for *_, target in said]
+        spoken = [(a, b) for a, b in zip(named, truth, strict=True) if b]
+        assert part == pytest.approx(np.mean([a != b for a, b in spoken]))
+        assert rate == pytest.approx(sum(a not in (0, b) for a, b in zip(named, truth, strict=True)) / hours)
+    chosen = found.chosen()
+    faults = missed * sum(target > 0 for *_, target in said) + alarms * hours
+    i = list(thresholds).index(chosen["threshold"])
+    assert faults[i] == pytest.approx(faults.min()) and chosen["words_missed"] == missed[i]
+    assert (drawing.pixels(keywords.figure(found, "title")) != 255).any()
+
+
+def test_what_is_sure_and_right_sets_the_threshold():
+    chosen = words([(0.9, 1, 1), (0.8, 2, 2), (0.7, 1, 0), (0.99, 0, 0)]).chosen()
+    assert chosen == {"threshold": pytest.approx(0.8), "words_missed": 0.0, "false_alarms_an_hour": 0.0}
+    assert words([(0.9, 0, 0)]).chosen()["false_alarms_an_hour"] == 0
