@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_resnet.data import decoding, random_operations, sound_augmentation
+from keras_resnet.data import decoding, random_operations, sound_augmentation, text_augmentation
 from keras_resnet.recipes import MOVED_ALONE, OF_SOUNDS
 
 PAD = 4  # pixels on each side of a 32x32 picture, as in He et al. 2015, section 4.2
@@ -75,7 +75,7 @@ def augment(images, targets, seed, steps, move=None, magnitude=9, zoom=1.4):
     if "erase" in steps:
         images = erase(images, tf.random.fold_in(seed, 4))
     images = cutout(images, seed) if "cutout" in steps else images
-    for number, (name, change) in enumerate(sound_augmentation.STEPS.items(), 7):
+    for number, (name, change) in enumerate((sound_augmentation.STEPS | text_augmentation.STEPS).items(), 7):
         images = change(images, tf.random.fold_in(seed, number)) if name in steps else images
     return images, targets
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_resnet import programs
-from keras_resnet.data import SPLITS, DataError, augmentation, decoding, sound_augmentation, text_augmentation
+from keras_resnet.data import SPLITS, DataError, augmentation, decoding, sound_augmentation
 from keras_resnet.data.order import SHUFFLED, draw
 from keras_resnet.data.sources import BATCHES, Arrays, Files, untuned
 from keras_resnet.data.streams import Stream
@@ -31,7 +31,6 @@ class Data:
         fingerprint: split -> the fingerprint of what it was made of.
         raw: split -> a function of an example's number, which returns the bytes of its file as devices read it; None
             where they are of no use, since a picture's PNG can be made of what the contract made of it.
-        occurrences: of each number of texts, in how many training texts it is, int64 (numbers,), or None.
         background: what training adds to recordings, uint8 (n, moments, bands, 1), or None.
     """
 
@@ -45,7 +44,6 @@ class Data:
     fingerprint: dict = dataclasses.field(default_factory=dict)
     raw: dict | None = None
     background: np.ndarray | None = None
-    occurrences: np.ndarray | None = None
 
     def split(self, name):
         if name not in SPLITS:
@@ -120,8 +118,6 @@ class Data:
             images, labels = example
             drawn = draw(seed, epoch, step)
             images, labels = augmentation.augment(images, labels, drawn, augment, move, magnitude, zoom)
-            if "forget" in augment:
-                images = text_augmentation.forget(images, tf.random.fold_in(drawn, 21), self.occurrences)
             if noise and self.background is not None:
                 images = sound_augmentation.noise(images, tf.random.fold_in(drawn, 20), self.background)
             images = decoding.resize(images, sides) if sides else images

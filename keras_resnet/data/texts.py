@@ -88,22 +88,12 @@ def prepare(name, classes, splits, tokens=0, vocabulary=20_000, pairs=0, pieces=
     note = f"{cut:,} of {len(lengths):,} training texts are longer than {length} tokens and cut there" if cut else ""
     raw = {split: functools.partial(_file, part.texts) for split, part in splits.items()}
     prints = {split: source.fingerprint() for split, source in sources.items()}
-    often = occurrences(sources["train"].images, text)
-    contract = Contract(text, Classes(classes))
-    return Data(name, contract, **sources, note=note, fingerprint=prints, raw=raw, occurrences=often)
+    return Data(name, Contract(text, Classes(classes)), **sources, note=note, fingerprint=prints, raw=raw)
 
 
 def _file(texts, number):
     """A text as the file that devices read."""
     return texts[number].encode()
-
-
-def occurrences(images, text):
-    """How many of the texts, int32 (n, length, numbers of each), have each number: int64 (numbers,)."""
-    found = np.zeros(text.numbers, np.int64)
-    for ids in images:
-        found[np.unique(ids)] += 1
-    return found
 
 
 def log_ratios(source, text, classes):

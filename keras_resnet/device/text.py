@@ -83,7 +83,12 @@ class Text:
     @property
     def numbers(self):
         """How many numbers there are: what an embedding's table has rows."""
-        return FIRST + len(self.vocabulary) + self.pairs + self.pieces
+        return self.known + self.pairs + self.pieces
+
+    @property
+    def known(self):
+        """How many of them tokens have, with nothing and unknown: the first ones."""
+        return FIRST + len(self.vocabulary)
 
     @functools.cached_property
     def places(self):
@@ -101,14 +106,14 @@ class Text:
     def numbered(self, found):
         """The same of a text's tokens, a list."""
         found = found[: self.length + 1]
-        made, of_pairs = np.zeros(self.shape, np.int32), FIRST + len(self.vocabulary)
+        made = np.zeros(self.shape, np.int32)
         for i, token in enumerate(found[: self.length]):
             made[i, 0] = self.places.get(token, UNKNOWN)
             if self.pairs and i + 1 < len(found):
-                made[i, 1] = of_pairs + fnv1a(f"{token} {found[i + 1]}".encode()) % self.pairs
+                made[i, 1] = self.known + fnv1a(f"{token} {found[i + 1]}".encode()) % self.pairs
             if self.pieces:
                 made[i, -2:] = [
-                    of_pairs + self.pairs + fnv1a(piece.encode()) % self.pieces
+                    self.known + self.pairs + fnv1a(piece.encode()) % self.pieces
                     for piece in (f"^{token[:BEGINNING]}", f"{token[-END:]}$")
                 ]
         return made

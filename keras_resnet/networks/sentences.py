@@ -8,11 +8,10 @@ import keras
 from keras import layers
 
 from keras_resnet import depths
-from keras_resnet.device.text import FIRST
 from keras_resnet.networks import blocks
 
 WIDTHS = (3, 5, 7)  # of the kernels, one for each of a CIFAR network's three stages
-FILTERS = 64
+FILTERS = 32
 PART = 0.15  # of the sum of all votes that counts at first
 DEVIATION = 0.1  # of the numbers' first vectors
 
@@ -43,7 +42,7 @@ def sentence_network(text, num_classes, *, depth=8, width=1.0, activation="relu"
     ids = keras.Input(text.shape, dtype="int32", name="ids")
     start = keras.initializers.RandomNormal(stddev=DEVIATION)
     # Of words alone: as long a vector for each pair would be most of the file, and learn little.
-    x = layers.Embedding(FIRST + len(text.vocabulary), filters, start, name="words")(ids[:, :, 0])
+    x = layers.Embedding(text.known, filters, start, name="words")(ids[:, :, 0])
     x = layers.Reshape((1, length, filters), name="words_row")(x)
     x = blocks.conv(x, filters, 1, 1, "stem_conv", style)
     x = blocks.relu(blocks.norm(x, "stem_norm", style), "stem_relu", style)
@@ -55,7 +54,7 @@ def sentence_network(text, num_classes, *, depth=8, width=1.0, activation="relu"
             y = blocks.post_activation_block(y, convs, f"stage{stage}_block{i}", style)
         pooled.append(layers.GlobalMaxPooling2D(name=f"stage{stage}_pool")(y))
     x = layers.Concatenate(name="head_pool")(pooled)
-    logits = layers.Dense(num_classes, name="logits")(x)
+    logits = layers.Dense(num_classes, kernel_initializer="zeros", name="logits")(x)  # at first the votes decide alone
     votes = layers.Embedding(text.numbers, num_classes, "zeros", name="votes")(ids)
     votes = layers.Reshape((1, length * numbers, num_classes), name="votes_row")(votes)
     votes = layers.GlobalAveragePooling2D(name="votes_pool")(votes)

@@ -15,6 +15,7 @@ from absl import flags
 from keras_resnet import environment, models, programs, runs
 
 FLAGS = flags.FLAGS
+flags.disclaim_key_flags()  # they count as the script's own, so that its --help lists them
 CLASSES = 3  # that are shown where none is asked for
 
 

@@ -13,6 +13,7 @@ from keras_resnet import environment, files, programs, recipes, runs
 from keras_resnet.history import read_history
 
 FLAGS = flags.FLAGS
+flags.disclaim_key_flags()  # they count as the script's own, so that its --help lists them
 KINDS = {"plain": "none", "residual": "projection"}  # what stands beside a block's branch
 SHOWN = 256  # training pictures whose gradient is looked at
 
