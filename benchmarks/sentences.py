@@ -16,6 +16,8 @@ from keras_resnet.data.tables import rows
 WAYS = {
     "usual": [],
     "no pairs": ["--pairs=0"],
+    "no pieces": ["--pieces=0"],
+    "words alone": ["--pairs=0", "--pieces=0"],
     "no word forgotten": ["--augmentation=none"],
     "no dropout": ["--dropout=0"],
     "no moving average": ["--ema=0"],

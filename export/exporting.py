@@ -89,6 +89,8 @@ class Export:
         if self.options.formats is not None:
             return self.options.formats
         usual = list(conversion.FORMATS)
+        if self.task.contract.input.KIND == "text":
+            usual.remove("int16x8")  # its calibration knows no integers
         if not self.options.qat_epochs and not runs.is_finished(self.qat):
             usual.remove("int8-qat")
             print(f"int8-qat   left out: {self._no_qat()}", flush=True)
@@ -172,7 +174,8 @@ class Export:
         beside, images = self._ask(paths)
         rows = beside.rows(paths, images)
         accuracy, total = beside.figure(), len(self.data.split(self.options.split))
-        part = f"{total:,} pictures" if beside.pictures == total else f"{beside.pictures:,} of {total:,} pictures"
+        count = f"{total:,}" if beside.pictures == total else f"{beside.pictures:,} of {total:,}"
+        part = f"{count} {self.task.contract.input.THINGS}"
         title = f"{self.models['float'].name} · {self.data.name} · {self.options.split} ({part})"
         about = {
             "split": self.options.split,

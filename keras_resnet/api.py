@@ -35,6 +35,17 @@ class Model:
         pixels, size = self.contract.input.read_sized(file, file)
         return self.contract.answer(self.scores(pixels), size, top)
 
+    def predict_text(self, text, top=5):
+        """What a text says, as `device.classes.Likeliest`.
+
+        Raises:
+            ValueError: this model takes something else.
+        """
+        if self.contract.input.KIND != "text":
+            things = self.contract.input.THINGS
+            raise ValueError(f"predict_text: this model takes {things}; give predict_picture a file")
+        return self.contract.answer(self.scores(self.contract.input.ids(text)), None, top)
+
 
 def load(name):
     """Loads what answers.

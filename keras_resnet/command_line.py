@@ -114,8 +114,9 @@ def _recipe_from_origin(given):
             return _continued_recipe(init, run, given)
         given_to = runs.load_contract(run).input
         fields = {name: getattr(theirs, name) for name in recipes.NETWORK}
-        sides = given_to.shape[2 - given_to.axes : 2]
-        fields["stem"] = depths.stem(theirs.stem, sides) if sides else "small"
+        if given_to.KIND != "text":
+            sides = given_to.shape[2 - given_to.axes : 2]
+            fields["stem"] = depths.stem(theirs.stem, sides) if sides else "small"
         fields |= given_to.as_flags()
     elif quantize != "none" or FLAGS.control:
         flag = f"--quantize={quantize}" if quantize != "none" else "--control"

@@ -726,7 +726,8 @@ NETWORK = ("depth", "axes", "width", "version", "stem", "shortcut", "se", "blur"
 def finetuned(recipe, dataset):
     """A recipe's augmentation made that of a data set of small pictures, of those not to be mirrored, or of sounds."""
     usual = RECIPES[default_recipe(dataset, recipe.task)].augmentation
-    crops = "resized_crop" in recipe.augmentations and (not is_folder(dataset) or layouts.sounds(dataset))
+    others = not is_folder(dataset) or layouts.sounds(dataset) or layouts.texts(dataset)
+    crops = "resized_crop" in recipe.augmentations and others
     return dataclasses.replace(recipe, augmentation=usual) if crops else recipe
 
 

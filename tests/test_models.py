@@ -43,15 +43,23 @@ def test_shipped_files_answer_by_their_names(name, tmp_path):
     path = models.files()[name]
     assert {p.name for p in path.parent.iterdir()} >= {"CARD.md", "model.golden.json", "recipe.json", "report.json"}
     assert sum(p.stat().st_size for p in path.parent.iterdir()) < 4e6
-    saved = files.read_json(path.with_suffix(".golden.json"))["pictures"][0]
-    (tmp_path / "cells.png").write_bytes(base64.b64decode(saved["png"]))
+    saved = files.read_json(path.with_suffix(".golden.json"))
+    kind, suffix = ("sounds", "wav") if "sounds" in saved else ("pictures", "png")
+    thing = tmp_path / f"thing.{suffix}"
+    thing.write_bytes(base64.b64decode(saved[kind][0][suffix]))
     run = [sys.executable, "-m", "keras_resnet.program"]
     made = subprocess.run([*run, "verify", name], capture_output=True, text=True, cwd=tmp_path)
-    assert made.returncode == 0 and "1/1 identical" in made.stdout, made.stderr
-    made = subprocess.run([*run, "predict", name, "cells.png", "--json"], capture_output=True, text=True, cwd=tmp_path)
-    found = json.loads(made.stdout)["boxes"]
-    assert found == saved["answer"]["boxes"] and len(found) > 5
-    assert load(name).predict_picture(tmp_path / "cells.png").as_json() == saved["answer"]
+    count = len(saved[kind])
+    assert made.returncode == 0 and f"{count}/{count} identical" in made.stdout, made.stderr
+    made = subprocess.run([*run, "predict", name, thing.name, "--json"], capture_output=True, text=True, cwd=tmp_path)
+    found = json.loads(made.stdout)
+    shown = load(name).predict_picture(thing)
+    if kind == "pictures":
+        assert found["boxes"] == saved[kind][0]["answer"]["boxes"] and len(found["boxes"]) > 5
+        assert shown.as_json() == saved[kind][0]["answer"]
+    else:
+        label = load(name).contract.labels[int(np.argmax(saved[kind][0]["output"]))]
+        assert found["top"][0]["label"] == shown.top[0][0] == label and shown.top[0][1] > 0.5
     with pytest.raises(ValueError, match=f"{name}: it is shipped as an int8 file alone, .*tflite, that learns no more"):
         load_pretrained(name)
 

@@ -41,7 +41,7 @@ class Moves(NamedTuple):
         return self.start[:, axis, None] + self.step[:, axis, None] * middles
 
 
-def augment(images, targets, seed, steps, move=None, magnitude=9, zoom=1.4):
+def augment(images, targets, seed, steps, move=None, magnitude=9, zoom=1.4, background=None):
     """What a training step sees of a batch; the random resized crop alone comes before it, one by one.
 
     Args:
@@ -52,6 +52,7 @@ def augment(images, targets, seed, steps, move=None, magnitude=9, zoom=1.4):
         move: a function of (targets, `Moves`) for targets that move with the pixels; None for those that stay.
         magnitude: RandAugment's.
         zoom: how many times larger or smaller a picture becomes at most.
+        background: of log-mel pictures, pieces of noise (n, height, width, 1) that are added; None for none.
 
     Returns:
         (images, targets) of the same shapes.
@@ -75,6 +76,8 @@ def augment(images, targets, seed, steps, move=None, magnitude=9, zoom=1.4):
     if "erase" in steps:
         images = erase(images, tf.random.fold_in(seed, 4))
     images = cutout(images, seed) if "cutout" in steps else images
+    if background is not None:
+        images = sound_augmentation.noise(images, tf.random.fold_in(seed, 20), background)
     for number, (name, change) in enumerate((sound_augmentation.STEPS | text_augmentation.STEPS).items(), 7):
         images = change(images, tf.random.fold_in(seed, number)) if name in steps else images
     return images, targets

@@ -27,7 +27,8 @@ def look_for(root):
     """(names of the classes, `Sentence`s, []) of a folder, a `pathlib.Path`; see `check.read`."""
     paths = layouts.texts(root)
     read = {split: tables.rows(path) for split, path in paths.items()}
-    names = sorted({label for found in read.values() for label, _ in found})
+    names = tables.classes(root, read)
+    names = sorted({*names, *(label for found in read.values() for label, _ in found)})
     numbers = {name: i for i, name in enumerate(names)}
     found = []
     for split, rows in read.items():

@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_resnet import programs
-from keras_resnet.data import SPLITS, DataError, augmentation, decoding, sound_augmentation
+from keras_resnet.data import SPLITS, DataError, augmentation, decoding
 from keras_resnet.data.order import SHUFFLED, draw
 from keras_resnet.data.sources import BATCHES, Arrays, Files, untuned
 from keras_resnet.data.streams import Stream
@@ -117,9 +117,8 @@ class Data:
         def finish(step, example):
             images, labels = example
             drawn = draw(seed, epoch, step)
-            images, labels = augmentation.augment(images, labels, drawn, augment, move, magnitude, zoom)
-            if noise and self.background is not None:
-                images = sound_augmentation.noise(images, tf.random.fold_in(drawn, 20), self.background)
+            added = self.background if noise else None
+            images, labels = augmentation.augment(images, labels, drawn, augment, move, magnitude, zoom, added)
             images = decoding.resize(images, sides) if sides else images
             images, labels = mix(images, labels, drawn) if mix else (images, labels)
             return (images, labels) if pixels else _normalized(images, labels)

@@ -1,6 +1,7 @@
 """From a name to a data set: the digits, a folder, or a TFDS set."""
 
 import dataclasses
+import hashlib
 import pathlib
 
 from keras_resnet import layouts, runs
@@ -101,7 +102,8 @@ def load_data(recipe, run):
         if data.contract.input.KIND != "sound":
             raise DataError(f"--noise={recipe.noise}: these are {data.contract.input.THINGS}; drop it")
         background = sounds.background(pathlib.Path(recipe.noise).expanduser(), data.contract.input)
-        data = dataclasses.replace(data, background=background)
+        prints = {**data.fingerprint, "noise": hashlib.sha256(background).hexdigest()[:32]}
+        data = dataclasses.replace(data, background=background, fingerprint=prints)
     if data.note:
         print(data.note, flush=True)
     if data.unreadable:

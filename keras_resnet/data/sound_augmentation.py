@@ -49,7 +49,8 @@ def added(images, others, seed):
     below = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed, *BELOW)
     nepers = STEP * math.log(10) / 10
     ours, theirs = (tf.cast(one, tf.float32) * nepers for one in (images, others))
-    mixed = tf.math.log(tf.exp(ours) + tf.exp(theirs - below * (math.log(10) / 10)))
+    # A byte of 0 is silence, whose power of 1 has been added to both already.
+    mixed = tf.math.log(tf.exp(ours) + (tf.exp(theirs) - 1) * tf.exp(-below * (math.log(10) / 10)))
     return tf.cast(tf.clip_by_value(tf.round(mixed / nepers), 0, 255), tf.uint8)
 
 

@@ -82,6 +82,7 @@ def background(folder, sound):
             raise DataError(f"--noise={folder}: {error}") from error
         whole = max(1, len(samples) // sound.samples)
         pieces += [sound.pixels(samples[i * sound.samples :][: sound.samples]) for i in range(whole)]
+    check_memory(f"--noise={folder}", len(pieces), sound.shape)
     if not pieces:
         raise DataError(f"--noise={folder}: expected a folder of recordings ({', '.join(layouts.SOUNDS)})")
     return np.stack(pieces)

@@ -8,6 +8,32 @@ from keras_resnet.data import DataError
 LABEL, TEXT = ("label", "class", "category", "target", "sentiment"), ("text", "sentence", "review", "content")
 FORM = "expected a header that names label and text, or lines of a label, a tab (.csv: a comma) and a text"
 
+LONGEST = 1 << 24  # letters of a text
+MOST_CLASSES, FEW = 1000, 20
+
+
+def classes(root, read):
+    """The names of the classes, sorted.
+
+    Args:
+        root: what the tables are called.
+        read: split -> `rows`.
+
+    Raises:
+        DataError: a split is empty, or there are fewer than two, or so many that they are no classes.
+    """
+    if empty := [split for split, found in read.items() if not found]:
+        raise DataError(f"{root}: no text in {empty[0]}; {FORM}")
+    names, count = sorted({label for label, _ in read["train"]}), len(read["train"])
+    if len(names) < 2:
+        raise DataError(f"{root}: all {count:,} training texts have the label {names[0]!r}; expected two of them")
+    if len(names) > min(MOST_CLASSES, max(FEW, count / 2)):
+        raise DataError(
+            f"{root}: {len(names):,} labels of {count:,} training texts, as {names[0][:40]!r}; are the columns "
+            "swapped? Give a header, label and text"
+        )
+    return tuple(names)
+
 
 def rows(path):
     """(label, text) of each line of a table; of TSV a line is a line, of CSV quotes count.
@@ -18,11 +44,14 @@ def rows(path):
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
-                lines = list(csv.reader(file))
+                csv.field_size_limit(LONGEST)
+                lines = list(csv.reader(file, strict=True))
             else:
                 lines = [line.rstrip("\r\n").split("\t") for line in file]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: {error}; save it as UTF-8, {FORM}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: {error}; save it as UTF-8") from error
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path}: {error}; {FORM}") from error
     names = [cell.strip().lower() for cell in lines[0]] if lines else []
     places = [next((i for i, name in enumerate(names) if name in known), None) for known in (LABEL, TEXT)]
     header = None not in places
@@ -32,6 +61,7 @@ def rows(path):
         if not any(line):
             continue
         if len(line) != width or not line[label].strip():
-            raise DataError(f"{path}, line {number}: {len(line)} columns, the label {line[0][:40]!r}; {FORM}")
+            said = f"{len(line)} columns, expected {width}" if len(line) != width else "no label"
+            raise DataError(f"{path}, row {number}: {said}; {FORM}")
         made.append((line[label].strip(), line[text]))
     return made

@@ -18,7 +18,6 @@ from keras_resnet.device.text import FIRST, Text
 from keras_resnet.device.text import tokens as tokenized
 
 COVERED, LONGEST = 0.99, 256  # texts that are read to their end, where no length is asked for; its most tokens
-MOST_CLASSES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Written:
     def of(cls, rows):
         """Of (label, text) pairs."""
         labels, texts = zip(*rows, strict=True) if rows else ((), ())
-        return cls(np.array([*texts, None], object)[:-1], np.array(labels))  # None: or one text would be a scalar
+        return cls(np.array([*texts, None], object)[:-1], np.array(labels, np.int64))  # None: one would be a scalar
 
 
 def load(root, **prepared):
@@ -46,11 +45,7 @@ def load(root, **prepared):
         DataError: a file can't be understood, or has other classes than the training's.
     """
     read = {split: tables.rows(path) for split, path in layouts.texts(root).items()}
-    if not read["train"]:
-        raise DataError(f"{root}: no text to learn from; {tables.FORM}")
-    classes = tuple(sorted({label for label, _ in read["train"]}))
-    if not 2 <= len(classes) <= MOST_CLASSES:
-        raise DataError(f"{root}: {len(classes):,} classes, as {classes[0]!r}; {tables.FORM}")
+    classes = tables.classes(root, read)
     for split, found in read.items():
         if others := {label for label, _ in found} - {*classes}:
             raise DataError(f"{root}: {split} has the class {min(others)!r}, which no training text has")
@@ -74,6 +69,8 @@ def prepare(name, classes, splits, tokens=0, vocabulary=20_000, pairs=0, pieces=
     found = {split: [tokenized(text) for text in part.texts] for split, part in splits.items()}
     counts = collections.Counter(itertools.chain.from_iterable(found["train"]))
     known = sorted(counts, key=lambda token: (-counts[token], token))
+    if not known:
+        raise DataError(f"{name}: no training text has a word or a mark")
     lengths = sorted(map(len, found["train"]))
     length = tokens or min(LONGEST, max(1, lengths[int(COVERED * (len(lengths) - 1))]))
     text = Text(known[:vocabulary], length, pairs, pieces)

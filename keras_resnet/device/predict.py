@@ -41,9 +41,11 @@ def arguments(given, program):
     parser.add_argument("--maps", metavar="OUT", help="masks as palette PNGs of the classes' numbers: a folder or file")
     chosen = parser.parse_intermixed_args(given)  # pictures may follow flags
     if bool(chosen.things) + bool(chosen.text) + chosen.camera + chosen.microphone != 1:
-        parser.error("expected files, a folder, --text, --camera or --microphone")
+        parser.error("expected one of: files and folders, --text, --camera, --microphone")
     if (chosen.microphone or chosen.stream) and (chosen.draw or chosen.maps or chosen.coco or chosen.csv):
         parser.error("--draw, --maps, --coco and --csv are not for --microphone and --stream")
+    if chosen.text and (chosen.draw or chosen.maps or chosen.coco or chosen.stream):
+        parser.error("--draw, --maps, --coco and --stream are not for --text")
     if chosen.camera and (chosen.draw or chosen.maps or chosen.coco):
         parser.error("--draw, --maps and --coco are for pictures, not for --camera")
     return parser, chosen

@@ -15,7 +15,8 @@ from . import text_files
 NOTHING, UNKNOWN = 0, 1  # behind the end, and for a token that the vocabulary lacks
 FIRST = 2  # the number of the vocabulary's first token
 BEGINNING, END = 5, 3  # code points of a token's pieces
-APOSTROPHES = str.maketrans("\u2019\u02bc\uff07", "'''")
+# Of a sigma, whether it is a word's last is told otherwise by each language's library.
+ALIKE = str.maketrans("\u2019\u02bc\uff07\u03c2", "'''\u03c3")
 # Ideographs, kana and the like, which are written without spaces, are tokens one by one.
 ALONE = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 MOST = 1 << 20  # tokens, of a vocabulary and of a text; a contract with more of them is a broken one
@@ -51,7 +52,7 @@ class Text:
     axes: ClassVar = 1
     EXPLAINED: ClassVar = {
         "rules": {
-            "normalization": "Unicode NFKC, then lower case; U+2019, U+02BC and U+FF07 are apostrophes",
+            "normalization": "Unicode NFKC, then lower case; U+2019, U+02BC, U+FF07 are apostrophes, U+03C2 is U+03C3",
             "token": "a run of letters, marks and digits (L, M, N), with apostrophes between them; else one character "
             "that is neither a separator nor a control (Z, C)",
             "ideographs": "a token each: U+3040 to 30FF, 3400 to 4DBF, 4E00 to 9FFF, F900 to FAFF, 20000 to 3FFFF",
@@ -145,7 +146,8 @@ class Text:
 
     def as_flags(self):
         """What a recipe says of it: name of a field -> value."""
-        return {"tokens": self.length, "pairs": self.pairs, "pieces": self.pieces}
+        numbers = {"pairs": self.pairs, "pieces": self.pieces}
+        return {"tokens": self.length, "vocabulary": max(1, len(self.vocabulary)), **numbers}
 
     def place(self, size):
         """Where the input lies on what it was made of; of texts nothing asks."""
@@ -154,7 +156,7 @@ class Text:
 
 def tokens(text):
     """The tokens of a text, a list; see `Text`."""
-    text = unicodedata.normalize("NFKC", text).lower().translate(APOSTROPHES)
+    text = unicodedata.normalize("NFKC", text).lower().translate(ALIKE)
     found, run = [], ""
     for i, character in enumerate(text):
         between = character == "'" and run and i + 1 < len(text) and _in_words(text[i + 1])

@@ -96,10 +96,10 @@ def ResNet(  # noqa: N802 (a model constructor, capitalized as in keras.applicat
 
     image = keras.Input(input_shape, name="image")
     x = image
-    if not axes and math.prod(input_shape[:2]) > 1:
-        x = layers.Reshape((1, 1, math.prod(input_shape)), name="vector", dtype=dtype)(x)
     if pixel_mean is not None:
         x = layers.Rescaling(1.0, [1 - mean / 128 for mean in pixel_mean], name="stem_mean", dtype=dtype)(x)
+    if not axes and math.prod(input_shape[:2]) > 1:
+        x = layers.Reshape((1, 1, math.prod(input_shape)), name="vector", dtype=dtype)(x)
     x = _stem(x, stem, _widen(filters, width), version, style, stem_bias)
     maps = {}
     for stage, repeat in enumerate(repeats, 2):
@@ -184,6 +184,8 @@ def _check(given):
     if axes not in (0, 1, 2) or (axes == 1 and shape[0] != 1) or (not axes and None in shape):
         wanted = {0: "0 axes want a size that is known", 1: "1 axis wants (1, length, channels)"}
         raise ValueError(f"axes={axes}, input_shape={shape}: {wanted.get(axes, 'choose 0, 1 or 2')}")
+    if not axes and (given["blur"] or given["shortcut"] == "pool" or given["stem"] not in (None, "small")):
+        raise ValueError("axes=0: a vector has no neighbours; leave out blur, shortcut='pool' and another stem")
     stem = given["stem"] or default_stem(shape, axes)
     least = 2 ** (len(given["repeats"]) - 1) * (1 if stem == "small" else 4)
     if any(side is not None and side < least for side in shape[2 - axes : 2]):

@@ -125,7 +125,7 @@ def table(made, split, task):
         ),
         ("speed", f"{training['images_per_second']:,.0f} images/s (median step)"),
         ("peak memory", f"{training['peak_memory_mb']:,.0f} MB"),
-        (f"{split} pictures", f"{result['images']:,}"),
+        (f"{split} {task.contract.input.THINGS}", f"{result['images']:,}"),
     ]
     lines += task.lines(result)
     width = max(len(name) for name, _ in lines)

@@ -7,7 +7,9 @@ https://arxiv.org/abs/2002.11434). Since these look at places of the map, and no
 gradient there (HiResCAM, Draelos & Carin 2020, https://arxiv.org/abs/2011.08891).
 """
 
+import collections
 import pathlib
+import re
 
 import numpy as np
 from absl import flags
@@ -17,6 +19,7 @@ from keras_resnet import environment, models, programs, runs
 FLAGS = flags.FLAGS
 flags.disclaim_key_flags()  # they count as the script's own, so that its --help lists them
 CLASSES = 3  # that are shown where none is asked for
+LETTERS = 40  # of a text that its figure is named by
 
 
 def heat(model, task, pixels, label, stage):
@@ -151,11 +154,17 @@ def _explain_texts(model, contract, paths, texts, labels, folder):
     from keras_resnet.device.text import tokens
     from keras_resnet.reports import words
 
+    seen = collections.Counter()
     given = [(path.stem, text_files.read(path, path)) for path in (contract.input.find(paths) if paths else ())]
-    given += [(f"text{i}", text) for i, text in enumerate(texts, 1)]
+    given += [(re.sub(r"\W+", "-", text.lower())[:LETTERS].strip("-"), text) for text in texts]
     written = []
     for name, text in given:
+        seen[name] += 1
+        name = name if seen[name] == 1 else f"{name}-{seen[name]}"
         ids = contract.input.ids(text)
+        if not ids.any():
+            print(f"{name or 'text'}: no word or mark in it")
+            continue
         shown = contract.answer(model.predict_on_batch(ids[None])[0], None)
         sure, maps = dict(shown.top), []
         for label in labels or [shown.top[0][0]]:
@@ -164,7 +173,8 @@ def _explain_texts(model, contract, paths, texts, labels, folder):
             maps.append((f"{label} {100 * sure.get(label, 0):.0f} %", weighed))
             print(f"{name}, {maps[-1][0]}: {words.line(said, weighed)}", flush=True)
         written.append(folder / f"{name}-words.png")
-        drawing.save(words.figure(said, maps, f"{name} · what each word changes, in log odds"), written[-1])
+        drawing.save(words.figure(said, maps, f"{name} · what each word changes"), written[-1])
+        print(f"  {written[-1]}")
     return written
 
 

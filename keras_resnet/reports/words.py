@@ -71,6 +71,7 @@ def figure(words, maps, title):
     made, panels = pyplot.subplots(len(maps), 1, figsize=(11, inches), layout="constrained", squeeze=False)
     for axes, (text, weighed) in zip(panels[:, 0], maps, strict=True):
         most = max(np.abs(weighed).max(initial=0.0), 1e-9)
+        text += f"   (blue speaks for it, orange against; the fullest colour is {most:.2f} of log odds)"
         axes.set(xlim=(0, COLUMNS), ylim=(rows + 0.6, -0.6))
         axes.set_title(text, fontsize=10, loc="left")
         axes.axis("off")

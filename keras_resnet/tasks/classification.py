@@ -24,7 +24,7 @@ NOT_OF_TEXTS = (
     "train_size",
     "freeze",
 )
-NOT_OF_TEXTS += ("layer_decay", "image_size", "channels")
+NOT_OF_TEXTS += ("stochastic_depth", "layer_decay", "image_size", "channels")
 LINES = (
     ("top-1 accuracy", "top1_accuracy"),
     ("top-5 accuracy", "top5_accuracy"),
@@ -131,6 +131,8 @@ class Classification:
 
             ratios = log_ratios(data.train, self.contract.input, len(self.contract.labels))
             model.get_layer("votes").set_weights([ratios])
+            counts = np.bincount(data.train.labels, minlength=len(self.contract.labels))
+            model.get_layer("logits").bias.assign(np.log(np.maximum(counts, 1) / counts.sum()))
 
     def residual(self, recipe, **options):
         """A residual network of a recipe, with further `options` of `ResNet`."""

@@ -75,13 +75,16 @@ def mistakes(worst, title):
 
 def sentences(worst, title):
     """Texts below one another: a list of (text, what is wrong)."""
-    figure, axes = pyplot.subplots(figsize=(11, 0.8 + 0.42 * len(worst)), layout="constrained")
-    axes.axis("off")
-    for i, (text, said) in enumerate(worst):
-        place = 1 - (i + 0.5) / len(worst)
-        axes.text(0.0, place, said.replace("\n", ", "), fontsize=8, va="center", color=ORANGE)
-        axes.text(0.22, place, textwrap.shorten(text, 230, placeholder=" …"), fontsize=8, va="center", wrap=False)
-    figure.suptitle(title)
+    parts = []
+    for text, said in worst:
+        lines = textwrap.wrap(text, 130, max_lines=2, placeholder=" …") or ["(nothing)"]
+        parts += [(said.replace("\n", ", "), BLUE), *((line, "black") for line in lines), ("", "black")]
+    inches = 0.7 + 0.2 * len(parts)
+    figure = pyplot.figure(figsize=(11, inches))
+    for i, (line, colour) in enumerate(parts):
+        place = 1 - (0.6 + 0.2 * i) / inches
+        figure.text(0.02, place, line, fontsize=9, va="top", color=colour, family="monospace")
+    figure.suptitle(title, y=1 - 0.15 / inches, va="top")
     return figure
 
 

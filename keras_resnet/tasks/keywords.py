@@ -30,13 +30,13 @@ class Keywords:
         """(thresholds, missed, alarms), arrays: a part of the words, and false alarms an hour, at each threshold.
 
         A word is missed that is not said, or said with less than the threshold. A false alarm is a word that is said
-        where another was, or none. Thresholds are all probabilities of words that were said, and one above.
+        where another was, or none.
         """
         sure, said, targets = np.concatenate(self.parts, 1)
         said, targets = said.astype(int), targets.astype(int)
         hits = np.sort(sure[self.is_word[said] & (said == targets)])
         wrong = np.sort(sure[self.is_word[said] & (said != targets)])
-        thresholds = np.append(np.unique(np.concatenate([hits, wrong])), 1.0)
+        thresholds = np.arange(1, 101) / 100  # as they are typed
         words = max(1, int(self.is_word[targets].sum()))
         missed = 1 - (len(hits) - np.searchsorted(hits, thresholds)) / words
         alarms = (len(wrong) - np.searchsorted(wrong, thresholds)) / (len(sure) * self.seconds / 3600)

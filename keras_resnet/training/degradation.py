@@ -59,6 +59,8 @@ def figure(rows, norms, title):
         norms: kind -> list of norms, from the picture on.
         title: of the figure.
     """
+    from matplotlib.ticker import LogFormatter
+
     from keras_resnet.drawing import BLUE, ORANGE, pyplot
 
     made, (left, middle, right) = pyplot.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
@@ -72,10 +74,15 @@ def figure(rows, norms, title):
     middle.set(xlabel="layers", ylabel="top-1 accuracy [%]", title="best on validation pictures")
     deepest = max(row["depth"] for row in rows)
     right.set(xlabel="convolution, from the picture on", ylabel="norm of the gradient", yscale="log")
-    right.set_title(f"what {deepest} layers would change next")
+    right.set_title(f"gradients of {deepest} layers")
+    for axes in (left, right):  # Matplotlib's own would write TeX
+        axes.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False))
+        axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     for axes in (left, middle, right):
         axes.grid(alpha=0.3)
         axes.legend()
+    for axes in (left, middle):
+        axes.set_xticks(sorted({row["depth"] for row in rows}))
     made.suptitle(title)
     return made
 
@@ -106,7 +113,7 @@ def compare(depths, dataset="digits", data_dir="", epochs=8, width=0.5, seed=0, 
             accuracy = max(row["val_accuracy"] for row in history)
             rows.append({"kind": kind, "depth": depth, "loss": history[-1]["loss"], "val_accuracy": accuracy})
             norms[kind] = gradient_norms(run, data)
-    title = f"{dataset}, {epochs} epochs, width {width:g}"
+    title = f"{dataset}, {epochs} epoch{'s' * (epochs > 1)}, width {width:g}"
     files.write_json(out / "degradation.json", {"title": title, "networks": rows, "gradient_norms": norms})
     drawing.save(figure(rows, norms, title), out / "degradation.png")
     print("layers    plain loss  residual loss  plain accuracy  residual accuracy")
@@ -121,7 +128,7 @@ def main(argv):
     if len(argv) > 1:
         raise ValueError(f"{argv[1]}: flags begin with --; see keras-resnet degradation --help")
     try:
-        depths = [*map(int, FLAGS.depths)]
+        depths = [*map(int, FLAGS.depths)] or [int("")]
     except ValueError:
         raise ValueError(f"--depths={','.join(FLAGS.depths)}: expected numbers, as 8,20,32") from None
     given = (FLAGS.epochs, FLAGS.width, FLAGS.seed)

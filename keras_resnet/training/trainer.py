@@ -107,8 +107,9 @@ class Trainer:
         self.chosen = {**hardware.chosen, "best": self.best}
         self.steps = len(self.data.train) // recipe.batch_size
         if not self.steps:
+            things = self.data.contract.input.THINGS
             raise DataError(
-                f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training pictures; "
+                f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training {things}; "
                 f"try {recipes.smaller_batch(recipe, len(self.data.train))}"
             )
         if not recipe.epochs:
@@ -184,7 +185,8 @@ class Trainer:
         """Prints what is learned by what."""
         splits = " / ".join(f"{len(s):,}" for s in (self.data.train, self.data.validation, self.data.test))
         output = self.data.contract.output
-        print(f"{self.data.name}: {splits} pictures to train / validate / test, {len(output.labels)} {output.COUNTED}")
+        things, counted = self.data.contract.input.THINGS, f"{len(output.labels)} {output.COUNTED}"
+        print(f"{self.data.name}: {splits} {things} to train / validate / test, {counted}")
         print(f"{self.model.name}: {self.model.count_params():,} parameters", flush=True)
 
     def fit(self):

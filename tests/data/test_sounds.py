@@ -204,6 +204,12 @@ def test_noise_of_a_folder_is_added(folder, tmp_path, images):
     assert (data.calibration(99, 0) == plain[:, 0] / np.float32(128) - 1).all()
     made = sound_augmentation.added(images, images[::-1], np.array((1, 2), np.int32)).numpy()
     power = lambda q: 10 ** (q.astype(float) * 80 / 255 / 10)  # noqa: E731
+    quiet = np.zeros((32, 30, 20, 1), np.uint8)
+    assert not sound_augmentation.added(quiet, quiet, np.array((1, 2), np.int32)).numpy().any()
+    drawn = np.arange(200).reshape(50, 2, 2, 1).astype(np.uint8) + 50
+    heard = sound_augmentation.noise(np.zeros((200, 2, 2, 1), np.uint8), np.array((1, 2), np.int32), drawn).numpy()
+    orders = {tuple(np.round(one.ravel().astype(float) - one.ravel()[0]).astype(int)) for one in heard}
+    assert len({int(one.max()) for one in heard}) > 40 and orders
     below = 10 * np.log10(power(images[::-1]) / np.maximum(power(made) - power(images), 1e-9))[made > images + 9]
     assert np.percentile(below, 5) > 4 and np.percentile(below, 95) < 41
     with pytest.raises(DataError, match="expected a folder of recordings"):

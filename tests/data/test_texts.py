@@ -3,14 +3,16 @@
 import collections
 import math
 import pathlib
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 from small_sets import KrReviews, write_reviews
 
 from keras_resnet import recipes
-from keras_resnet.data import DataError, augmentation, texts
+from keras_resnet.data import DataError, augmentation, texts, tfds_texts
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.data.sources import Arrays
 from keras_resnet.device.text import Text, tokens
@@ -56,13 +58,13 @@ def test_headers_quotes_and_what_is_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     (
-        ("a\tone\nb\n", r"line 2: 1 columns, the label 'b'; expected a header that names label and text"),
-        ("a\tone\n\ttwo\n", "line 2: 2 columns, the label ''"),
-        ("label\ttext\n", "no text to learn from"),
-        ("a\tone\na\ttwo\n", "1 classes, as 'a'"),
+        ("a\tone\nb\n", r"row 2: 1 columns, expected 2; expected a header that names label and text"),
+        ("a\tone\n\ttwo\n", "row 2: no label; expected a header"),
+        ("label\ttext\n", "no text in train"),
+        ("a\tone\na\ttwo\n", "all 2 training texts have the label 'a'; expected two of them"),
         (b"a\t\xff\n", "save it as UTF-8"),
         ("a\tone\nb\ttwo\n", "class a has 1 training"),
-        ("".join(f"text {i}\ta\n" for i in range(2000)), "2,000 classes, as 'text 0'"),
+        ("".join(f"text {i}\ta\n" for i in range(50)), "50 labels of 50 training texts, as 'text 0'; are the columns"),
     ),
 )
 def test_what_is_no_table(tmp_path, content, message):
@@ -123,3 +125,64 @@ def test_tables_beside_pictures_are_not_texts(folder):
     pathlib.Path(folder / "train").mkdir()
     with pytest.raises(ValueError, match="a folder per class"):
         load_dataset(f"{folder}/")
+
+
+def test_ratios_of_three_classes_are_of_each_against_all_others():
+    text = Text(("x", "y"), 2)
+    said, labels = ("x", "x y", "y", "y", "x", "y"), np.array([0, 0, 1, 1, 2, 2])
+    made = texts.log_ratios(Arrays(np.array([text.ids(one) for one in said]), labels), text, 3)
+    for token, number in (("x", 2), ("y", 3)):
+        for label in range(3):
+            # One of each; of the numbers 0 to 3, 0 is behind each text that is one token long.
+            here = [t for t, of in zip(said, labels, strict=True) if of == label]
+            there = [t for t, of in zip(said, labels, strict=True) if of != label]
+            numbers = lambda texts: sum(len({*t.split()}) + (len(t.split()) < 2) for t in texts)  # noqa: E731
+            ours = (1 + sum(token in t.split() for t in here)) / (4 + numbers(here))
+            theirs = (2 + sum(token in t.split() for t in there)) / (8 + numbers(there))
+            assert math.isclose(made[number, label], math.log(ours / theirs), rel_tol=1e-5)
+
+
+def test_a_hundredth_of_the_texts_is_cut(tmp_path):
+    lines = [f"{'ab'[i % 2]}\t{'word ' * (1 + i)}" for i in range(200)]
+    (tmp_path / "train.tsv").write_text("\n".join(lines))
+    (tmp_path / "val.tsv").write_text("a\tx\nb\ty\n")
+    (tmp_path / "test.tsv").write_text("a\tx\nb\ty\n")
+    assert load_dataset(f"{tmp_path}/").contract.input.length == 198
+    (tmp_path / "train.tsv").write_text("\n".join(f"{'ab'[i % 2]}\t{'w ' * 300}" for i in range(9)))
+    assert load_dataset(f"{tmp_path}/").contract.input.length == 256
+    (tmp_path / "train.tsv").write_text("a\t\nb\t \n")
+    with pytest.raises(DataError, match="no training text has a word or a mark"):
+        load_dataset(f"{tmp_path}/")
+
+
+class Described:
+    """What `written` asks a TFDS builder."""
+
+    def __init__(self, keys=None, **features):
+        self.info = types.SimpleNamespace(features=tfds.features.FeaturesDict(features), supervised_keys=keys)
+
+
+def test_pictures_with_names_are_no_texts():
+    text, label = tfds.features.Text(), tfds.features.ClassLabel(names=["a", "b"])
+    assert tfds_texts.written(Described(sentence=text, label=label)) == ("sentence", "label")
+    assert tfds_texts.written(Described(image=tfds.features.Image(), file_name=text, label=label)) is None
+    assert tfds_texts.written(Described(title=text, text=text, label=label)) is None
+
+
+def test_splits_whose_labels_are_hidden_are_left_out(tmp_path, monkeypatch):
+    KrReviews(data_dir=tmp_path).download_and_prepare()
+    read = texts.Written.of
+    monkeypatch.setattr(texts.Written, "of", lambda rows: read([(-1, t) for _, t in rows] if len(rows) == 10 else rows))
+    data = load_dataset("kr_reviews", tmp_path)
+    assert [len(data.split(name)) for name in SPLITS] == [32, 4, 4] and set(data.test.labels) == {0, 1}
+    monkeypatch.setattr(texts.Written, "of", lambda rows: read([(-1, rows[0][1]), *rows[1:]]))
+    with pytest.raises(DataError, match="labels of train are hidden"):
+        load_dataset("kr_reviews", tmp_path)
+
+
+def test_an_open_quote_is_said_and_long_texts_are_read(tmp_path):
+    (tmp_path / "train.csv").write_text("label,text\n" + 'a,"' + "w " * 200_000 + '"\nb,two\n' + "a,x\nb,y\n" * 3)
+    assert len(load_dataset(f"{tmp_path}/").train) == 4
+    (tmp_path / "train.csv").write_text('label,text\na,"one\nb,two\n')
+    with pytest.raises(DataError, match="unexpected end of data"):
+        load_dataset(f"{tmp_path}/")

@@ -120,7 +120,7 @@ def test_more_pictures_than_one_batch(folder, models, pictures):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["MODEL"], "expected files, a folder, --camera or --microphone"),
+        (["MODEL"], "expected one of: files and folders, --text, --camera, --microphone"),
         (["MODEL", "none.png"], "none.png: no such picture or folder"),
         (["MODEL", "."], "no picture in this folder"),
         (["none.tflite", "PICTURE"], "none.tflite: no .tflite that LiteRT can run"),
@@ -129,7 +129,7 @@ def test_more_pictures_than_one_batch(folder, models, pictures):
         (["MODEL", "PICTURE", "--threads=many"], "--threads: got 'many', expected a number from 1"),
         (["MODEL", "PICTURE", "--threads=1000000"], "--threads: got '1000000', expected at most"),
         (["MODEL", "PICTURE", "--json", "--csv"], "not allowed with argument"),
-        (["MODEL", "PICTURE", "--camera"], "expected files, a folder, --camera or --microphone"),
+        (["MODEL", "PICTURE", "--camera"], "expected one of: files and folders, --text, --camera, --microphone"),
         (["MODEL", "PICTURE", "--labels=none.txt"], "--labels=none.txt"),
         (
             ["MODEL", "PICTURE", "--labels=device/requirements.txt"],

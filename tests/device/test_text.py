@@ -24,7 +24,7 @@ from keras_resnet.device.text import Text, fnv1a, tokens
         ("nai\u0308ve na\u00efve", ["na\u00efve", "na\u00efve"]),
         ("\ufb01ne \u2460 x\u00b2", ["fine", "1", "x2"]),
         ("good\U0001f44d\U0001f3fd\u2764\ufe0f", ["good", "\U0001f44d", "\U0001f3fd", "\u2764", "\ufe0f"]),
-        ("\u03a3\u03a9\u03a3 \u0130", ["\u03c3\u03c9\u03c2", "i\u0307"]),
+        ("\u03a3\u03a9\u03a3 \u0130", ["\u03c3\u03c9\u03c3", "i\u0307"]),
         ("\u0926\u0941\u0928\u093f\u092f\u093e", ["\u0926\u0941\u0928\u093f\u092f\u093e"]),  # marks stay with letters
         ("a'b'' 'c", ["a'b", "'", "'", "'", "c"]),
     ],

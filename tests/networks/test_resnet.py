@@ -298,6 +298,10 @@ def test_a_picture_can_be_a_vector():
     whole.set_weights(flat.get_weights())
     x = np.random.default_rng(0).uniform(-1, 1, (6, 4, 5, 3)).astype("float32")
     np.testing.assert_allclose(whole(x), flat(x.reshape(6, 1, 1, 60)), atol=1e-6)
+    assert ResNet(8, (4, 5, 3), 2, axes=0, pixel_mean=[100, 110, 120])(x).shape == (6, 2)
+    for odd in ({"blur": True}, {"shortcut": "pool"}, {"stem": "deep"}):
+        with pytest.raises(ValueError, match="a vector has no neighbours"):
+            ResNet(8, (4, 5, 3), 2, axes=0, **odd)
 
 
 def test_axes_that_cannot_be_are_refused():

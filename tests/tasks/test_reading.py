@@ -54,7 +54,10 @@ def test_the_file_says_what_the_network_says(reviews, finished):
     assert rows["float32"]["accuracy"] == 1.0 and rows["int8-qat"]["accuracy"] >= 0.95
     assert rows["int8-qat"]["float_tensors"] == rows["int8-ptq"]["float_tensors"] == 0
     assert (finished / "figures" / "validation_mistakes.png").exists()
-    reader = Reader(finished / "export" / "sentences8-float32.tflite")
+    reader_path = finished / "export" / "sentences8-float32.tflite"
+    reader = Reader(reader_path)
+    shown = model.predict_text("the film is great")
+    assert shown.top[0][0] == "good" and api.load(reader_path).predict_text("the film is great").top[0][0] == "good"
     for ids in data.validation.images:
         np.testing.assert_allclose(reader.dequantize(reader.run(ids)), model.scores(ids), atol=1e-4)
 

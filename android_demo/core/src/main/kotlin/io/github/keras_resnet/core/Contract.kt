@@ -151,8 +151,9 @@ private fun sound(saved: Map<*, *>): SoundInput {
 }
 
 private fun text(saved: Map<*, *>): TextInput {
+    fun numbers(key: String) = if (key in saved) whole(saved, key) else 0
     val vocabulary = (saved["vocabulary"] as? List<*>)?.map { it as? String ?: throw ModelError("a token $it; expected a text.") }
-    return TextInput(vocabulary ?: throw ModelError("no vocabulary."), whole(saved, "length"), whole(saved, "pairs"), whole(saved, "pieces"))
+    return TextInput(vocabulary ?: throw ModelError("no vocabulary."), whole(saved, "length"), numbers("pairs"), numbers("pieces"))
 }
 
 private fun picture(saved: Map<*, *>): PictureInput {

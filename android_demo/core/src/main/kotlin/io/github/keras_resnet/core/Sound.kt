@@ -44,7 +44,7 @@ class SoundInput(
     val bands: Int,
     /** Hz. */
     lowest: Double,
-    highest: Double,
+    highest: Double, // at most half the rate
     /** Decibels of full scale. */
     private val quiet: Double,
     private val loud: Double,
@@ -53,7 +53,7 @@ class SoundInput(
     val samples: Int = Math.rint(rate * seconds).toInt()
 
     init {
-        if (rate < 1 || samples !in 1..MOST_SAMPLES || window !in 2..samples || hop < 1 || bands !in 0..window || !(quiet < loud)) {
+        if (rate < 1 || samples !in 1..MOST_SAMPLES || window !in 2..samples || hop < 1 || bands !in 0..window || !(quiet < loud) || !(0 <= lowest && lowest < highest && highest <= rate / 2.0)) {
             throw ModelError("a sound of $samples samples at $rate Hz, window $window, hop $hop, $bands bands; that can't be.")
         }
     }

@@ -10,6 +10,7 @@ class TextInput(vocabulary: List<String>, val length: Int, private val pairs: In
     override val shape: List<Int> get() = listOf(length, 1 + (if (pairs > 0) 1 else 0) + (if (pieces > 0) 2 else 0))
 
     init {
+        if (places.size < vocabulary.size || "" in places) throw ModelError("a vocabulary of ${vocabulary.size}; expected texts, each once.")
         if (length !in 1..MOST_TOKENS || pairs !in 0..MOST_TOKENS || pieces !in 0..MOST_TOKENS) {
             throw ModelError("a text of $length tokens, $pairs pairs, $pieces pieces; that can't be.")
         }
@@ -44,6 +45,8 @@ class TextInput(vocabulary: List<String>, val length: Int, private val pairs: In
 
 private const val MOST_TOKENS = 1 shl 20
 
+/** Apostrophes; of a sigma, whether it is a word's last is told otherwise by each language's library. */
+private val ALIKE = mapOf(0x2019 to '\''.code, 0x02bc to '\''.code, 0xff07 to '\''.code, 0x03c2 to 0x03c3)
 private const val BEGINNING = 5 // code points
 private const val END = 3
 
@@ -52,7 +55,7 @@ private fun hashed(text: String, numbers: Int): Int = (fnv1a(text.toByteArray())
 /** The tokens of a text: runs of letters, marks and digits, ideographs, and all else that is seen, one by one. */
 internal fun tokens(text: String): List<String> {
     val points = Normalizer.normalize(text, Normalizer.Form.NFKC).lowercase(Locale.ROOT).codePoints()
-        .map { if (it == 0x2019 || it == 0x02bc || it == 0xff07) '\''.code else it }.toArray()
+        .map { ALIKE[it] ?: it }.toArray()
     val found = ArrayList<String>()
     val run = StringBuilder()
     for ((i, point) in points.withIndex()) {

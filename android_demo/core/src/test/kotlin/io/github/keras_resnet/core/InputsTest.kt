@@ -50,12 +50,12 @@ class InputsTest {
         fun read(input: String) = readContract("""{"version": 2, "input": {$input}, $classes}""")
         assertEquals(listOf(14, 16, 1), read(sound).input.shape)
         assertEquals(listOf(1, 2000, 1), read(sound.replace("\"bands\": 16", "\"bands\": 0")).input.shape)
-        for ((part, other) in listOf("8000" to "0", "256" to "9999999", "-90" to "0", "0.25" to "1e9", "128" to "1.5", "-10" to "null")) {
+        for ((part, other) in listOf("8000" to "0", "256" to "9999999", "-90" to "0", "0.25" to "1e9", "128" to "1.5", "-10" to "null", "4000" to "4001", "60" to "5000")) {
             assertThrows("$other", ModelError::class.java) { read(sound.replace(part, other)) }
         }
         val text = """"kind": "text", "vocabulary": ["a", "b"], "length": 5, "pairs": 0, "pieces": 0"""
         assertEquals(listOf(5, 1), read(text).input.shape)
-        for ((part, other) in listOf("5" to "0", "\"b\"" to "1", "\"pairs\": 0" to "\"pairs\": -1", "[\"a\", \"b\"]" to "7")) {
+        for ((part, other) in listOf("5" to "0", "\"b\"" to "1", "\"pairs\": 0" to "\"pairs\": -1", "[\"a\", \"b\"]" to "7", "\"b\"" to "\"a\"", "\"b\"" to "\"\"")) {
             assertThrows("$other", ModelError::class.java) { read(text.replace(part, other)) }
         }
         assertThrows(ModelError::class.java) { read(sound).picture }
