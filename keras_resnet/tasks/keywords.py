@@ -43,12 +43,15 @@ class Keywords:
         return thresholds, missed, alarms
 
     def chosen(self):
-        """The threshold that makes the fewest faults of both kinds, the lowest of several, JSON-ready."""
+        """The threshold that makes the fewest faults of both kinds, JSON-ready.
+
+        Of several it is the highest: a stream holds what no recording of a word does.
+        """
         thresholds, missed, alarms = self.curve()
         _, _, targets = np.concatenate(self.parts, 1)
         words = self.is_word[targets.astype(int)].sum()
         faults = missed * words + alarms * len(targets) * self.seconds / 3600
-        i = int(np.round(faults, 6).argmin())
+        i = len(faults) - 1 - int(np.round(faults[::-1], 6).argmin())
         names = ("threshold", "words_missed", "false_alarms_an_hour")
         return dict(zip(names, (float(one[i]) for one in (thresholds, missed, alarms)), strict=True))
 
