@@ -167,7 +167,8 @@ def report(model, replay, unit):
     print(f"{model.name}: {good}/{len(replay)} identical ({where})")
     inputs = sum(not same for same, _, _ in replay)
     if inputs:
-        print(f"  {inputs} inputs were prepared otherwise: another version of Pillow resizes or decodes otherwise")
+        why = "of pictures, another version of Pillow resizes or decodes otherwise"
+        print(f"  {inputs} examples were prepared otherwise: {why}")
     outputs = [differences.max() for _, _, differences in replay if differences.any()]
     if outputs:
         print(f"  {len(outputs)} outputs differ, by at most {max(outputs):.4g}{unit}")

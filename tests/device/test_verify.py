@@ -27,7 +27,7 @@ def test_verify_replays_and_notices_one_changed_number(folder, models):
     assert result.returncode == 1
     assert f"{INT8}: 14/16 identical" in result.stdout and digest in result.stdout
     assert "1 outputs differ, by at most 3 steps of 0." in result.stdout
-    assert "1 pictures were prepared otherwise" in result.stdout
+    assert "1 examples were prepared otherwise" in result.stdout
 
 
 def test_verify_without_golden_pictures(folder, models):

@@ -116,6 +116,7 @@ def test_each_picture_goes_through_the_backbone_once(monkeypatch):
     assert sum(seen) == 100 + len(data.validation)
 
 
+@pytest.mark.slow
 def test_from_a_shipped_model_to_other_labels(photos, tmp_path):
     """A probe, a fine-tuning on top of frozen stages, killed and continued, and what int8 makes of it."""
     flags = ("--init=cifar10-jpeg-resnet20", f"--dataset={photos}/", "--batch_size=16")
