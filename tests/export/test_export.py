@@ -312,6 +312,7 @@ def test_any_class_name_travels(bare, tmp_path, label, line, kept):
     assert standard_texts(path.read_bytes()) == {0: kept, 4: kept}
 
 
+@pytest.mark.slow
 def test_files_end_with_probabilities_where_asked(run_dir, tmp_path):
     copy = shutil.copytree(run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("export"))
     names = ("float32", "dynamic", "int8-ptq", "int8-qat", "int16x8")

@@ -128,6 +128,7 @@ def write_set(root, count=240):
         csv.writer(file).writerows([["picture", "labels"], *rows])
 
 
+@pytest.mark.slow
 def test_from_labels_csv_to_an_int8_file(tmp_path):
     write_set(tmp_path / "set")
     run = tmp_path / "run"
