@@ -77,9 +77,24 @@ def int8_ptq(model, pictures, io):
 def int8_qat(model, pictures, io):
     """int8 throughout, of a model that `quantize_aware` made and training has settled: its ranges are in it."""
     del pictures
+    settle_tables(model)
     converter = _converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     return _convert(_with_io(converter, io))
+
+
+def settle_tables(model):
+    """Writes the tables of an int8-aware model as the steps that they are rounded to, which changes no answer.
+
+    A value between two steps, which half of a table may share, the converter else rounds to the other one.
+    """
+    for layer in model.layers:
+        if not isinstance(layer, FakeQuantize):
+            continue
+        for node in layer._inbound_nodes:
+            table = node.input_tensors[0]._keras_history.operation
+            if isinstance(table, keras.layers.Embedding):
+                table.embeddings.assign(layer(table.embeddings))
 
 
 def int16x8(model, pictures, io):

@@ -418,3 +418,24 @@ def test_a_dict_of_inputs_and_what_is_as_simulated(tmp_path, io):
     paths = {"int8-qat": tmp_path / "m-export" / "m-int8-qat.tflite"}
     (row,), _ = outputs.compare(paths, wrong, outputs.given(model, parts))
     assert row.as_simulated < 0.1
+
+
+def test_tables_are_rounded_as_in_the_simulation(tmp_path):
+    """Where half of all numbers share a value a hair below the middle of two steps, which float32 can't tell from it."""
+    ids = keras.Input((4,), dtype="int32", name="ids")
+    table = layers.Embedding(6, 2, name="table")
+    x = layers.GlobalAveragePooling2D()(layers.Reshape((1, 4, 2))(table(ids)))
+    model = keras.Model(ids, layers.Dense(2, name="logits")(x))
+    step = 0.02221936
+    table.set_weights([step * np.array([[0.49999285, -0.5000006], [127, -128], [3, -3], [-7, 7], [50, 60], [0, 1]])])
+    given = np.random.default_rng(0).integers(0, 6, (64, 4)).astype(np.int32)
+    given[:, 2:] = 0
+    quantized = quantize_aware(model, given, search="max")
+    before = quantized.predict_on_batch(given)
+    content = conversion.convert("int8-qat", quantized, given, raw_pixels=False)
+    np.testing.assert_array_equal(quantized.predict_on_batch(given), before)
+    (tmp_path / "model.tflite").write_bytes(content)
+    file = tensors.Tensors(tmp_path / "model.tflite")
+    (name,), (output,) = file.inputs, file.outputs
+    made = np.stack([file.dequantize(file.invoke({name: one}))[output] for one in given])
+    np.testing.assert_allclose(made, before, atol=1e-6)
