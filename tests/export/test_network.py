@@ -421,7 +421,7 @@ def test_a_dict_of_inputs_and_what_is_as_simulated(tmp_path, io):
 
 
 def test_tables_are_rounded_as_in_the_simulation(tmp_path):
-    """Where half of all numbers share a value a hair below the middle of two steps, which float32 can't tell from it."""
+    """Where half of all numbers share a value a hair below the middle of two steps, too near for float32 to tell."""
     ids = keras.Input((4,), dtype="int32", name="ids")
     table = layers.Embedding(6, 2, name="table")
     x = layers.GlobalAveragePooling2D()(layers.Reshape((1, 4, 2))(table(ids)))
