@@ -24,6 +24,13 @@ def finish(run_dir, *flags, status=0, recipe=SMALL):
     return output
 
 
+def python(*command, status=0):
+    """What a Python program printed that ended with a status; of one that failed its errors, too."""
+    made = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, cwd=ROOT, timeout=500)
+    assert made.returncode == status, made.stdout + made.stderr
+    return made.stdout + made.stderr * bool(status)
+
+
 def state(run_dir):
     with np.load(run_dir / "checkpoints" / "latest.npz") as saved:
         return {name: array for name, array in saved.items() if name != "progress"}

@@ -17,11 +17,12 @@ import sys
 import numpy as np
 
 from . import command_line
+from .contract import INPUTS
 
 # By how much numbers of answers may differ that were rounded: to hundredths of a pixel, to six digits.
 ROUNDED, EXACT = 0.011, {"probability": 1.1e-6, "part": 1.1e-6}
 
-FILES = {"picture": "png", "sound": "wav", "text": "txt"}  # an input's kind -> that of its golden files
+FILES = {kind: given.FILE for kind, given in INPUTS.items()}  # an input's kind -> that of its golden files
 
 
 def main(given, program):

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from processes import python as run
 from small_sets import tone, write_tones
 
 from keras_resnet import api, runs
@@ -18,12 +19,6 @@ from keras_resnet.device.reader import Reader
 
 ROOT = pathlib.Path(__file__).parents[2]
 FLAGS = ("--seconds=0.25", "--bands=16", "--width=0.25", "--epochs=20", "--batch_size=16")
-
-
-def run(*command, status=0):
-    made = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, cwd=ROOT, timeout=500)
-    assert made.returncode == status, made.stdout + made.stderr
-    return made.stdout
 
 
 @pytest.fixture(scope="module")

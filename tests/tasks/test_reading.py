@@ -2,11 +2,10 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from processes import python as run
 from small_sets import write_reviews
 
 from keras_resnet import api, runs
@@ -25,12 +24,6 @@ FLAGS = (
     "--pieces=64",
     "--augmentation=none",
 )
-
-
-def run(*command, status=0):
-    made = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, cwd=ROOT, timeout=500)
-    assert made.returncode == status, made.stdout + made.stderr
-    return made.stdout + made.stderr * bool(status)
 
 
 @pytest.fixture(scope="module")
