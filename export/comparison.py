@@ -336,7 +336,7 @@ def picture(rows, float_accuracy, title, score="top-1 accuracy"):
         axes.set(xlabel=label, xlim=(0, 1.1 * max(map(x, rows))))
         axes.grid(alpha=0.3)
     low, high = both[0].get_ylim()
-    both[0].set_ylim(min(low, 100 * float_accuracy - 0.5), max(high, 100 * float_accuracy + 0.5))
+    both[0].set_ylim(min(low, 100 * float_accuracy - 0.5), min(max(high, 100 * float_accuracy + 0.5), 100.5))
     both[0].set_ylabel(f"{score} [%]")
     handles = both[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside right center")

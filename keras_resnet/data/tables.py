@@ -1,5 +1,6 @@
 """Tables of texts with a class each: TSV and CSV. It needs no TensorFlow."""
 
+import collections
 import csv
 import itertools
 
@@ -64,4 +65,13 @@ def rows(path):
             said = f"{len(line)} columns, expected {width}" if len(line) != width else "no label"
             raise DataError(f"{path}, row {number}: {said}; {FORM}")
         made.append((line[label].strip(), line[text]))
+    if not header and _looks_like_a_header(made):
+        first = " and ".join(map(repr, names))
+        raise DataError(f"{path}: its first line, {first}, looks like a header; name the columns label and text")
     return made
+
+
+def _looks_like_a_header(made):
+    """Whether the first of many rows has a label of its own, and each other label several rows."""
+    counts = collections.Counter(label for label, _ in made)
+    return len(made) > FEW and counts.pop(made[0][0]) == 1 and min(counts.values(), default=0) > 1

@@ -19,8 +19,9 @@ def opened(path, threads):
         interpreter = Interpreter(model_path=str(path), num_threads=threads)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        if os.path.isdir(path):
-            raise ValueError(f"{path}: a folder; expected a .tflite, which python -m export makes of a run") from error
+        if os.path.isdir(path) or not os.path.exists(path):
+            found = "a folder" if os.path.isdir(path) else "no such file, and no model of that name is shipped"
+            raise ValueError(f"{path}: {found}; expected a .tflite, which python -m export makes of a run") from error
         raise ValueError(f"{path}: no .tflite that LiteRT can run ({str(error).splitlines()[0]})") from error
     return interpreter
 

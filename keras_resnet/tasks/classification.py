@@ -11,20 +11,12 @@ from keras_resnet.tasks import keywords, metrics
 
 WORST = 24
 OWN = {"sound": OF_SOUNDS, "text": OF_TEXTS}  # an input's kind -> the steps of augmentation that it has alone
-NOT_OF_TEXTS = (
-    "axes",
-    "version",
-    "stem",
-    "shortcut",
-    "se",
-    "blur",
-    "mixup",
-    "cutmix",
-    "progressive",
-    "train_size",
-    "freeze",
-)
-NOT_OF_TEXTS += ("stochastic_depth", "layer_decay", "image_size", "channels")
+# An input's kind -> the recipe's fields that mean nothing there.
+RECORDED, WRITTEN = ("seconds", "bands", "sample_rate"), ("tokens", "vocabulary", "pairs", "pieces")
+DRAWN = ("image_size", "channels", "crop_fraction", "axes")
+WITHOUT = {"picture": RECORDED + WRITTEN, "sound": DRAWN + WRITTEN, "text": DRAWN + RECORDED}
+WITHOUT["text"] += ("version", "stem", "shortcut", "se", "blur", "mixup", "cutmix", "progressive", "train_size")
+WITHOUT["text"] += ("freeze", "stochastic_depth", "layer_decay")
 LINES = (
     ("top-1 accuracy", "top1_accuracy"),
     ("top-5 accuracy", "top5_accuracy"),
@@ -98,10 +90,10 @@ class Classification:
                 f"--augmentation={recipe.augmentation}: these are {self.contract.input.THINGS}; give {would_do}, or "
                 "none"
             )
-        if self.contract.input.KIND == "text":
-            for flag in NOT_OF_TEXTS:
-                if getattr(recipe, flag) != getattr(Recipe(), flag):
-                    raise ValueError(f"--{flag}={getattr(recipe, flag)}: it can't be had of texts; drop it")
+        for flag in WITHOUT[self.contract.input.KIND]:
+            if getattr(recipe, flag) != getattr(Recipe(), flag):
+                things = self.contract.input.THINGS
+                raise ValueError(f"--{flag}={getattr(recipe, flag)}: it can't be had of {things}; drop it")
 
     def best(self, asked):
         """The figure that a recipe's `best` means; raises ValueError for another task's."""

@@ -133,7 +133,10 @@ def main(argv):
         raise ValueError(f"--depths={','.join(FLAGS.depths)}: expected numbers, as 8,20,32") from None
     given = (FLAGS.epochs, FLAGS.width, FLAGS.seed)
     for depth in depths:
-        network_recipe(FLAGS.dataset, FLAGS.data_dir, depth, "plain", *given)
+        try:
+            network_recipe(FLAGS.dataset, FLAGS.data_dir, depth, "plain", *given)
+        except ValueError as error:
+            raise ValueError(str(error).replace("--depth=", f"--depths={','.join(FLAGS.depths)}: ")) from None
     environment.load_tensorflow()
     compare(depths, FLAGS.dataset, FLAGS.data_dir, *given, FLAGS.out)
 

@@ -187,6 +187,15 @@ def test_steps_of_sounds_are_for_sounds(folder):
     assert {*sound_augmentation.STEPS} < {*recipes.OF_SOUNDS}
 
 
+@pytest.mark.parametrize(("flag", "value"), (("axes", 0), ("image_size", 32), ("pairs", 64)))
+def test_what_is_of_pictures_or_texts_is_refused(folder, flag, value):
+    from keras_resnet import tasks
+
+    recipe = recipes.dataclasses.replace(recipes.RECIPES["sounds"], **{flag: value})
+    with pytest.raises(ValueError, match=f"--{flag}={value}: it can't be had of recordings; drop it"):
+        tasks.of(load_dataset(f"{folder}/", seconds=0.25).contract).check(recipe)
+
+
 def test_noise_of_a_folder_is_added(folder, tmp_path, images):
     """Its pieces, less loud than they were, and to training's recordings alone; by its power, as babble."""
     (tmp_path / "noise" / "deep").mkdir(parents=True)

@@ -64,6 +64,7 @@ def test_headers_quotes_and_what_is_drawn(tmp_path):
         ("a\tone\na\ttwo\n", "all 2 training texts have the label 'a'; expected two of them"),
         (b"a\t\xff\n", "save it as UTF-8"),
         ("a\tone\nb\ttwo\n", "class a has 1 training"),
+        ("stars\tcomment\n" + "5\ta\n1\tb\n" * 10, "first line, 'stars' and 'comment', looks like a header; name"),
         ("".join(f"text {i}\ta\n" for i in range(50)), "50 labels of 50 training texts, as 'text 0'; are the columns"),
     ),
 )
