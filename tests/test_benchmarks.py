@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from small_sets import write_tones
 
-from benchmarks import few_pictures, quantizing_tools
+from benchmarks import few_pictures, fusion, quantizing_tools
 from keras_resnet import files
 
 
@@ -68,6 +68,26 @@ def test_each_speaker_is_left_out_once(tmp_path):
         linked = {split: [*(tmp_path / "out" / "words" / name / split).rglob("*.wav")] for split in ("train", "test")}
         assert {path.stem[10:] for path in linked["test"]} == {name} and len(linked["test"]) == 4
         assert {path.stem[10:] for path in linked["train"]} == {*names} - {name}
+
+
+def test_pairs_are_of_one_digit_and_noise_is_what_is_said():
+    rng = np.random.default_rng(0)
+    digits, spoken = rng.integers(0, 10, 300), np.repeat(np.arange(10), 4)
+    clean = {
+        "picture": np.zeros((300, 8, 8, 1)),
+        "recording": np.zeros((40, 9, 7, 1)) + spoken[:, None, None, None] / 20,
+    }
+    split = {"picture": (clean["picture"], digits), "recording": (clean["recording"], spoken)}
+    quiet = {name: 0.02 for name in fusion.NOISE}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fusion, "NOISE", quiet)
+        examples, labels = fusion.pairs(split, np.random.default_rng(1))
+        again, _ = fusion.pairs(split, np.random.default_rng(2))
+    np.testing.assert_array_equal(labels, digits)
+    np.testing.assert_array_equal(np.rint(20 * examples["recording"].mean((1, 2, 3))), digits)
+    assert 0.018 < examples["picture"].std() < 0.022 and not np.array_equal(again["picture"], examples["picture"])
+    loud, _ = fusion.pairs(split, np.random.default_rng(1))
+    assert loud["picture"].min() == -1 and loud["picture"].max() == np.float32(127 / 128)
 
 
 def test_rows_of_tools_that_are_not_installed_say_what_to_install():
