@@ -73,11 +73,8 @@ def test_each_speaker_is_left_out_once(tmp_path):
 def test_pairs_are_of_one_digit_and_noise_is_what_is_said():
     rng = np.random.default_rng(0)
     digits, spoken = rng.integers(0, 10, 300), np.repeat(np.arange(10), 4)
-    clean = {
-        "picture": np.zeros((300, 8, 8, 1)),
-        "recording": np.zeros((40, 9, 7, 1)) + spoken[:, None, None, None] / 20,
-    }
-    split = {"picture": (clean["picture"], digits), "recording": (clean["recording"], spoken)}
+    recordings = np.zeros((40, 9, 7, 1)) + spoken[:, None, None, None] / 20
+    split = {"picture": (np.zeros((300, 8, 8, 1)), digits), "recording": (recordings, spoken)}
     quiet = {name: 0.02 for name in fusion.NOISE}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(fusion, "NOISE", quiet)
