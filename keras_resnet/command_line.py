@@ -12,6 +12,7 @@ from keras_resnet.reports import wandb_writer
 
 FLAGS = flags.FLAGS
 flags.disclaim_key_flags()  # they count as the script's own, so that its --help lists them
+TUNING = ("finetune", "probe")  # recipes that know nothing of the data
 _DEFINE = {
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
@@ -69,16 +70,24 @@ def recipe_from_flags():
     if given.get("dataset"):
         given["dataset"] = recipes.one_spelling(given["dataset"])
     if FLAGS.init:
+        if not os.path.exists(given["init"]) and given["init"] in models.files():
+            raise ValueError(f"--init={given['init']}: an int8 file, for keras-resnet predict; it learns no more")
         origins.check(given["init"], models.names())
         name, recipe = _recipe_from_origin(given)
     else:
         name = FLAGS.recipe or recipes.default_recipe(FLAGS.dataset or "", FLAGS.task or "auto")
         recipe = RECIPES[name]
+        if name in TUNING:
+            raise ValueError(
+                f"--recipe={name}: it starts from a network that has learned; give --init=keras:resnet50, "
+                + ", ".join(f"--init={model}" for model in models.names())
+            )
     if given.get("optimizer", recipe.optimizer) != recipe.optimizer and "learning_rate" not in given:
         rate = {"sgd": 0.1, "lion": 1e-4, "lamb": 5e-3}.get(given["optimizer"], 1e-3)
         raise ValueError(f"--optimizer={given['optimizer']}: its rate is another; give one, as --learning_rate={rate}")
     recipe = dataclasses.replace(recipe, **given)
     recipe.check()
+    recipes.check_things(recipe.dataset, recipe.task, given)
     tasks.check_best(recipe.best)
     return name, recipe
 
@@ -106,18 +115,22 @@ def _recipe_from_origin(given):
         ValueError: a flag asks for another network than --init is.
     """
     init, quantize = given["init"], given.get("quantize", "none")
-    run = runs.Run(pathlib.Path(init))
+    run, theirs = runs.Run(pathlib.Path(init)), None
     if origins.kind(init) == "run":
         theirs = runs.load_recipe(run)
         same_data = given.get("dataset", theirs.dataset) == theirs.dataset
         if not FLAGS.recipe and (same_data or FLAGS.control or quantize != "none"):
             return _continued_recipe(init, run, given)
         given_to = runs.load_contract(run).input
+        held = recipes.things(given.get("dataset", theirs.dataset), given.get("task", "auto"))
+        if held not in (None, given_to.THINGS) and "texts" in (held, given_to.THINGS):
+            raise ValueError(f"--init={init}: it has read {given_to.THINGS}, {given['dataset']} has {held}")
         fields = {name: getattr(theirs, name) for name in recipes.NETWORK}
         if given_to.KIND != "text":
             sides = given_to.shape[2 - given_to.axes : 2]
             fields["stem"] = depths.stem(theirs.stem, sides) if sides else "small"
-        fields |= given_to.as_flags()
+        if held in (None, given_to.THINGS):
+            fields |= given_to.as_flags()
     elif quantize != "none" or FLAGS.control:
         flag = f"--quantize={quantize}" if quantize != "none" else "--control"
         raise ValueError(f"{flag}: --init={init} is no run of this data; fine-tune it first, then give that run")
@@ -128,6 +141,10 @@ def _recipe_from_origin(given):
             raise ValueError(f"--{name}={given[name]}: the network is that of --init ({fields[name]}); drop --{name}")
     usual = recipes.default_recipe(given.get("dataset", ""), given.get("task", "auto"))
     name = FLAGS.recipe or (usual if usual in ("detection", "segmentation") else "finetune")
+    if name in TUNING and not given.get("dataset"):
+        if theirs is None:
+            raise ValueError(f"--init={init}: expected data to learn from, as --dataset=photos/")
+        fields |= {"dataset": theirs.dataset, "data_dir": theirs.data_dir}
     return name, dataclasses.replace(recipes.finetuned(RECIPES[name], given.get("dataset", "")), **fields)
 
 
@@ -153,11 +170,18 @@ def _shipped(path):
     return str(models.folder(name)) if is_ours and not os.path.exists(path) else path
 
 
+def folder(dataset):
+    """The `pathlib.Path` of a data set's folder, without links."""
+    return pathlib.Path(dataset).expanduser().resolve()
+
+
 def default_run_dir(name, recipe):
     if FLAGS.teacher and recipe.quantize == "none":
         name = "taught"
     if name in ("qat", "control", "taught") and recipe.init and origins.kind(recipe.init) == "run":
-        return pathlib.Path(recipe.init) / name
+        shipped = os.path.basename(recipe.init)
+        of_package = os.path.abspath(recipe.init) == os.path.abspath(models.path(shipped))
+        return (pathlib.Path("runs") / shipped if of_package else pathlib.Path(recipe.init)) / name
     dataset = pathlib.Path(recipe.dataset).name.replace(":", "-")
     network = f"resnet{recipe.depth}{'v2' if recipe.version == 2 else ''}"
     if origins.kind(recipe.init) == "file":
@@ -172,6 +196,8 @@ def main(argv):
     if FLAGS.wandb:
         wandb_writer.check()
     run_dir = pathlib.Path(FLAGS.run_dir) if FLAGS.run_dir else default_run_dir(name, recipe)
+    if recipes.is_folder(recipe.dataset) and run_dir.resolve().is_relative_to(folder(recipe.dataset)):
+        raise ValueError(f"--run_dir={run_dir}: it lies in the data set, as whose pictures its own would be taken")
     runs.check(runs.Run(run_dir), recipe)
     environment.load_tensorflow()
     from keras_resnet.reports import evaluation

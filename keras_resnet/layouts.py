@@ -8,6 +8,7 @@ EXPECTED = {
     "detection": "Annotations/ and JPEGImages/ (VOC), annotations/instances_train.json (COCO) or data.yaml (YOLO)",
     "segmentation": "train/ and trainannot/, images/ and masks/, or JPEGImages/ and SegmentationClass/",
 }
+PICTURES = (".jpg", ".jpeg", ".png")
 SOUNDS = (".wav", ".wave", ".flac", ".ogg", ".mp3")
 TABLES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}  # of texts
 ANNOTATED = "annot"  # what CamVid's folders of label maps end with
@@ -38,13 +39,18 @@ def sounds(folder):
 
 
 def texts(folder):
-    """Split -> table of a folder's texts; empty where it has none, or where files of a split stand beside the table."""
+    """Split -> table of a folder's texts; empty where it has none, or where pictures or recordings stand beside it.
+
+    Such a table is about them, not of texts.
+    """
     root, found = pathlib.Path(folder).expanduser(), {}
     for split, names in TABLES.items():
         paths = (root / f"{name}{suffix}" for name in names for suffix in (".tsv", ".csv"))
         if path := next((path for path in paths if path.is_file()), None):
             found[split] = path
-    return found if "train" in found and not (root / "train").is_dir() else {}
+    if "train" not in found or (root / "train").is_dir() or sounds(folder):
+        return {}
+    return {} if any(path.suffix.lower() in PICTURES for path in root.glob("*/*.*")) else found
 
 
 def masks(folder):

@@ -279,6 +279,11 @@ class Recipe:
             ),
             ("progressive", 0 <= self.progressive < 1, "more than 0 and less than 1, as 0.5, or 0: none"),
             ("repeats", self.repeats >= 1, "at least 1"),
+            (
+                "batch_size",
+                self.repeats == 1 or not (self.mixup or self.cutmix) or self.batch_size >= 2 * self.repeats,
+                "at least twice --repeats, or --mixup and --cutmix would mix a picture with itself",
+            ),
             ("mixup", self.mixup >= 0, "a positive alpha, as 0.2, or 0: none"),
             ("cutmix", self.cutmix >= 0, "a positive alpha, as 1, or 0: none"),
             (
@@ -705,6 +710,33 @@ def default_recipe(dataset, task="auto"):
     if name in CHARACTERS:
         return "mnist"
     return "digits" if dataset == "digits" else "imagenet"
+
+
+# Fields that say what is made of one kind of thing alone.
+OWN = {
+    "pictures": ("image_size", "channels", "crop_fraction", "axes"),
+    "recordings": ("seconds", "bands", "sample_rate", "noise"),
+    "texts": ("tokens", "vocabulary", "pairs", "pieces"),
+}
+
+
+def things(dataset, task="auto"):
+    """What a data set holds, a name of `OWN`; None where that is known only when it is loaded."""
+    name = "" if is_folder(dataset) else re.split("[:/]", dataset)[0]
+    if name and name not in ("digits", "speech_commands", *SMALL_PICTURES, *SPOKEN, *WRITTEN, *BOXED, *CHARACTERS):
+        return None
+    usual = default_recipe(dataset, task)
+    return {"sounds": "recordings", "speech_commands": "recordings", "texts": "texts"}.get(usual, "pictures")
+
+
+def check_things(dataset, task, given):
+    """Raises ValueError for a field among `given` that is of other things than a data set is known to hold."""
+    held = things(dataset, task)
+    for other in OWN if held else ():
+        for field in OWN[other] if other != held else ():
+            if field in given:
+                said = f"it is of {other}, {dataset or 'cifar10'} has {held}"
+                raise ValueError(f"--{field}={given[field]}: {said}; drop it")
 
 
 # Fields that say where a run was made, not what it is.

@@ -1,6 +1,7 @@
 """What a person sees before TensorFlow is loaded."""
 
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -157,6 +158,9 @@ def test_help_into_a_closed_pipe():
         ("--dataset=./nowhere", "no such folder; give one that holds a folder per class"),
         ("--control", "--control: it trains on in float from a finished run; give --init=runs/NAME"),
         ("--quantize=int8", "expected a finished run to start from; give --init=runs/NAME"),
+        ("--recipe=finetune", "--recipe=finetune: it starts from a network that has learned; give --init=keras"),
+        ("--init=keras:resnet50", "--init=keras:resnet50: expected data to learn from, as --dataset=photos/"),
+        ("--init=fsdd-resnet8", "--init=fsdd-resnet8: an int8 file, for keras-resnet predict; it learns no more"),
         ("--init=nowhere", "--init=nowhere: no finished run is there (no model.keras)"),
         ("--teacher=nowhere/,there", "--teacher=nowhere: no finished run is there (no model.keras); give a run's"),
         ("--teacher=there,", "--teacher=there,: expected runs' folders and commas, as runs/A,runs/B"),
@@ -183,3 +187,32 @@ print(name, recipe.dataset, recipe.depth, recipe.augmentation, recipe.image_size
     command = [sys.executable, "-c", code, "--dataset=svhn_cropped:3.1.0", "--image_size=24x32", "--channels=1"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500)
     assert result.stdout == "mnist svhn_cropped:3.1.0 20 shift 24x32 1\n", result.stderr
+
+
+def test_a_shipped_model_is_continued_outside_of_the_package(tmp_path):
+    code = """
+import sys
+from keras_resnet import command_line
+command_line.define_flags()
+command_line.FLAGS(sys.argv)
+name, recipe = command_line.recipe_from_flags()
+print(name, recipe.dataset, command_line.default_run_dir(name, recipe))
+"""
+    for flags, said in (((), "control digits runs/digits-resnet8/control"), (["--recipe=probe"], "probe digits runs/")):
+        command = [sys.executable, "-c", code, "--init=digits-resnet8", *flags]
+        result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500)
+        assert result.stdout.startswith(said), result.stderr
+
+
+def test_other_kinds_of_input_and_runs_in_the_data(tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "train.tsv").write_text("a\tone\nb\ttwo\n")
+    for flags, said in (
+        ([f"--dataset={tmp_path}/texts/", "--init=digits-resnet8"], "it has read pictures, .*/texts/ has texts"),
+        ([f"--dataset={tmp_path}/texts/", "--image_size=32"], "--image_size=32: it is of pictures, .* has texts; drop"),
+        ([f"--dataset={tmp_path}/texts/", f"--run_dir={tmp_path}/texts/run"], "run: it lies in the data set, as whose"),
+    ):
+        result = run(*flags)
+        assert result.returncode == 2 and re.search(said, result.stderr), result.stderr
+        assert "loaded: False" in result.stdout
+    assert [path.name for path in (tmp_path / "texts").iterdir()] == ["train.tsv"]

@@ -142,6 +142,7 @@ def test_what_does_not_go_together_is_refused():
         ({"unfreeze": 0.5, "freeze": "all", "optimizer": "adamw"}, "--unfreeze=0.5: Adam's moments"),
         ({"norms": "learning", "quantize": "int8", "batch_norm": "frozen"}, "--batch_norm=frozen: --norms=learning"),
         ({"sampling": "balanced", "class_weights": "balanced"}, "--class_weights=balanced: --sampling=balanced"),
+        ({"repeats": 3, "mixup": 0.2, "batch_size": 5}, "--batch_size=5: expected at least twice --repeats"),
         ({"quantize": "none", "ranges": "learned"}, "--ranges=learned: this is of int8 arithmetic; give --quantize"),
         ({"quantize": "none", "weight_bits": "4"}, "--weight_bits=4: this is of int8 arithmetic; give --quantize"),
         ({"quantize": "int8", "weight_bits": 5}, "--weight_bits=5: expected 8, 4, or layers by their names"),
@@ -176,6 +177,31 @@ def test_default_recipe_follows_the_data_set(tmp_path, monkeypatch):
     characters = RECIPES["mnist"]
     assert (characters.depth, characters.stem, characters.image_size) == (20, "auto", 0)
     assert "flip" not in characters.augmentation
+
+
+def test_flags_of_other_things_are_refused_where_it_is_known_what_there_is(tmp_path):
+    (tmp_path / "words" / "yes").mkdir(parents=True)
+    (tmp_path / "words" / "yes" / "1.wav").touch()
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "train.tsv").touch()
+    known = {"digits": "pictures", "voc/2007": "pictures", "": "pictures", f"{tmp_path}/words/": "recordings"}
+    known |= {
+        f"{tmp_path}/texts/": "texts",
+        "spoken_digit": "recordings",
+        "speech_commands": "recordings",
+        "glue/sst2": "texts",
+    }
+    for dataset, held in known.items():
+        assert recipes.things(dataset) == held
+        for other, fields in recipes.OWN.items():
+            for field in fields:
+                if other == held:
+                    recipes.check_things(dataset, "auto", {field: 1})
+                    continue
+                with pytest.raises(ValueError, match=f"--{field}=1: it is of {other}, .* has {held}; drop it"):
+                    recipes.check_things(dataset, "auto", {field: 1})
+    assert recipes.things("rock_paper_scissors") is None
+    recipes.check_things("rock_paper_scissors", "auto", {"pairs": 64, "bands": 20, "image_size": 32})
 
 
 @pytest.mark.parametrize(("pictures", "batch"), [(1, 1), (5, 4), (20, 16), (90, 16), (255, 16), (256, 32), (3000, 256)])

@@ -6,15 +6,17 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import io
+import math
 import os
 import pathlib
+import shlex
 import sys
 
 import numpy as np
 import tqdm
 from PIL import Image
 
-from keras_resnet import layouts
+from keras_resnet import layouts, programs
 from keras_resnet.data import check_places, check_sounds, check_texts, class_folders, contact_sheets, labels_csv
 from keras_resnet.device import command_line
 from keras_resnet.device.picture import ORIENTATION, upright
@@ -27,7 +29,7 @@ MOST_COMPARED = 30_000  # pictures; their pairs take half a minute
 UNBALANCED = 5  # times as many pictures as the smallest class has
 LEAST = 3  # pictures of a class that splits are drawn from
 SMALL = 64  # pixels of the shorter side
-MOST_LINES = 10
+MOST_LINES, MOST_ROWS = 10, 60
 # What is looked at besides pictures -> (what they are, what tells of them).
 OTHERS = {check_sounds.Recording: ("recordings", check_sounds), check_texts.Sentence: ("texts", check_texts)}
 
@@ -181,7 +183,9 @@ def lines(root, names, looked, strays, places=None):
         if unbalanced := _unbalanced(root, names, good):
             yield unbalanced
         yield "what suits:"
-        suiting = other.commands(_dataset(root), good) if other else commands(root, names, good)
+        part = math.ceil(100 * len(bad) / len(looked)) / 100
+        more = f" --max_bad_fraction={part}" * (part > 0.01)
+        suiting = other.commands(_dataset(root) + more, good) if other else commands(root, names, good, more)
         yield from (f"  {command}" for command in suiting)
 
 
@@ -192,16 +196,23 @@ def _counts(names, good, what, things):
     largest = max([count[i, splits[0]] for i in range(len(names))] or [1]) or 1
     yield f"{len(good):,} {things}, {len(names)} {what}"
     yield f"  {'label' if what == 'labels' else 'class':{width}}" + "".join(f"{split:>12}" for split in splits)
-    for i, name in enumerate(names):
+    for i, name in enumerate(names[:MOST_ROWS]):
         bar = "█" * round(20 * count[i, splits[0]] / largest)
         yield f"  {name:{width}}" + "".join(f"{count[i, split]:>12,}" for split in splits) + f"  {bar}"
+    if len(names) > MOST_ROWS:
+        yield f"  … and {len(names) - MOST_ROWS:,} more"
     for split in splits if what in ("classes", "labels") else ():
         empty = [name for i, name in enumerate(names) if not count[i, split]]
         if empty:
-            yield f"no readable {things[:-1]} of {', '.join(empty)} in {split}: training refuses"
-    few = what == "classes" and [name for i, name in enumerate(names) if 0 < count[i, "train"] < LEAST]
-    if few and splits == ["train"] and all(len(p.labels) == 1 for p in good):
-        yield f"too few of {', '.join(few)} to validate and test with, too: training refuses less than {LEAST}"
+            yield f"no readable {things[:-1]} of {_some(empty)} in {split}: training refuses"
+    least = LEAST + 1 - len(splits)  # one for each split that is drawn from them
+    few = what == "classes" and [name for i, name in enumerate(names) if 0 < count[i, "train"] < least]
+    if few and all(len(p.labels) == 1 for p in good):
+        yield f"too few of {_some(few)} to draw the missing splits from: training refuses less than {least}"
+
+
+def _some(names):
+    return ", ".join(names[:MOST_LINES]) + f" and {len(names) - MOST_LINES:,} more" * (len(names) > MOST_LINES)
 
 
 def _sizes(good):
@@ -260,12 +271,12 @@ def _unbalanced(root, names, good):
     return f"unbalanced: {names[counts.argmax()]} has {times}; --sampling=balanced draws all classes alike"
 
 
-def commands(root, names, good):
-    """The commands that suit what was found, as a person would type them."""
+def commands(root, names, good, more=""):
+    """The commands that suit what was found, with the flags `more`, as a person would type them."""
     small = bool(good) and np.median([min(p.size) for p in good]) < SMALL
     init = "cifar10-jpeg-resnet20" if small else "keras:resnet50"
     best = " --best=balanced_accuracy" if _unbalanced(root, names, good) else ""
-    data = _dataset(root)
+    data = _dataset(root) + more
     tuned = f"keras-resnet train --init={init} {data}{best}"
     yield f"{tuned} --recipe=probe    # minutes: what the features know already"
     yield f"{tuned}    # all of it learns"
@@ -274,7 +285,7 @@ def commands(root, names, good):
 
 
 def _dataset(root):
-    return f"--dataset={root}/".replace(" ", "\\ ")
+    return f"--dataset={shlex.quote(f'{root}/')}"
 
 
 def main(arguments, program):
@@ -287,7 +298,8 @@ def main(arguments, program):
     Image.MAX_IMAGE_PIXELS = None
     try:
         if not given.folder.is_dir():
-            raise ValueError(f"{given.folder}: no such folder; give the one that holds a folder per class")
+            found = "a file" if given.folder.exists() else "no such folder"
+            raise ValueError(f"{given.folder}: {found}; give the folder that holds a folder per class")
         if places := check_places.look_for(given.folder):
             names, looked, strays = places.names, look_at_all(places.entries), []
         elif layouts.texts(given.folder):
@@ -297,14 +309,17 @@ def main(arguments, program):
         else:
             names, entries, strays = read(given.folder)
             looked = look_at_all(entries)
-        sheets = given.sheets or pathlib.Path("runs") / f"{given.folder.resolve().name}-check"
         of_texts = looked and isinstance(looked[0], check_texts.Sentence)
         drawn = places.drawn if places else check_sounds.drawn if layouts.sounds(given.folder) else None
+        sheets = given.sheets or pathlib.Path("runs") / f"{given.folder.resolve().name}-check"
+        if not of_texts and sheets.resolve().is_relative_to(given.folder.resolve()):
+            raise ValueError(f"--sheets={sheets}: sheets there would be pictures of the data; give a folder elsewhere")
         if not of_texts:
             contact_sheets.write(sheets, names, [p for p in looked if not p.reason], drawn)
     except (ValueError, OSError) as error:
-        command_line.fail(parser, error)
+        command_line.fail(parser, programs.sentence(error))
     for line in lines(given.folder, names, looked, strays, places):
         print(line)
     if not of_texts:
-        print(f"contact sheets: {sheets}/")
+        most = contact_sheets.MOST
+        print(f"contact sheets: {sheets}/" + f" (the first {most} classes)" * (len(names) > most))

@@ -3,16 +3,20 @@
 import re
 
 from matplotlib import font_manager
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from keras_resnet import files
 from keras_resnet.device.picture import upright
 
 COLUMNS, ROWS, SIDE, GAP, TITLE = 8, 6, 112, 4, 34
+MOST = 100  # classes that have a sheet
+MAKER = "Software", "keras-resnet check"  # in each sheet: no other file is ever removed
 
 
 def write(folder, names, pictures, drawn=None):
-    """Writes `NUMBER-NAME.png` of each class into a folder: up to 48 of its pictures, evenly drawn from all.
+    """Writes `NUMBER-NAME.png` of the first `MOST` classes into a folder: up to 48 pictures, evenly drawn from all.
+
+    Sheets that lie there already are removed.
 
     Args:
         folder: `pathlib.Path`; it is made.
@@ -22,13 +26,24 @@ def write(folder, names, pictures, drawn=None):
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("[0-9][0-9][0-9]*-*.png"):  # of another folder of that name, or of classes that are gone
-        old.unlink()
+        if _is_sheet(old):
+            old.unlink()
     font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 18)
-    for label, name in enumerate(names):
+    made_by = PngImagePlugin.PngInfo()
+    made_by.add_text(*MAKER)
+    for label, name in enumerate(names[:MOST]):
         paths = [p.path for p in pictures if label in p.labels]
         file = re.sub(r"[^\w.-]", "_", name)[:80]
         with files.atomic(folder / f"{label:03}-{file}.png") as temporary:
-            sheet(f"{name}: {len(paths):,}", paths, font, drawn).save(temporary, "PNG")
+            sheet(f"{name}: {len(paths):,}", paths, font, drawn).save(temporary, "PNG", pnginfo=made_by)
+
+
+def _is_sheet(path):
+    try:
+        with Image.open(path) as image:
+            return image.info.get(MAKER[0]) == MAKER[1]
+    except OSError:
+        return False
 
 
 def sheet(title, paths, font, drawn=None):

@@ -43,8 +43,8 @@ def _operation(image, choice_seed, sign_seed, strength, kind):
         lambda: image,
         lambda: affine(image, [[1.0, SHEAR[kind] * signed], [0.0, 1.0]]),
         lambda: affine(image, [[1.0, 0.0], [SHEAR[kind] * signed, 1.0]]),
-        lambda: affine(image, [[1.0, 0.0], [0.0, 1.0]], [tf.round(across * signed), 0.0]),
-        lambda: affine(image, [[1.0, 0.0], [0.0, 1.0]], [0.0, tf.round(down * signed)]),
+        lambda: affine(image, [[1.0, 0.0], [0.0, 1.0]], [whole(across * signed), 0.0]),
+        lambda: affine(image, [[1.0, 0.0], [0.0, 1.0]], [0.0, whole(down * signed)]),
         lambda: rotate(image, ROTATE[kind] * signed),
         lambda: brightness(image, factor),
         lambda: color(image, factor),
@@ -72,6 +72,11 @@ def affine(image, matrix, offset=(0.0, 0.0)):
         fill_mode="CONSTANT",
         fill_value=float(OUTSIDE),
     )[0]
+
+
+def whole(pixels):
+    """Without what lies behind the point, as torchvision moves pictures."""
+    return tf.sign(pixels) * tf.floor(tf.abs(pixels))
 
 
 def rotate(image, degrees):

@@ -65,9 +65,12 @@ def rows(path):
             said = f"{len(line)} columns, expected {width}" if len(line) != width else "no label"
             raise DataError(f"{path}, row {number}: {said}; {FORM}")
         made.append((line[label].strip(), line[text]))
-    if not header and _looks_like_a_header(made):
+    if not header and path.stem == "train" and _looks_like_a_header(made):
         first = " and ".join(map(repr, names))
-        raise DataError(f"{path}: its first line, {first}, looks like a header; name the columns label and text")
+        raise DataError(
+            f"{path}: its first line, {first}, looks like a header; name its columns label and text, or put such a "
+            "line in front of it"
+        )
     return made
 
 

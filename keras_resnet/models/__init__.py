@@ -15,9 +15,14 @@ def files():
     return {path.parent.name: path for path in sorted(_HERE.glob("*/model.tflite"))}
 
 
+def path(name):
+    """Where a shipped model's folder lies, or would."""
+    return _HERE / name
+
+
 def described():
     """Name -> what the model's card opens with."""
-    cards = {name: _HERE / name / "CARD.md" for name in sorted({*names(), *files()})}
+    cards = {name: path(name) / "CARD.md" for name in sorted({*names(), *files()})}
     return {name: card.read_text(encoding="utf-8").split("\n\n")[1] for name, card in cards.items()}
 
 
@@ -31,7 +36,7 @@ def folder(name):
         raise ValueError(f"{name}: it is shipped as an int8 file alone, {files()[name]}, that learns no more")
     if name not in names():
         raise ValueError(f"{name}: no such run, file or model; models that are here: {', '.join(names())}")
-    return _HERE / name
+    return path(name)
 
 
 def load_pretrained(name):

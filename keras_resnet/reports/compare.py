@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 import statistics
 
-from keras_resnet import files, runs
+from keras_resnet import files, programs, runs
 from keras_resnet.device import command_line
 from keras_resnet.history import best_row, finished_epochs, read_history
 from keras_resnet.recipes import PLACES, Recipe
@@ -152,7 +152,7 @@ def draw(read_runs, path):
     grid[1, 1].set(xlabel="hours of training")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
-    figure.suptitle(f"{len(read_runs)} runs on the validation pictures")
+    figure.suptitle(f"{len(read_runs)} run{'s' * (len(read_runs) > 1)} on validation")
     drawing.save(figure, path)
 
 
@@ -162,11 +162,13 @@ def main(arguments, program):
     parser.add_argument("--picture", type=pathlib.Path, default=pathlib.Path("runs/compare.png"), metavar="FILE.png")
     given = parser.parse_args(arguments)
     try:
+        if given.picture.suffix != ".png" or given.picture.is_dir():
+            raise ValueError(f"--picture={given.picture}: expected a file that ends in .png")
         read_runs, left = read_all(given.runs)
         given.picture.parent.mkdir(parents=True, exist_ok=True)
         draw(read_runs, given.picture)
     except (ValueError, OSError) as error:
-        command_line.fail(parser, error)
+        command_line.fail(parser, programs.sentence(error))
     print("\n".join(table(read_runs)))
     if len({(of.recipe["dataset"], of.best) for of in read_runs}) > 1:
         print("these runs are of different data or tasks: their figures are not of the same pictures")

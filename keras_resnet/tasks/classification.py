@@ -11,12 +11,8 @@ from keras_resnet.tasks import keywords, metrics
 
 WORST = 24
 OWN = {"sound": OF_SOUNDS, "text": OF_TEXTS}  # an input's kind -> the steps of augmentation that it has alone
-# An input's kind -> the recipe's fields that mean nothing there.
-RECORDED, WRITTEN = ("seconds", "bands", "sample_rate"), ("tokens", "vocabulary", "pairs", "pieces")
-DRAWN = ("image_size", "channels", "crop_fraction", "axes")
-WITHOUT = {"picture": RECORDED + WRITTEN, "sound": DRAWN + WRITTEN, "text": DRAWN + RECORDED}
-WITHOUT["text"] += ("version", "stem", "shortcut", "se", "blur", "mixup", "cutmix", "progressive", "train_size")
-WITHOUT["text"] += ("freeze", "stochastic_depth", "layer_decay")
+NOT_OF_TEXTS = ("axes", "version", "stem", "shortcut", "se", "blur", "mixup", "cutmix", "progressive", "train_size")
+NOT_OF_TEXTS += ("freeze", "stochastic_depth", "layer_decay", "head_learning_rate", "image_size", "channels")
 LINES = (
     ("top-1 accuracy", "top1_accuracy"),
     ("top-5 accuracy", "top5_accuracy"),
@@ -90,10 +86,14 @@ class Classification:
                 f"--augmentation={recipe.augmentation}: these are {self.contract.input.THINGS}; give {would_do}, or "
                 "none"
             )
-        for flag in WITHOUT[self.contract.input.KIND]:
+        no, given = (), self.contract.input
+        if given.KIND == "text":
+            no, given = NOT_OF_TEXTS, "texts"
+        elif given.KIND == "sound" and given.axes == 1:
+            no, given = ("progressive", "train_size"), "waves (--bands=0)"
+        for flag in no:
             if getattr(recipe, flag) != getattr(Recipe(), flag):
-                things = self.contract.input.THINGS
-                raise ValueError(f"--{flag}={getattr(recipe, flag)}: it can't be had of {things}; drop it")
+                raise ValueError(f"--{flag}={getattr(recipe, flag)}: it can't be had of {given}; drop it")
 
     def best(self, asked):
         """The figure that a recipe's `best` means; raises ValueError for another task's."""

@@ -6,6 +6,7 @@ import time
 
 import tensorflow as tf
 
+from keras_resnet import runs
 from keras_resnet.data.dataset import reading
 from keras_resnet.networks.counting import multiplications
 from keras_resnet.reports.evaluation import duration
@@ -20,6 +21,9 @@ def dry_run(recipe, run):
     Raises:
         as `trainer.train` does, for what can't be.
     """
+    if runs.is_finished(run) and runs.load_recipe(run).epochs >= recipe.epochs:
+        print(f"{run.path}: this run is finished; nothing to train")
+        return
     trainer = Trainer(recipe, run, math.inf)
     trainer.introduce()
     learning = sum(math.prod(v.shape) for v in trainer.twin.trainable_variables)

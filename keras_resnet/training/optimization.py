@@ -93,7 +93,7 @@ class Muon(Grouped, keras.optimizers.Muon):
     """Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/, with the scale of Liu et al. 2025.
 
     Keras' own orthogonalizes matrices only, and would leave convolutions to AdamW; here their kernels are matrices of
-    (rows x columns x channels, filters). AdamW learns the last layer, norms and biases.
+    (rows x columns x channels, filters). AdamW learns the last layer, tables of vectors, norms and biases.
     """
 
     def __init__(self, learning_rate, head="", **arguments):
@@ -102,7 +102,8 @@ class Muon(Grouped, keras.optimizers.Muon):
 
     def _should_use_adamw(self, variable):
         path = variable.path if hasattr(variable, "path") else ""
-        return not decays(variable) or bool(self.head and path.startswith(f"{self.head}/"))
+        is_head = bool(self.head) and path.startswith(f"{self.head}/")
+        return not decays(variable) or is_head or path.endswith("/embeddings")
 
     def zeropower_via_newtonschulz5(self, x, steps):
         return super().zeropower_via_newtonschulz5(ops.reshape(x, (-1, x.shape[-1])), steps)
@@ -121,10 +122,16 @@ class LossScaled(keras.optimizers.LossScaleOptimizer):
         broken = 1.0 - ops.cast(super().check_finite(grads), "float32")
         return tf.equal(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, broken), 0.0)
 
+    def apply(self, grads, trainable_variables=None):
+        if self.inner_optimizer.gradient_accumulation_steps:  # a batch that is skipped is one of zeros, and counts
+            finite = self.check_finite(grads)
+            ops.cond(finite, lambda: None, super()._stateful_handle_non_finite_grads)
+            grads = [g if g is None else ops.where(finite, g, ops.zeros_like(g)) for g in grads]
+        return super().apply(grads, trainable_variables)
+
     def _stateful_handle_non_finite_grads(self):
         super()._stateful_handle_non_finite_grads()
-        if not self.inner_optimizer.gradient_accumulation_steps:  # whose count says when they are applied
-            self.inner_optimizer._iterations.assign_add(1)  # the schedule goes on
+        self.inner_optimizer._iterations.assign_add(1)  # the schedule goes on
 
 
 def decays(variable):

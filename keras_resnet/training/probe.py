@@ -15,6 +15,7 @@ from keras_resnet.training import normalization
 MOST = 50_000
 # Of the penalty on standardized features: the one whose loss on the validation pictures is the least is taken.
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+LEAST_SPREAD = 0.1  # of a feature, beside the median one
 
 
 def fit_head(model, data, task, recipe):
@@ -39,7 +40,9 @@ def fit_head(model, data, task, recipe):
         features(predict, pictures, name)
         for name, pictures in (("training", train), ("validation", data.evaluation("validation", batch, pixels=True)))
     )
-    center, spread = known[0].mean(0), known[0].std(0) + 1e-6
+    center, spread = known[0].mean(0), known[0].std(0)
+    # What hardly varies in a few pictures would get weights so large that the first fine-tuned steps break the answers.
+    spread = np.maximum(spread, LEAST_SPREAD * np.median(spread)) + 1e-6
     (x, y), (x_new, y_new) = (((f - center) / spread, targets) for f, targets in (known, validation))
     losses, best = task.loss(dataclasses.replace(recipe, label_smoothing=0.0), known[1]), None
     for penalty in PENALTIES:

@@ -300,6 +300,9 @@ class EraseAndJitterTest(tf.test.TestCase):
         spread = (changed[..., 0] - changed[..., 1]).mean((1, 2)) / changed[..., 2].mean((1, 2)) / 0.4
         self.assertBetween(spread.min(), 0.36, 0.5)  # contrast times saturation
         self.assertBetween(spread.max(), 1.6, 1.97)
+        gray = changed @ [0.299, 0.587, 0.114] / (np.array([120, 80, 100]) @ [0.299, 0.587, 0.114])
+        brightness = gray[:, 0, 0]  # which neither of the others changes
+        self.assertAllClose(brightness, tf.random.stateless_uniform((3, 300), seed(), 0.6, 1.4)[0], atol=0.012)
 
     def test_each_step_is_asked_for_by_its_name(self):
         original = pictures(64)

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image, ImageEnhance
 from small_sets import make_folder
 
-from keras_resnet.data import check
+from keras_resnet.data import check, contact_sheets
 
 
 def photo(seed, size=(96, 80)):
@@ -67,7 +68,8 @@ def test_every_fault_is_told(faulty, tmp_path):
     assert "sizes: 48x40 to 96x80" in said and "smaller than 64 pixels: 2" in said
     assert "turned by EXIF: 1" in said and "PNG L 1" in said
     assert (
-        f"keras-resnet train --init=keras:resnet50 --dataset={faulty}/ --best=balanced_accuracy --recipe=probe" in said
+        f"keras-resnet train --init=keras:resnet50 --dataset={faulty}/ --max_bad_fraction=0.04 --best=balanced_accuracy --recipe=probe"
+        in said
     )
     assert "unbalanced: cat has 5 times dog's training pictures; --sampling=balanced draws all classes alike\n" in said
     with Image.open(tmp_path / "runs" / "photos-check" / "000-cat.png") as sheet:
@@ -127,17 +129,51 @@ def test_too_few_to_split_old_sheets_and_pipes(tmp_path):
     deep = np.tile(np.linspace(3000, 20000, 64).astype(np.uint16), (64, 1))  # 16 bits
     Image.fromarray(deep).save(tmp_path / "a" / "cat" / "000.png")
     sheets = tmp_path / "sheets"
-    sheets.mkdir()
-    (sheets / "007-gone.png").touch()
-    (sheets / "mine.png").touch()
+    contact_sheets.write(sheets, [*map(str, range(7)), "gone"], [])
+    for mine in ("mine.png", "012-mine.png"):
+        (sheets / mine).touch()
+    Image.new("L", (8, 8)).save(sheets / "013-mine.png")
     result = run(tmp_path / "a", f"--sheets={sheets}", cwd=tmp_path)
-    assert "4 pictures, 2 classes" in result.stdout and "too few of cat, dog to validate and test" in result.stdout
+    assert "4 pictures, 2 classes" in result.stdout and "too few of cat, dog to draw the missing" in result.stdout
     assert "keras-resnet train" not in result.stdout
     assert "cat/pipe.jpg: no regular file, but a pipe or a device" in result.stdout
     assert "cat/line\\nbreak\\x1b.jpg: no picture" in result.stdout
     with Image.open(sheets / "000-cat.png") as sheet:
         assert 5 < np.asarray(sheet)[70:110, 30:50].mean() < 60  # 3,000 to 20,000 of 65,535: its left third
-    assert {p.name for p in sheets.iterdir()} == {"000-cat.png", "001-dog.png", "mine.png"}
+    mine = {"mine.png", "012-mine.png", "013-mine.png"}
+    assert {p.name for p in sheets.iterdir()} == {"000-cat.png", "001-dog.png"} | mine
+    for inside in (tmp_path / "a" / "cat", tmp_path / "a"):
+        result = run(tmp_path / "a", f"--sheets={inside}", cwd=tmp_path)
+        assert result.returncode == 2 and "sheets there would be pictures of the data" in result.stderr
+    assert "--sheets=runs/a-check: sheets there" in run(".", cwd=tmp_path / "a").stderr
+
+
+def test_commands_can_be_pasted_and_thousands_of_classes_be_read(tmp_path):
+    folder = make_folder(tmp_path / "it's $HOME & (co)", [f"class{i:03}" for i in range(130)], 1)
+    (folder / "train.csv").write_text("id,class\n1,a\n2,b\n")  # of Kaggle's: it is about the pictures
+    result = run(folder, cwd=tmp_path)
+    assert "too few of class000, class001," in result.stdout and "class009 and 120 more to draw" in result.stdout
+    assert "130 pictures, 130 classes" in result.stdout and max(map(len, result.stdout.splitlines())) < 400
+    assert "… and 70 more" in result.stdout and "(the first 100 classes)" in result.stdout
+    assert len([*(tmp_path / "runs" / f"{folder.name}-check").iterdir()]) == 100
+    for i in range(10):
+        for name in ("class000", "class001"):
+            shutil.copy(folder / name / "000.png", folder / name / f"b{i}.png")
+    for i in range(2, 130):
+        shutil.rmtree(folder / f"class{i:03}")
+    (folder / "class000" / "broken.png").write_bytes(b"no picture")
+    said = run(folder, cwd=tmp_path).stdout
+    (command,) = [line for line in said.splitlines() if "all of it learns" in line]
+    flags = shlex.split(command.partition("#")[0])
+    assert f"--dataset={folder}/" in flags and "--max_bad_fraction=0.05" in flags
+
+
+def test_too_few_to_draw_the_one_split_that_is_missing(tmp_path):
+    for split, cats, dogs in (("train", 1, 9), ("validation", 2, 2)):
+        make_folder(tmp_path / "photos" / split, ("cat",), cats)
+        make_folder(tmp_path / "photos" / split, ("dog",), dogs)
+    result = run(tmp_path / "photos", cwd=tmp_path)
+    assert "too few of cat to draw the missing splits from: training refuses less than 2" in result.stdout
 
 
 def test_near_duplicates_are_pairs_of_a_distance():

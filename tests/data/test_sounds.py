@@ -187,13 +187,14 @@ def test_steps_of_sounds_are_for_sounds(folder):
     assert {*sound_augmentation.STEPS} < {*recipes.OF_SOUNDS}
 
 
-@pytest.mark.parametrize(("flag", "value"), (("axes", 0), ("image_size", 32), ("pairs", 64)))
-def test_what_is_of_pictures_or_texts_is_refused(folder, flag, value):
+def test_waves_have_one_length(folder):
     from keras_resnet import tasks
 
-    recipe = recipes.dataclasses.replace(recipes.RECIPES["sounds"], **{flag: value})
-    with pytest.raises(ValueError, match=f"--{flag}={value}: it can't be had of recordings; drop it"):
-        tasks.of(load_dataset(f"{folder}/", seconds=0.25).contract).check(recipe)
+    waves = tasks.of(load_dataset(f"{folder}/", seconds=0.25, bands=0).contract)
+    for flag, value in (("train_size", 160), ("progressive", 0.5)):
+        recipe = recipes.dataclasses.replace(recipes.RECIPES["sounds"], augmentation="later", **{flag: value})
+        with pytest.raises(ValueError, match=f"--{flag}={value}: it can't be had of waves"):
+            waves.check(recipe)
 
 
 def test_noise_of_a_folder_is_added(folder, tmp_path, images):

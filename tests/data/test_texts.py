@@ -64,7 +64,7 @@ def test_headers_quotes_and_what_is_drawn(tmp_path):
         ("a\tone\na\ttwo\n", "all 2 training texts have the label 'a'; expected two of them"),
         (b"a\t\xff\n", "save it as UTF-8"),
         ("a\tone\nb\ttwo\n", "class a has 1 training"),
-        ("stars\tcomment\n" + "5\ta\n1\tb\n" * 10, "first line, 'stars' and 'comment', looks like a header; name"),
+        ("stars\tcomment\n" + "5\ta\n1\tb\n" * 10, "first line, 'stars' and 'comment', looks like a header;"),
         ("".join(f"text {i}\ta\n" for i in range(50)), "50 labels of 50 training texts, as 'text 0'; are the columns"),
     ),
 )
@@ -72,6 +72,11 @@ def test_what_is_no_table(tmp_path, content, message):
     (tmp_path / "train.tsv").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError, match=message):
         load_dataset(f"{tmp_path}/")
+
+
+def test_a_test_table_may_begin_with_its_only_text_of_a_class(folder):
+    (folder / "test.tsv").write_text("good\ta film\n" + "bad\ta film\n" * 30)
+    assert len(load_dataset(f"{folder}/").test) == 31
 
 
 def test_splits_have_the_same_classes(folder):

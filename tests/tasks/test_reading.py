@@ -82,8 +82,9 @@ def test_a_device_reads(reviews, finished, tmp_path):
     (
         ("--augmentation=flip", "these are texts; give forget, or none"),
         ("--mixup=0.2", "--mixup=0.2: it can't be had of texts"),
-        ("--image_size=32", "--image_size=32: it can't be had of texts"),
-        ("--bands=20", "--bands=20: it can't be had of texts"),
+        ("--image_size=32", "--image_size=32: it is of pictures, "),
+        ("--bands=20", "--bands=20: it is of recordings, "),
+        ("--head_learning_rate=0.1", "--head_learning_rate=0.1: it can't be had of texts"),
         ("--depth=50", "of texts give 6n+2, as 8 or 14"),
         ("--loss=lovasz", "these texts have classes"),
     ),

@@ -1,6 +1,7 @@
 """The optimizer against its formula, step by step in NumPy; the schedules against values worked out by hand."""
 
 import dataclasses
+import math
 
 import keras
 import numpy as np
@@ -56,6 +57,35 @@ class SGDTest(tf.test.TestCase):
                 parts.apply([tf.constant(gradient)], [many])
         self.assertGreater(np.abs(one.numpy() - start).max(), 0.1)
         self.assertAllClose(one, many, 1e-5, 1e-6)
+
+    def test_batches_that_are_skipped_count_where_batches_are_accumulated(self):
+        recipe = Recipe(momentum=0.0, weight_decay=0.0, schedule="cosine", warmup=0.0, learning_rate=0.5)
+        for many in (1, 2):
+            optimizer = make_optimizer(dataclasses.replace(recipe, accumulate=many), 10, mixed_float16=True)
+            weight, moved = keras.Variable([1.0]), []
+            optimizer.build([weight])
+            for batch in range(10):
+                scale = float(optimizer.dynamic_scale)
+                optimizer.apply([tf.constant([np.inf if batch in (2, 4, 5) else scale])], [weight])
+                moved.append(round(float(weight.numpy()[0]), 5))
+            self.assertEqual(int(optimizer.inner_optimizer._iterations), 10)
+            self.assertEqual(float(optimizer.dynamic_scale), 2**15 / 8)
+            if many == 2:  # the second window has one batch, the third none
+                rates = [0.5 * 0.5 * (1 + math.cos(math.pi * step / 5)) for step in range(5)]
+                parts = np.multiply(rates, [1, 0.5, 0, 1, 1])
+                self.assertAllClose(moved[1::2], 1 - np.cumsum(parts), atol=1e-4)
+
+    def test_momentum_is_nesterovs(self):
+        for momentum in (0.0, 0.8):
+            made = make_optimizer(Recipe(momentum=momentum), 10)
+            self.assertEqual((made.momentum, made.nesterov), (momentum, momentum > 0))
+
+    def test_muon_leaves_tables_to_adamw(self):
+        muon = make_optimizer(Recipe(optimizer="muon", learning_rate=0.02), 10, head="logits")
+        table, head, kernel = (keras.Variable(np.ones((3, 2)), name="w") for _ in range(3))
+        for variable, path in ((table, "words/embeddings"), (head, "logits/kernel"), (kernel, "conv/kernel")):
+            variable._path = path
+        self.assertEqual([muon._should_use_adamw(v) for v in (table, head, kernel)], [True, True, False])
 
     def test_loss_scaling_for_float16_only(self):
         recipe, moved = Recipe(weight_decay=0.1, clip=0.5), []

@@ -16,6 +16,7 @@ from small_sets import make_folder
 from torch_states import state_dict
 
 from keras_resnet import files, origins, recipes, runs, tasks
+from keras_resnet.data.decoding import normalize
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.data.sources import Arrays
 from keras_resnet.history import read_history
@@ -114,6 +115,27 @@ def test_each_picture_goes_through_the_backbone_once(monkeypatch):
     model = ResNet(8, (32, 32, 3), 10, width=0.25)
     probe.fit_head(model, dataclasses.replace(data, train=few), tasks.of(data.contract), recipes.RECIPES["probe"])
     assert sum(seen) == 100 + len(data.validation)
+
+
+def test_the_penalty_is_the_best_on_validation_and_the_fit_is_of_plain_features(monkeypatch):
+    data = load_dataset("digits")
+    few = dataclasses.replace(data, train=Arrays(data.train.images[:100], data.train.labels[:100]))
+    model, losses = ResNet(8, (32, 32, 3), 10, width=0.25), {}
+    backbone, head = split(model)
+    x_new = backbone.predict(normalize(data.validation.images), verbose=0)
+    for penalties in ((1e-4,), (0.1,), (1e3,), (1e-4, 0.1, 1e3)):
+        monkeypatch.setattr(probe, "PENALTIES", penalties)
+        probe.fit_head(model, few, tasks.of(data.contract), recipes.RECIPES["probe"])
+        kernel, bias = head.get_weights()
+        logits = x_new @ kernel + bias
+        e = np.exp(logits - logits.max(1, keepdims=True))
+        right = (e / e.sum(1, keepdims=True))[np.arange(len(e)), data.validation.labels]
+        losses[penalties] = -np.log(right).mean()
+    assert len({*losses.values()}) == 3
+    assert losses[1e-4, 0.1, 1e3] == pytest.approx(min(losses.values()), abs=1e-4)
+    assert losses[0.1,] < 2.2 and losses[1e3,] == pytest.approx(
+        np.log(10), abs=0.05
+    )  # nothing but classes' frequencies
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_resnet import runs
-from keras_resnet.data import order, random_operations
+from keras_resnet.data import augmentation, order, random_operations
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.recipes import RECIPES
 from keras_resnet.training import regularization, trainer
@@ -24,6 +24,14 @@ def loss(one, label):
     """Of an example whose logits say nothing; binary, it is that of ten answers of one half."""
     logits = np.zeros((1, 10), "float32")
     return float(one.twin.compute_loss(None, np.array([label]), logits))
+
+
+def zoomed_far(one, data):
+    asked, usual = [], augmentation.draw_moves
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(augmentation, "draw_moves", lambda *given: asked.append(given) or usual(*given))
+        one.batches(1, 0).take(1)
+    assert [given[-1] for given in asked] == [2.5]
 
 
 def repeated_and_strong(one, data):
@@ -69,6 +77,7 @@ def another_network(one, data):
             {"augmentation": "rand", "magnitude": 21, "repeats": 3, "train_size": 16, "loss": "bce"},
             repeated_and_strong,
         ),
+        ({"augmentation": "zoom", "zoom": 2.5}, zoomed_far),
         ({"sampling": "balanced", "loss": "focal"}, balanced_and_focal),
         ({"class_weights": "balanced", "stochastic_depth": 0.3, "dropout": 0.5}, weighted_and_noisy),
         ({"stem": "deep", "shortcut": "pool", "se": 0.25, "blur": 1}, another_network),
