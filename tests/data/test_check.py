@@ -69,7 +69,6 @@ def test_every_fault_is_told(faulty, tmp_path):
     assert "turned by EXIF: 1" in said and "PNG L 1" in said
     flags = f"--dataset={faulty}/ --max_bad_fraction=0.04 --best=balanced_accuracy --recipe=probe"
     assert f"keras-resnet train --init=keras:resnet50 {flags}" in said
-    )
     assert "unbalanced: cat has 5 times dog's training pictures; --sampling=balanced draws all classes alike\n" in said
     with Image.open(tmp_path / "runs" / "photos-check" / "000-cat.png") as sheet:
         assert sheet.width > 8 * 112 and sheet.height > 4 * 112  # 45 pictures are more than four rows
