@@ -129,7 +129,7 @@ def picture(rows, shown, title):
     formats, outputs = (list(dict.fromkeys(names)) for names in zip(*shown, strict=True))
     if len(outputs) > MOST:
         title, outputs = f"{title}; the first {MOST} of {len(outputs)} outputs", outputs[:MOST]
-    size = (2.8 * len(formats) + 0.5, 2.8 * len(outputs) + 0.6)
+    size = (max(2.8 * len(formats) + 0.5, 6.0), 2.8 * len(outputs) + 0.6)  # the title has its place
     figure, panels = pyplot.subplots(len(outputs), len(formats), figsize=size, squeeze=False, layout="constrained")
     rng = np.random.default_rng(0)
     for (name, output), (wanted, made) in shown.items():
