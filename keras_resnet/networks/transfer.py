@@ -72,8 +72,8 @@ def _resized(features, shape):
     """A copy of a model for pictures of a size, with its weights."""
     if features.input_shape[-1] != shape[-1]:
         raise runs.RunError(
-            f"--init: {features.name} was trained on {features.input_shape[-1]} channels, the pictures have "
-            f"{shape[-1]}; give --channels={features.input_shape[-1]}"
+            f"--init: {features.name} was trained on {features.input_shape[-1]} channels, the input has "
+            f"{shape[-1]}; of pictures give --channels={features.input_shape[-1]}"
         )
     try:
         copy = keras.models.clone_model(features, input_tensors=keras.Input(shape, name="image"))

@@ -81,7 +81,7 @@ def test_what_can_not_be_continued_says_why():
     maps = keras.Model(image, keras.layers.ReLU(name="end")(image), name="maps")
     for model, shape, says in (
         (flat, (16, 16, 3), r"flat does not take pictures of 16x16 .* give --image_size=8x8"),
-        (flat, (8, 8, 1), "flat was trained on 3 channels, the pictures have 1; give --channels=3"),
+        (flat, (8, 8, 1), "flat was trained on 3 channels, the input has 1; of pictures give --channels=3"),
         (open_end, (8, 8, 3), "open ends in end of type ReLU, expected a Dense layer"),
         (maps, (8, 8, 3), r"maps makes \(8, 8, 3\) of 1 inputs, no classes; expected a classifier"),
     ):
