@@ -734,7 +734,7 @@ def check_things(dataset, task, given):
     held = things(dataset, task)
     for other in OWN if held else ():
         for field in OWN[other] if other != held else ():
-            if field in given:
+            if given.get(field, getattr(Recipe(), field)) != getattr(Recipe(), field):
                 said = f"it is of {other}, {dataset or 'cifar10'} has {held}"
                 raise ValueError(f"--{field}={given[field]}: {said}; drop it")
 

@@ -195,11 +195,12 @@ def test_flags_of_other_things_are_refused_where_it_is_known_what_there_is(tmp_p
         assert recipes.things(dataset) == held
         for other, fields in recipes.OWN.items():
             for field in fields:
+                recipes.check_things(dataset, "auto", {field: getattr(Recipe(), field)})  # as programs say everything
                 if other == held:
-                    recipes.check_things(dataset, "auto", {field: 1})
+                    recipes.check_things(dataset, "auto", {field: 7})
                     continue
-                with pytest.raises(ValueError, match=f"--{field}=1: it is of {other}, .* has {held}; drop it"):
-                    recipes.check_things(dataset, "auto", {field: 1})
+                with pytest.raises(ValueError, match=f"--{field}=7: it is of {other}, .* has {held}; drop it"):
+                    recipes.check_things(dataset, "auto", {field: 7})
     assert recipes.things("rock_paper_scissors") is None
     recipes.check_things("rock_paper_scissors", "auto", {"pairs": 64, "bands": 20, "image_size": 32})
 

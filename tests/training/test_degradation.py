@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 def test_depths_that_are_none_are_refused_first(tmp_path):
     for flags, message in (
-        (["--depths=8,9"], "depth=9"),
+        (["--depths=8,9"], "--depths=8,9: 9: no such ResNet; choose"),
         (["--depths=a"], "expected numbers"),
         (["x"], "begin with --"),
     ):
