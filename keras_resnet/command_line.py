@@ -197,7 +197,9 @@ def main(argv):
         wandb_writer.check()
     run_dir = pathlib.Path(FLAGS.run_dir) if FLAGS.run_dir else default_run_dir(name, recipe)
     if recipes.is_folder(recipe.dataset) and run_dir.resolve().is_relative_to(folder(recipe.dataset)):
-        raise ValueError(f"--run_dir={run_dir}: it lies in the data set, as whose pictures its own would be taken")
+        raise ValueError(
+            f"--run_dir={run_dir}: it lies in the data set, as whose its pictures would be taken; give another"
+        )
     runs.check(runs.Run(run_dir), recipe)
     environment.load_tensorflow()
     from keras_resnet.reports import evaluation

@@ -210,7 +210,10 @@ def test_other_kinds_of_input_and_runs_in_the_data(tmp_path):
     for flags, said in (
         ([f"--dataset={tmp_path}/texts/", "--init=digits-resnet8"], "it has read pictures, .*/texts/ has texts"),
         ([f"--dataset={tmp_path}/texts/", "--image_size=32"], "--image_size=32: it is of pictures, .* has texts; drop"),
-        ([f"--dataset={tmp_path}/texts/", f"--run_dir={tmp_path}/texts/run"], "run: it lies in the data set, as whose"),
+        (
+            [f"--dataset={tmp_path}/texts/", f"--run_dir={tmp_path}/texts/run"],
+            "run: it lies in the data set, as whose its pictures",
+        ),
     ):
         result = run(*flags)
         assert result.returncode == 2 and re.search(said, result.stderr), result.stderr

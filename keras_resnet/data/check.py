@@ -183,7 +183,7 @@ def lines(root, names, looked, strays, places=None):
         if unbalanced := _unbalanced(root, names, good):
             yield unbalanced
         yield "what suits:"
-        part = math.ceil(100 * len(bad) / len(looked)) / 100
+        part = math.ceil(100 * len(bad) / max(1, len(looked))) / 100
         more = f" --max_bad_fraction={part}" * (part > 0.01)
         suiting = other.commands(_dataset(root) + more, good) if other else commands(root, names, good, more)
         yield from (f"  {command}" for command in suiting)
