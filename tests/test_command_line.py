@@ -212,7 +212,7 @@ def test_other_kinds_of_input_and_runs_in_the_data(tmp_path):
         ([f"--dataset={tmp_path}/texts/", "--image_size=32"], "--image_size=32: it is of pictures, .* has texts; drop"),
         (
             [f"--dataset={tmp_path}/texts/", f"--run_dir={tmp_path}/texts/run"],
-            "run: it lies in the data set, as whose its pictures",
+            "run: it lies in the data set",
         ),
     ):
         result = run(*flags)
