@@ -135,9 +135,8 @@ def one_seed(splits, epochs, seed, out):
     model = network(shapes, seed)
     train(model, splits["train"], epochs, seed)
     file = exported(model, splits["train"], seed, out / f"fusion-{seed}.keras")
-    empty = {name: np.zeros_like(x) for name, x in examples.items()}
     for name, missing in {"both": (), "both, no picture": ("picture",), "both, no recording": ("recording",)}.items():
-        given = {**examples, **{one: empty[one] for one in missing}}
+        given = {**examples, **{one: np.zeros_like(examples[one]) for one in missing}}
         rows[name] = [accuracy(predicted(model, given)), accuracy(answers(file, given))]
     return rows
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.trainings import mean_and_deviation, trained
 from keras_resnet import environment
+from keras_resnet.recipes import RECIPES
 
 TARGET = 0.848
 
@@ -45,7 +46,8 @@ def torch_accuracy(minutes, folder, data_dir):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0,1,2,3,4")
-    parser.add_argument("--epochs", default="6", help="7 in float32, whose steps take longer and have 8 minutes")
+    usual = RECIPES["cifar10_sprint"].epochs
+    parser.add_argument("--epochs", type=int, default=usual, help="7 in float32, whose steps take longer")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--data_dir", default="")
     parser.add_argument("--torch", action="store_true", help="PyTorch for as long, too")

@@ -170,11 +170,6 @@ def _shipped(path):
     return str(models.folder(name)) if is_ours and not os.path.exists(path) else path
 
 
-def folder(dataset):
-    """The `pathlib.Path` of a data set's folder, without links."""
-    return pathlib.Path(dataset).expanduser().resolve()
-
-
 def default_run_dir(name, recipe):
     if FLAGS.teacher and recipe.quantize == "none":
         name = "taught"
@@ -196,7 +191,8 @@ def main(argv):
     if FLAGS.wandb:
         wandb_writer.check()
     run_dir = pathlib.Path(FLAGS.run_dir) if FLAGS.run_dir else default_run_dir(name, recipe)
-    if recipes.is_folder(recipe.dataset) and run_dir.resolve().is_relative_to(folder(recipe.dataset)):
+    root = pathlib.Path(recipe.dataset).expanduser().resolve()
+    if recipes.is_folder(recipe.dataset) and run_dir.resolve().is_relative_to(root):
         raise ValueError(
             f"--run_dir={run_dir}: it lies in the data set, as whose its pictures would be taken; give another"
         )
