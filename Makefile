@@ -31,9 +31,10 @@ bench: .venv/installed
 arm-test: .venv/installed
 	PYTHON=$(BIN)/python raspberry_pi/arm_test.sh
 
-# Chromium, for tests/device/test_serve.py, where Debian's can be installed.
+# Chromium, for the tests of pages, where Debian's can be installed, and LiteRT.js, of the version in device/site.py.
 browser:
 	@command -v chromium >/dev/null || (apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 install --no-install-recommends chromium) >/dev/null || echo "browser: SKIPPED, chromium can't be installed here" >&2
+	@test -d build/node_modules/@litertjs || npm install --prefix build --no-save --no-audit --no-fund --silent @litertjs/core@$$(sed -n 's/^LITERT = "\(.*\)".*/\1/p' keras_resnet/device/site.py) || echo "browser: SKIPPED, LiteRT.js can't be installed here" >&2
 
 android-test:
 	android_demo/tools/test_core.sh

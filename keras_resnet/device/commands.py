@@ -12,6 +12,7 @@ COMMANDS = {
     "verify": "replays the golden pictures beside MODEL.tflite",
     "benchmark": "latency and memory of MODEL.tflite on this machine",
     "serve": "a page with the answers of MODEL.tflite to camera and dropped pictures",
+    "site": "a folder of static files, in whose page MODEL.tflite answers in the visitor's own browser",
 }
 
 

@@ -70,26 +70,29 @@ def open_camera(chosen):
     return frames
 
 
+def about(contract, model):
+    """What the page says of a model, and what it asks for."""
+    told = {"model": pathlib.Path(model).name, "answers": f"{len(contract.labels)} {contract.output.COUNTED}"}
+    given = contract.input
+    if given.KIND == "sound":
+        heard = {"rate": given.rate, "seconds": given.seconds}
+        return told | {"input": f"{given.seconds:g} s at {given.rate:,} Hz", "sound": heard}
+    if given.KIND == "text":
+        return told | {"input": f"{given.length} tokens", "text": True}
+    return told | {"input": "{}×{} pixels".format(*contract.shape[1::-1])}
+
+
 class Server(bounded_server.BoundedServer):
     """Holds what requests share; one at a time has the network, the camera and a decoded picture."""
 
     def __init__(self, reader, frames, chosen):
         super().__init__(chosen.host, chosen.port, Handler)
         self.reader, self.frames, self.top = reader, frames, chosen.top
-        self.about = {
-            "model": pathlib.Path(chosen.model).name,
-            "answers": f"{len(reader.contract.labels)} {reader.contract.output.COUNTED}",
-            "input": "{}×{} pixels".format(*reader.contract.shape[1::-1]),
+        self.about = about(reader.contract, chosen.model) | {
             "threads": chosen.threads,
             "camera": frames is not None,
             "max_upload": bounded_server.MAX_UPLOAD,
         }
-        heard = reader.contract.input
-        if heard.KIND == "sound":
-            self.about |= {"input": f"{heard.seconds:g} s at {heard.rate:,} Hz"}
-            self.about |= {"sound": {"rate": heard.rate, "seconds": heard.seconds}}
-        if heard.KIND == "text":
-            self.about |= {"input": f"{heard.length} tokens", "text": True}
         self.own = socket.gethostname().partition(".")[0].lower()
         self.names = {"localhost", socket.gethostname().lower(), self.own, *(f"{self.own}.{s}" for s in SUFFIXES)}
         self.names |= {name.lower() for name in chosen.name if name}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from browsers import CHROMIUM, PATIENCE, SWITCHES
 from edge import DEVICE, INT8, ROOT
 
 
@@ -37,3 +38,14 @@ def pictures(models, tmp_path):
     for i, picture in enumerate(saved["pictures"]):
         (path / f"{i:02}.png").write_bytes(base64.b64decode(picture["png"]))
     return path
+
+
+@pytest.fixture
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no chromium is here; as root on Debian, make browser installs it")
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright; pip install playwright")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES, timeout=PATIENCE)
+        yield browser
+        browser.close()

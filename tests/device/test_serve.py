@@ -10,7 +10,6 @@ import json
 import pathlib
 import re
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +19,7 @@ import time
 
 import numpy as np
 import pytest
+from browsers import open_page, wait_for
 from edge import INT8, ROOT, answered, bare, run, surroundings
 from PIL import Image
 from tflite_files import overflow_file
@@ -28,12 +28,6 @@ from export.metadata import append_files
 from keras_resnet.device.contract import Contract
 from keras_resnet.device.labels import Labels
 from keras_resnet.device.reader import Reader
-
-PATIENCE = 120_000  # milliseconds; the machine may be busy
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-# Quiet where there is no network and no display.
-SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-SWITCHES += ["--disable-background-networking", "--disable-component-update"]
 
 
 @contextlib.contextmanager
@@ -71,28 +65,6 @@ def status_of(process, field):
     return int(number) * (1024 if unit else 1)
 
 
-@pytest.fixture
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no chromium is here; as root on Debian, make browser installs it")
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright; pip install playwright")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES, timeout=PATIENCE)
-        yield browser
-        browser.close()
-
-
-def open_page(browser, address, **options):
-    """A page, and the list that its errors will be in."""
-    page = browser.new_page(**options)
-    page.set_default_timeout(PATIENCE)
-    errors = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.goto("http://{}:{}".format(*address))
-    return page, errors
-
-
 def drop(page, path):
     """Drops a file on the page as a hand with a mouse does."""
     transfer = page.evaluate_handle(
@@ -105,12 +77,6 @@ def drop(page, path):
         [base64.b64encode(path.read_bytes()).decode(), path.name],
     )
     page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
-
-
-def wait_for(page, selector, text):
-    from playwright.sync_api import expect
-
-    expect(page.locator(selector)).to_have_text(text, timeout=PATIENCE)
 
 
 def read_answer(page):

@@ -1,0 +1,280 @@
+"""Static pages in a real Chromium: JavaScript held to the app's golden vectors, and files that LiteRT.js runs."""
+
+import base64
+import contextlib
+import functools
+import hashlib
+import http.server
+import json
+import pathlib
+import shutil
+import threading
+
+import numpy as np
+import pytest
+from browsers import open_page
+from edge import INT8, ROOT, run
+from PIL import Image
+
+from keras_resnet import models as shipped
+from keras_resnet.device import site
+from keras_resnet.device.contract import read
+from keras_resnet.device.picture import Picture, upright
+from keras_resnet.device.reader import Reader
+
+VECTORS = ROOT / "android_demo" / "core" / "src" / "test" / "resources"
+RUNTIME = ROOT / "build" / "node_modules" / "@litertjs"
+# What JavaScript makes of all cases of a kind, as lists and base64.
+SCRIPT = """async ([module, cases]) => {
+    const {Contract, typed} = await import("/contract.js");
+    const {readWav, Sound} = await import("/sound.js");
+    const {Text, tokens} = await import("/text.js");
+    const {Picture} = await import("/picture.js");
+    const bytesOf = (text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+    const textOf = (bytes) => Array.from(new Uint8Array(bytes.buffer), (one) => String.fromCharCode(one)).join("");
+    const makes = {
+        preparation: ({input, width, height, rgba}) => {
+            try { return btoa(textOf(new Picture(input).pixels({width, height, rgba: bytesOf(rgba)}))); }
+            catch (error) { return error.message; }
+        },
+        sounds: ({sound, wav}) => {
+            const input = new Sound(sound), {rate, samples} = readWav(bytesOf(wav));
+            return [rate, input.shape, btoa(textOf(input.pixels(samples)))];
+        },
+        texts: (saved) => {
+            const {vocabulary, length, pairs, pieces} = saved, input = new Text({vocabulary, length, pairs, pieces});
+            return [tokens(saved.text), input.shape, [...input.ids(saved.text)]];
+        },
+        quantization: ({contract, tensors, pixels}) => btoa(textOf(new Contract(contract, tensors).quantized(pixels))),
+        answers: ({contract, tensors, bytes, size, top}) => {
+            const made = new Contract(contract, tensors);
+            try {
+                const outputs = bytes.map((text, i) => typed(tensors.outputs[i].type, bytesOf(text)));
+                const answer = made.answer(outputs, size, top);
+                return {...answer, mask: answer.mask && btoa(textOf(answer.mask))};
+            } catch (error) { return error.message; }
+        },
+    };
+    return cases.map(makes[module]);
+}"""
+
+
+@contextlib.contextmanager
+def files_served(folder):
+    """The address of a server of a folder's files."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address
+        server.shutdown()
+
+
+def vectors(name):
+    return json.loads((VECTORS / f"{name}.json").read_text())
+
+
+def encoded(content):
+    return base64.b64encode(content).decode()
+
+
+@pytest.fixture
+def javascript(browser, tmp_path):
+    """A function of a kind of cases and a list of them: what JavaScript makes of each."""
+    web = tmp_path / "web"
+    shutil.copytree(site.WEB, web)
+    (web / "index.html").write_text("<!doctype html><title>-</title><link rel=icon href=data:,>")
+    with files_served(web) as address:
+        page, errors = open_page(browser, address)
+        yield lambda kind, cases: page.evaluate(SCRIPT, [kind, cases])
+        assert not errors
+
+
+def test_pictures_are_prepared_as_by_pillow(javascript):
+    rng, cases = np.random.default_rng(0), []
+    for case in vectors("preparation"):
+        height, width, _ = case["source"]
+        pixels = rng.integers(0, 256, (height, width, 4) if height * width < 1e6 else (height, width, 1), np.uint8)
+        pixels = np.broadcast_to(pixels, (height, width, 4))
+        picture = Picture(*case["input"], case["crop_fraction"])
+        # Alpha is dropped there, too.
+        try:
+            expected = picture.pixels(upright(Image.fromarray(np.ascontiguousarray(pixels[..., :3]))))
+            expected = encoded(expected.tobytes())
+        except ValueError:
+            expected = f"{width}x{height} pixels: too long for an input of {picture.width}x{picture.height}; cut the "
+            expected += "picture into parts"
+        saved = {"height": picture.height, "width": picture.width, "channels": picture.channels}
+        saved |= {"crop_fraction": picture.crop_fraction}
+        rgba = encoded(np.ascontiguousarray(pixels).tobytes())
+        cases.append((expected, {"input": saved, "height": height, "width": width, "rgba": rgba}))
+    made = javascript("preparation", [case for _, case in cases])
+    assert made == [expected for expected, _ in cases]
+    assert len(made) > 45 and sum("too long" in one for one in made) == 4
+
+
+def test_sounds_and_texts_are_prepared_as_by_python(javascript):
+    cases = vectors("sounds")
+    assert javascript("sounds", cases) == [[c["sound"]["rate"], c["shape"], c["pixels"]] for c in cases]
+    assert len(cases) == 9
+    cases = vectors("texts")
+    assert javascript("texts", cases) == [[c["tokens"], c["shape"], c["ids"]] for c in cases]
+    assert len(cases) > 20
+
+
+def tensors(*outputs, given=("uint8", 1 / 128, 128)):
+    of = ("type", "scale", "zero")
+    return {"input": dict(zip(of, given, strict=True)), "outputs": [dict(zip(of, one, strict=True)) for one in outputs]}
+
+
+def test_pixels_become_the_tensors_bytes(javascript):
+    cases = []
+    for case in (case for case in vectors("quantization") if case["type"] in site.TYPES):
+        picture = {"kind": "picture", "height": 256, "width": 1, "channels": 3, "crop_fraction": 1.0}
+        picture |= {"mean": case["mean"], "std": case["std"]}
+        contract = {"input": picture, "output": {"kind": "classes", "labels": ["a"], "scores": "logits"}}
+        given = (case["type"], case["scale"], case["zero"])
+        pixels = [value for value in range(256) for _ in range(3)]
+        cases.append((case["bytes"], {"contract": contract, "tensors": tensors(given=given), "pixels": pixels}))
+    assert javascript("quantization", [case for _, case in cases]) == [expected for expected, _ in cases]
+    assert len(cases) > 6
+
+
+def test_numbers_become_probabilities_and_labels(javascript):
+    found = [case for case in vectors("output") if case["type"] in site.TYPES]
+    cases = []
+    for case in found:
+        labels = [str(i) for i in range(len(case["expected"]))]
+        output = {"kind": "labels" if "thresholds" in case else "classes", "labels": labels, "scores": case["output"]}
+        output |= {"thresholds": case.get("thresholds", [])}
+        contract = {"input": {"kind": "picture", "height": 1, "width": 1, "channels": 1}, "output": output}
+        contract["input"] |= {"crop_fraction": 1.0, "mean": 128, "std": 128}
+        described = tensors((case["type"], case["scale"], case["zero"]))
+        cases.append({"contract": contract, "tensors": described, "bytes": [case["bytes"]], "top": len(labels)})
+    for case, made in zip(found, javascript("answers", cases), strict=True):
+        if not np.isfinite(np.frombuffer(base64.b64decode(case["bytes"]), case["type"])).all():
+            assert "no number" in made
+            continue
+        assert [one["label"] for one in made["top"]] == case["top"]
+        expected = [round(case["expected"][int(label)], 6) for label in case["top"]]
+        np.testing.assert_allclose([one["probability"] for one in made["top"]], expected, atol=1.1e-6)
+        assert made.get("labels", []) == case["there"]
+
+
+def test_boxes_and_masks_are_pythons(javascript):
+    for vector in vectors("places"):
+        contract = read(vector["contract"])
+        content, bytes_, start = base64.b64decode(vector["bytes"]), [], 0
+        for shape in contract.output.shapes:
+            bytes_.append(content[start : start + 4 * int(np.prod(shape))])
+            start += len(bytes_[-1])
+        case = {"contract": contract.as_json(), "tensors": tensors(*[("float32", 1, 0)] * len(bytes_))}
+        sizes = [(answer["height"], answer["width"]) for answer in vector["answers"]]
+        case |= {"bytes": list(map(encoded, bytes_))}
+        made = javascript("answers", [case | {"size": size} for size in sizes])
+        for answer, one in zip(vector["answers"], made, strict=True):
+            if contract.output.KIND == "mask":
+                assert hashlib.sha256(base64.b64decode(one["mask"])).hexdigest() == answer["sha256"]
+                parts = [[part["label"], pytest.approx(part["part"], abs=1e-4)] for part in one["parts"]]
+                assert parts == answer["rows"]
+                continue
+            sides = ("probability", "left", "top", "right", "bottom")
+            assert [box["label"] for box in one["boxes"]] == [row[0] for row in answer["rows"]]
+            rows = [[box[side] for side in sides] for box in one["boxes"]]
+            np.testing.assert_allclose(rows, [row[1:] for row in answer["rows"]], atol=0.011)
+        no_numbers = [encoded(b"\xff" * len(one)) for one in bytes_]
+        assert "no number" in javascript("answers", [case | {"bytes": no_numbers, "size": sizes[0]}])[0]
+
+
+@pytest.fixture
+def runtime():
+    if not RUNTIME.exists():
+        pytest.skip("LiteRT.js is not here; make browser gets it where npm is")
+    return RUNTIME
+
+
+def checked(browser, folder, things):
+    """A page whose golden examples are replayed, once they are; with the label that it shows first for each file."""
+    with files_served(folder) as address:
+        page, errors = open_page(browser, address)
+        page.wait_for_function(
+            "document.querySelector('#proof').textContent + document.querySelector('#error').textContent"
+        )
+        proof, labels = page.inner_text("#proof"), []
+        for path in things:
+            page.evaluate("document.querySelector('#latency').textContent = ''")
+            page.set_input_files("#file", path)
+            page.wait_for_function("document.querySelector('#latency').textContent")
+            labels.append(page.inner_text("#answer li:first-child").split("\n")[0])
+        failed = [
+            error for error in errors if not error.startswith(("INFO:", "WARNING:"))
+        ]  # LiteRT's, on its own stderr
+        assert not failed and not page.inner_text("#error")
+        return proof, labels
+
+
+def test_browser_answers_as_python_to_the_last_bit(folder, models, pictures, browser, runtime):
+    result = run(folder, "site", models / INT8, "--output=page", f"--runtime={runtime}")
+    assert result.returncode == 0, result.stderr
+    paths = sorted(pictures.glob("*.png"))[:3]
+    proof, labels = checked(browser, folder / "page", paths)
+    assert proof == "Golden examples: 16/16 identical to those of the exporting machine"
+    assert labels == [Reader(models / INT8).predict(path).top[0][0] for path in paths]
+
+
+def test_boxes_masks_sounds_and_texts_in_the_browser(folder, browser, runtime):
+    files = [pathlib.Path(path) for name, path in shipped.files().items() if name in ("bccd-resnet18", "fsdd-resnet8")]
+    files += sorted((VECTORS / "models").glob("*.tflite"))
+    for number, model in enumerate(files):
+        page = folder / f"page{number}"
+        site.write(page, Reader(model), model, runtime)
+        count = len(json.loads(model.with_suffix(".golden.json").read_text()).popitem()[1])
+        proof, _ = checked(browser, page, [])
+        assert proof == f"Golden examples: {count}/{count} identical to those of the exporting machine"
+    assert len(files) == 6
+
+
+def test_a_damaged_golden_example_shows(folder, models, browser, runtime):
+    site.write(folder / "page", Reader(models / INT8), models / INT8, runtime)
+    path = folder / "page" / "golden.json"
+    examples = json.loads(path.read_text())
+    changed = bytearray(base64.b64decode(examples[3]["outputs"][0]))
+    changed[4] ^= 1
+    examples[3]["outputs"][0] = encoded(bytes(changed))
+    path.write_text(json.dumps(examples))
+    assert checked(browser, folder / "page", [])[0].startswith("Golden examples: 15/16 identical")
+
+
+def test_what_cannot_be_a_page_is_a_sentence(folder, models):
+    (folder / "full").mkdir()
+    (folder / "full" / "mine.txt").touch()
+    for flags, said in (
+        (["--output=full"], "full: there is something in it; give a new folder"),
+        (["--output=device/page.html"], "device/page.html: a file; give a folder"),
+        (
+            ["--output=page", "--runtime=full"],
+            "--runtime=full: there is no core/dist/index.js; npm install @litertjs/core",
+        ),
+        (["--output=page", "--labels=none.txt"], "none.txt"),
+    ):
+        result = run(folder, "site", models / INT8, *flags)
+        assert result.returncode == 2 and said in result.stderr and "Traceback" not in result.stderr, result.stderr
+        assert not (folder / "page").exists()
+    golden = (folder / INT8).with_suffix(".golden.json")
+    shutil.copy(models / INT8, folder)
+    golden.write_text("{")
+    result = run(folder, "site", INT8, "--output=page")
+    assert result.returncode == 2 and "broken golden examples" in result.stderr
+    assert not [*folder.glob("*page*")]
+
+
+def test_without_a_runtime_browsers_get_it_elsewhere(folder, models):
+    assert run(folder, "site", models / INT8, "--output=page").returncode == 0
+    text = (folder / "page" / "index.html").read_text()
+    assert f'"{site.CDN}/core@{site.LITERT}/dist/index.js"' in text
+    assert json.loads((folder / "page" / "site.json").read_text())["runtime"].startswith(site.CDN)
+    assert not (folder / "page" / "litert").exists()
