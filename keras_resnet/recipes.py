@@ -13,7 +13,7 @@ from keras_resnet import depths, layouts, origins
 
 # What training does to pictures, in this order.
 AUGMENTATIONS = ("resized_crop", "crop", "shift", "zoom", "flip", "vflip", "trivial", "rand", "jitter", "erase")
-AUGMENTATIONS += ("cutout",)
+AUGMENTATIONS += ("light", "cutout")
 OF_SOUNDS = ("later", "stretch", "gain", "babble", "stripes")
 OF_TEXTS = ("forget",)
 AUGMENTATIONS += OF_SOUNDS + OF_TEXTS
@@ -47,8 +47,8 @@ class Recipe:
         "crop,flip",
         "What training does to pictures, of crop: pad and crop; shift: the same with mirrored edges, for drawings; "
         "resized_crop: random resized crop, for large pictures; zoom: other sizes and places; flip: mirror; vflip: "
-        "upside down; trivial: TrivialAugment; rand: RandAugment; jitter: of colours; erase: noise in a rectangle; "
-        "cutout: hide a square; of texts forget: words; or none.",
+        "upside down; trivial: TrivialAugment; rand: RandAugment; jitter: of colours; light: another hour's and "
+        "camera's; erase: noise in a rectangle; cutout: hide a square; of texts forget: words; or none.",
     )
     magnitude: int = option(9, "Of --augmentation=rand, 0 to 30.")
     zoom: float = option(1.4, "Of --augmentation=zoom, how many times larger or smaller a picture becomes at most.")
@@ -181,11 +181,14 @@ class Recipe:
     class_weights: str = option("none", "balanced: a rare class's examples count more.", ("none", "balanced"))
     sampling: str = option("all", "balanced: each class is shown equally often.", ("all", "balanced"))
     train_size: int = option(
-        0, "Shorter side of the training pictures in pixels, where it is not evaluation's; 0: the same."
+        0,
+        "Shorter side of the training pictures in pixels, where it is not evaluation's; with masks, of windows that "
+        "are cut out of them; 0: the same.",
     )
     progressive: float = option(
         0.0, "Part of the sides with which training pictures begin; they grow over three quarters of it; 0: none."
     )
+    passes: int = option(1, "How often an epoch shows all training pictures, so that validation comes less often.")
     repeats: int = option(1, "How often a picture comes in a row, augmented anew; an epoch shows as many fewer.")
     stochastic_depth: float = option(
         0.0, "Part of the pictures for which the last block's branch is left out in training, the others' less often."
@@ -279,6 +282,7 @@ class Recipe:
             ),
             ("progressive", 0 <= self.progressive < 1, "more than 0 and less than 1, as 0.5, or 0: none"),
             ("repeats", self.repeats >= 1, "at least 1"),
+            ("passes", self.passes >= 1, "at least 1"),
             (
                 "batch_size",
                 self.repeats == 1 or not (self.mixup or self.cutmix) or self.batch_size >= 2 * self.repeats,
@@ -767,15 +771,15 @@ def sides(recipe, full, epoch):
         epoch: number, from 0.
     """
     if recipe.train_size:
-        return _at_shorter(full, recipe.train_size)
+        return at_shorter(full, recipe.train_size)
     part = recipe.progressive + (1 - recipe.progressive) * epoch / max(1.0, GROWN * recipe.ends[0])
     if not recipe.progressive or part >= 1 or epoch >= recipe.ends[0] - 1:  # the last is full, of however few
         return None
     step = 8 if min(full) < 128 else 32
-    return _at_shorter(full, min(min(full), max(step, step * round(min(full) * part / step))))
+    return at_shorter(full, min(min(full), max(step, step * round(min(full) * part / step))))
 
 
-def _at_shorter(full, pixels):
+def at_shorter(full, pixels):
     """A size of the same shape, whose shorter side has so many pixels."""
     return tuple(round(side * pixels / min(full)) for side in full)
 

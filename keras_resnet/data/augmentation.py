@@ -22,7 +22,7 @@ class Moves(NamedTuple):
     """Where the pixels of a batch come from: what lies at `y` (in pixels, from the edge) lay at `start + step * y`.
 
     Attributes:
-        size: (height, width) of the pictures.
+        size: (height, width) of what comes of the pictures.
         start: float32 (batch, 2), of rows and columns.
         step: float32 (batch, 2); -1 where they are mirrored.
     """
@@ -41,7 +41,7 @@ class Moves(NamedTuple):
         return self.start[:, axis, None] + self.step[:, axis, None] * middles
 
 
-def augment(images, targets, seed, steps, move=None, magnitude=9, zoom=1.4, background=None):
+def augment(images, targets, seed, steps, move=None, magnitude=9, zoom=1.4, background=None, window=None):
     """What a training step sees of a batch; the random resized crop alone comes before it, one by one.
 
     Args:
@@ -53,16 +53,17 @@ def augment(images, targets, seed, steps, move=None, magnitude=9, zoom=1.4, back
         magnitude: RandAugment's.
         zoom: how many times larger or smaller a picture becomes at most.
         background: of log-mel pictures, pieces of noise (n, height, width, 1) that are added; None for none.
+        window: (height, width) that is cut out of each picture, anywhere; None for whole ones.
 
     Returns:
-        (images, targets) of the same shapes.
+        (images, targets) of the same shapes, or of the window's.
 
     Raises:
         ValueError: `move` is given with a step that moves pixels alone.
     """
     check_move(move, steps)
-    if MOVING & set(steps):
-        moves = draw_moves(images.shape[1:3], tf.shape(images)[0], seed, steps, zoom)
+    if window or MOVING & set(steps):
+        moves = draw_moves(images.shape[1:3], tf.shape(images)[0], seed, steps, zoom, window)
         # 128 is zero after scaling, what a convolution pads with too; before and behind a sound is silence.
         quiet = 0 if images.shape[1] > 1 else 128  # of log-mel pictures, and of waves
         fill = None if "shift" in steps else quiet if {"later", "stretch"} & set(steps) else 128
@@ -73,6 +74,8 @@ def augment(images, targets, seed, steps, move=None, magnitude=9, zoom=1.4, back
         images = one_by_one(images, tf.random.fold_in(seed, 2), None if "trivial" in steps else magnitude)
     if "jitter" in steps:
         images = jitter(images, tf.random.fold_in(seed, 3))
+    if "light" in steps:
+        images = light(images, tf.random.fold_in(seed, 15))
     if "erase" in steps:
         images = erase(images, tf.random.fold_in(seed, 4))
     images = cutout(images, seed) if "cutout" in steps else images
@@ -83,9 +86,9 @@ def augment(images, targets, seed, steps, move=None, magnitude=9, zoom=1.4, back
     return images, targets
 
 
-def check_move(move, steps, sides=None):
-    """Raises ValueError where `move` is given, and steps or other sides would leave targets where they were."""
-    alone = sorted({*MOVED_ALONE} & set(steps)) + ["sides"] * bool(sides)
+def check_move(move, steps):
+    """Raises ValueError where `move` is given, and steps would leave targets where they were."""
+    alone = sorted({*MOVED_ALONE} & set(steps))
     if move and alone:
         raise ValueError(
             f"move with {', '.join(alone)}: they would move the pixels and not what is learned; expected steps of "
@@ -121,6 +124,26 @@ def jitter(images, seed):
     x, gray = mean + (x - mean) * factors[1], mean + (gray - mean) * factors[1]
     x = gray + (x - gray) * factors[2]
     return tf.cast(tf.clip_by_value(tf.round(x), 0.0, 255.0), tf.uint8)
+
+
+GAMMA, GAIN = 2.0, 1.25  # how many times more or less, at most
+
+
+def light(images, seed):
+    """Another hour and another camera: of each picture the exponent of its brightness, and how strong each colour is.
+
+    Exponents are drawn from 1 / `GAMMA` to `GAMMA`, the channels' factors from 1 / `GAIN` to `GAIN`, all evenly in
+    logarithms; values beyond white are white.
+    """
+    gamma_seed, gain_seed = tf.unstack(tf.random.split(seed))
+    batch, channels = tf.shape(images)[0], images.shape[-1]
+
+    def drawn(shape, seed, most):
+        return tf.exp(tf.random.stateless_uniform(shape, seed, -math.log(most), math.log(most)))
+
+    x = tf.cast(images, tf.float32) / 255 * drawn((batch, 1, 1, channels), gain_seed, GAIN)
+    x = tf.minimum(x, 1.0) ** drawn((batch, 1, 1, 1), gamma_seed, GAMMA)
+    return tf.cast(tf.round(255 * x), tf.uint8)
 
 
 ERASED, ERASED_AREA, ERASED_ASPECT = 0.25, (0.02, 1 / 3), (0.3, 1 / 0.3)
@@ -197,11 +220,12 @@ def mix(images, targets, seed, mixup, cutmix, repeats=1):
     return images, kept * targets + (1 - kept) * other_targets
 
 
-def draw_moves(size, batch, seed, steps, zoom=1.4):
+def draw_moves(size, batch, seed, steps, zoom=1.4, window=None):
     """The `Moves` of a batch: another place (`crop`, `shift`) and size (`zoom`), half of the pictures mirrored.
 
     Crops lie at most an eighth of the shorter side away, 4 of 32 pixels. Sizes are drawn evenly in logarithms. Sounds
-    begin `later` or earlier, and are faster or slower, higher or lower (`stretch`).
+    begin `later` or earlier, and are faster or slower, higher or lower (`stretch`). A `window`, (height, width), lies
+    anywhere inside of the picture, or, where it is the larger one, the picture anywhere inside of the window.
     """
     # One seed for each draw: the same seed would make offset and mirroring depend on each other.
     seeds, more = tf.random.split(seed, 3), tf.random.split(tf.random.fold_in(seed, 6), 4)
@@ -215,6 +239,9 @@ def draw_moves(size, batch, seed, steps, zoom=1.4):
         step = tf.exp(tf.random.stateless_uniform((batch, 1), more[0], -math.log(zoom), math.log(zoom))) * step
         away = tf.random.stateless_uniform((batch, 2), more[1], -SHIFTED, SHIFTED) * size
         start = middle - (middle + away) * step
+    if window:
+        whole, size = tf.constant(size, tf.float32), tuple(window)
+        start = tf.random.stateless_uniform((batch, 2), more[1]) * (whole - step * size)
     if "stretch" in steps:  # of time and of pitch, with a voice's resonances
         part = [
             tf.random.stateless_uniform((batch,), seeds[axis], -math.log(most), math.log(most))
@@ -243,7 +270,7 @@ def moved(maps, moves, fill, smooth=False):
     maps = tf.convert_to_tensor(maps)
     kind = maps.dtype
     for axis in (0, 1):
-        size, places = moves.size[axis], moves.sources(axis)
+        size, places = maps.shape[1 + axis], moves.sources(axis)
         if fill is not None:
             edge = [[1, 1] if i == 1 + axis else [0, 0] for i in range(4)]
             maps = tf.pad(maps, edge, constant_values=tf.cast(fill, maps.dtype))
@@ -258,7 +285,8 @@ def moved(maps, moves, fill, smooth=False):
 
         if smooth:
             first = tf.floor(places - 0.5)
-            part = tf.reshape(places - 0.5 - first, (-1, *((size, 1, 1) if axis == 0 else (1, size, 1))))
+            part = places - 0.5 - first
+            part = part[:, :, None, None] if axis == 0 else part[:, None, :, None]
             first = tf.cast(first, tf.int32)
             low, high = (tf.cast(at(index), tf.float32) for index in (first, first + 1))
             maps = low + (high - low) * part

@@ -92,7 +92,8 @@ class Data:
             magnitude: RandAugment's.
             zoom: of the step of this name, how many times larger or smaller a picture becomes at most.
             order: which examples come when.
-            sides: (height, width) of the pictures; None for the contract's.
+            sides: (height, width) of the pictures, or of windows that are cut out of them where what is learned moves
+                with the pixels; None for the contract's.
             noise: whether `background` is added, where there is one.
             mix: a function of (images, targets, seed) that mixes examples, after all else; None for none.
             move: how what is learned moves with the pictures, a function for `augmentation.augment`; None if it stays.
@@ -107,18 +108,19 @@ class Data:
         """
         if isinstance(augment, str):
             raise ValueError(f"augment={augment!r}: expected names, as {tuple(augment.split('_'))}")
-        augmentation.check_move(move, augment, sides)
+        augmentation.check_move(move, augment)
         resized_crop = "resized_crop" in augment
         picture = self.contract.input
         if sides and resized_crop:  # at once, of the originals
             picture, sides = dataclasses.replace(picture, height=sides[0], width=sides[1]), None
+        window, sides = (sides, None) if move else (None, sides)
         batches = self.train.training_batches(picture, batch_size, seed, epoch, first_step, resized_crop, order)
 
         def finish(step, example):
             images, labels = example
             drawn = draw(seed, epoch, step)
             added = self.background if noise else None
-            images, labels = augmentation.augment(images, labels, drawn, augment, move, magnitude, zoom, added)
+            images, labels = augmentation.augment(images, labels, drawn, augment, move, magnitude, zoom, added, window)
             images = decoding.resize(images, sides) if sides else images
             images, labels = mix(images, labels, drawn) if mix else (images, labels)
             return (images, labels) if pixels else _normalized(images, labels)

@@ -1,6 +1,7 @@
 """A feature pyramid on a residual backbone: Lin et al. 2016, https://arxiv.org/abs/1612.03144."""
 
 import math
+import re
 
 from keras import layers
 
@@ -40,3 +41,14 @@ def merged(above, x, filters, name, style):
     if rows or columns:
         above = layers.Cropping2D(((0, rows), (0, columns)), name=f"{name}_crop")(above)
     return unit(layers.Add(name=f"{name}_add")([above, x]), filters, 3, f"{name}_smooth", style)
+
+
+def fits(model, size):
+    """Whether a network takes pictures of this (height, width), too: its pyramid cuts fixed numbers of cells off."""
+    there = {layer.name: layer for layer in model.layers}
+    for level in (match[1] for name in there if (match := re.fullmatch(r"pyramid(\d+)_up", name))):
+        cut = there.get(f"pyramid{level}_crop")
+        made = [end for _, end in cut.cropping] if cut else [0, 0]
+        if made != [math.ceil(side / int(level)) % 2 for side in size]:
+            return False
+    return True

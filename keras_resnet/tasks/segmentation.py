@@ -14,7 +14,7 @@ from keras_resnet.tasks.classification import Classification, Mistakes, refuse
 WORST = 12  # pictures in a report
 RARE = 1.1  # a class of all pixels weighs 1 / ln(2.1), one of none 1 / ln(1.1), ten times as much
 # What recipes of classes can have, and these can't.
-OTHERS = {"sampling": "all", "mixup": 0.0, "cutmix": 0.0, "progressive": 0.0, "train_size": 0}
+OTHERS = {"sampling": "all", "mixup": 0.0, "cutmix": 0.0, "progressive": 0.0}
 OTHERS |= {"axes": 2, "head": "random", "dropout": 0.0, "label_smoothing": 0.0, "strides": "8"}
 LINES = (("mean IoU", "mean_iou"), ("pixel accuracy", "pixel_accuracy"), ("boundary F-score", "boundary_f"))
 
@@ -160,8 +160,10 @@ def resized(maps, size):
 
     rows, columns, channels = maps.shape[1:]
     down, across = _matrix(rows, size[0]), _matrix(columns, size[1])
-    taller = tf.matmul(down, tf.reshape(maps, (-1, rows, columns * channels)))
-    return tf.matmul(across, tf.reshape(taller, (-1, size[0], columns, channels)))
+    # Columns first: there are fewer small products of as few columns as there are classes.
+    wider = tf.matmul(across, maps)
+    taller = tf.matmul(down, tf.reshape(wider, (-1, rows, size[1] * channels)))
+    return tf.reshape(taller, (-1, *size, channels))
 
 
 def _matrix(count, size):

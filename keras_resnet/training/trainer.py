@@ -16,7 +16,7 @@ from keras_resnet.data import DataError, order
 from keras_resnet.data.dataset import reading
 from keras_resnet.data.loading import load_data
 from keras_resnet.history import best_row, finished_epochs, is_over, write_history
-from keras_resnet.networks import prediction
+from keras_resnet.networks import prediction, pyramid
 from keras_resnet.networks.weights import broken_weight, copy_weights, save_model
 from keras_resnet.training import (
     averaging,
@@ -105,7 +105,7 @@ class Trainer:
         self.task = tasks.of(self.data.contract)
         self.best = self.task.best(recipe.best)
         self.chosen = {**hardware.chosen, "best": self.best}
-        self.steps = len(self.data.train) // recipe.batch_size
+        self.steps = len(self.data.train) // recipe.batch_size * recipe.passes
         if not self.steps:
             things = self.data.contract.input.THINGS
             raise DataError(
@@ -122,6 +122,14 @@ class Trainer:
             )
         self.validation = self.data.evaluation("validation", prediction.batch_size(recipe), pixels=True)
         self.model, teachers = build_model(recipe, self.data, self.task, run, model)
+        full = self.data.contract.shape[:2]
+        if recipe.train_size and not pyramid.fits(self.model, recipes.sides(recipe, full, 0)):
+            sizes = [n for n in range(1, min(full)) if pyramid.fits(self.model, recipes.at_shorter(full, n))]
+            would_do = f"choose one of {', '.join(map(str, sizes))}" if sizes else "drop it"
+            raise DataError(
+                f"--train_size={recipe.train_size}: of {full[0]}x{full[1]} pixels the network's maps would not fit "
+                f"together; {would_do}"
+            )
         with hardware.strategy.scope():
             any_size = bool(recipe.progressive or recipe.train_size)
             noisy = regularization.noisy_layers(self.model, recipe)
@@ -309,6 +317,7 @@ class Trainer:
     def batches(self, epoch, first_step, shown=False):
         """The training batches of an epoch from a step on, pixels; or as floats and without a wait, to be shown."""
         recipe = self.recipe
+        done, first_step = divmod(first_step, self.steps // recipe.passes)
         how = {
             "augment": recipe.augmentations,
             "magnitude": recipe.magnitude,
@@ -320,7 +329,11 @@ class Trainer:
             "order": order.Order(recipe.sampling == "balanced", recipe.repeats, not shown),
             "sides": recipes.sides(recipe, self.data.contract.shape[:2], epoch),
         }
-        return self.data.training(recipe.batch_size, recipe.seed, epoch, first_step, **how)
+        first, *others = range(epoch * recipe.passes + done, (epoch + 1) * recipe.passes)  # another pass, another order
+        made = self.data.training(recipe.batch_size, recipe.seed, first, first_step, **how)
+        for number in others:
+            made = made.concatenate(self.data.training(recipe.batch_size, recipe.seed, number, **how))
+        return made
 
     def _row(self, scores):
         partial = self.progress.partial or {"step_seconds": math.nan}

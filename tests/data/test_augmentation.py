@@ -304,9 +304,24 @@ class EraseAndJitterTest(tf.test.TestCase):
         brightness = gray[:, 0, 0]  # which neither of the others changes
         self.assertAllClose(brightness, tf.random.stateless_uniform((3, 300), seed(), 0.6, 1.4)[0], atol=0.012)
 
+    def test_light_changes_an_exponent_and_the_colours_factors(self):
+        pictures = np.zeros((400, 2, 2, 3), np.uint8) + np.array([[[80]], [[160]]], np.uint8)
+        changed = augmentation.light(tf.constant(pictures), seed()).numpy() / 255.0
+        exponents = np.log(changed[:, 1, 0] / changed[:, 0, 0]) / np.log(2)
+        self.assertAllClose(exponents, exponents[:, :1] * np.ones((1, 3)), atol=0.06)  # of all colours one
+        self.assertBetween(exponents.min(), 0.48, 0.53)
+        self.assertBetween(exponents.max(), 1.9, 2.1)
+        self.assertBetween(np.median(exponents), 0.9, 1.1)
+        factors = changed[:, 1, 0] ** (1 / exponents[:, :1]) * 255 / 160
+        self.assertBetween(factors.min(), 0.77, 0.83)
+        self.assertBetween(factors.max(), 1.2, 1.3)
+        self.assertLess(np.abs(np.corrcoef(factors.T)[np.triu_indices(3, 1)]).max(), 0.15)  # each its own
+        gray = augmentation.light(tf.constant(pictures[..., :1]), seed())
+        self.assertEqual((gray.shape, gray.dtype), ((400, 2, 2, 1), tf.uint8))
+
     def test_each_step_is_asked_for_by_its_name(self):
         original = pictures(64)
-        for name in ("trivial", "rand", "jitter", "erase"):
+        for name in ("trivial", "rand", "jitter", "light", "erase"):
             one, same = (augmentation.augment(original, 0, seed(1, 2), (name,))[0] for _ in range(2))
             self.assertAllEqual(one, same)
             self.assertNotAllEqual(one, original)

@@ -104,6 +104,25 @@ def test_maps_move_with_the_pixels(steps):
         assert (moved[sure] == (shown > 127)[sure]).mean() > 0.98 and sure.mean() > 0.4
 
 
+@pytest.mark.parametrize(("steps", "most"), [((), 1.0), (("flip", "vflip"), 1.0), (("zoom", "flip"), 3.0)])
+def test_windows_lie_anywhere_with_their_maps(steps, most):
+    y, x = np.mgrid[:24, :32]
+    values = np.stack([(y * 8 + x // 4).astype(np.uint8)] * 256)  # tells the place, and none is 255
+    shown, moved = augmentation.augment(
+        values[..., None], values, np.array([3, 4], np.int32), steps, masks.move, zoom=3.0, window=(12, 20)
+    )
+    shown, moved = shown.numpy()[..., 0], moved.numpy()
+    assert shown.shape == moved.shape == (256, 12, 20)
+    if most == 1:
+        np.testing.assert_array_equal(shown, moved)
+        rows, columns = np.unique([divmod(int(one.min()), 8) for one in moved], axis=0).T
+        assert {*rows} == {*range(13)} and {*columns} == {0, 1, 2, 3} and len(rows) > 39  # columns are of four pixels
+    outside = (moved == 255).any((1, 2))
+    assert outside.any() == (most == 3) and not outside.all()
+    small = [one[one < 255] for one in moved if (one < 255).sum() < 100]  # pictures that lie in their window whole
+    assert all(one.min() < 24 and one.max() > 167 for one in small) and bool(small) == (most == 3)
+
+
 def lost_map(root):
     as_camvid(root)
     (root / "trainannot" / "1.png").unlink()

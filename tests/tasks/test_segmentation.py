@@ -299,6 +299,25 @@ def test_a_segmenter_learns_on_any_hardware(shapes, tmp_path, flags):
 
 
 @pytest.mark.slow
+def test_a_segmenter_learns_from_windows(shapes, tmp_path):
+    flags = (
+        "--image_size=64x64",
+        "--train_size=32",
+        "--augmentation=zoom,flip,light",
+        "--passes=2",
+        "--precision=mixed_bfloat16",
+    )
+    result = train(shapes, tmp_path / "run", "--epochs=12", *flags)
+    assert result.returncode == 0, result.stderr
+    report = files.read_json(tmp_path / "run" / "report.json")["validation"]
+    assert report["mean_iou"] > 0.7 and report["images"] == 12
+    result = train(shapes, tmp_path / "odd", "--epochs=1", "--train_size=40")
+    assert result.returncode == 2
+    assert "--train_size=40: of 64x96 pixels the network's maps would not fit together; choose one of" in result.stderr
+    assert not (tmp_path / "odd" / "model.keras").exists()
+
+
+@pytest.mark.slow
 def test_what_masks_cannot_do(shapes, tmp_path):
     result = train(shapes, tmp_path / "run", "--mixup=0.2", "--epochs=1")
     assert result.returncode == 2 and "--mixup=0.2: it can't be had of pictures with masks; drop it" in result.stderr

@@ -31,7 +31,7 @@ def zoomed_far(one, data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(augmentation, "draw_moves", lambda *given: asked.append(given) or usual(*given))
         one.batches(1, 0).take(1)
-    assert [given[-1] for given in asked] == [2.5]
+    assert [given[-2] for given in asked] == [2.5]
 
 
 def repeated_and_strong(one, data):
@@ -45,6 +45,21 @@ def repeated_and_strong(one, data):
     np.testing.assert_array_equal(images[0], images[2])  # the last of three views, which nothing changed here
     assert not np.array_equal(images[2], images[3])
     assert loss(one, 0) == pytest.approx(math.log(2))
+
+
+def shown_twice(one, data):
+    half = len(data.train) // 32
+    assert one.steps == 2 * half
+
+    def images(batches):
+        return [image for image, _ in batches.as_numpy_iterator()]
+
+    def one_pass(number, first_step=0):
+        return images(data.training(32, 3, number, first_step, pixels=True))
+
+    np.testing.assert_array_equal(images(one.batches(1, 0)), one_pass(2) + one_pass(3))
+    np.testing.assert_array_equal(images(one.batches(1, half - 1)), one_pass(2, half - 1) + one_pass(3))
+    np.testing.assert_array_equal(images(one.batches(1, half + 4)), one_pass(3, 4))
 
 
 def balanced_and_focal(one, data):
@@ -78,6 +93,7 @@ def another_network(one, data):
             repeated_and_strong,
         ),
         ({"augmentation": "zoom", "zoom": 2.5}, zoomed_far),
+        ({"passes": 2}, shown_twice),
         ({"sampling": "balanced", "loss": "focal"}, balanced_and_focal),
         ({"class_weights": "balanced", "stochastic_depth": 0.3, "dropout": 0.5}, weighted_and_noisy),
         ({"stem": "deep", "shortcut": "pool", "se": 0.25, "blur": 1}, another_network),
