@@ -7,12 +7,13 @@ import hashlib
 import http.server
 import json
 import pathlib
+import re
 import shutil
 import threading
 
 import numpy as np
 import pytest
-from browsers import open_page
+from browsers import open_page, wait_for
 from edge import INT8, ROOT, run
 from PIL import Image
 
@@ -226,6 +227,7 @@ def test_browser_answers_as_python_to_the_last_bit(folder, models, pictures, bro
     assert labels == [Reader(models / INT8).predict(path).top[0][0] for path in paths]
 
 
+@pytest.mark.slow
 def test_boxes_masks_sounds_and_texts_in_the_browser(folder, browser, runtime):
     files = [pathlib.Path(path) for name, path in shipped.files().items() if name in ("bccd-resnet18", "fsdd-resnet8")]
     files += sorted((VECTORS / "models").glob("*.tflite"))
@@ -238,6 +240,25 @@ def test_boxes_masks_sounds_and_texts_in_the_browser(folder, browser, runtime):
     assert len(files) == 6
 
 
+@pytest.mark.slow
+def test_camera_in_the_browser(folder, models, browser, runtime):
+    site.write(folder / "page", Reader(models / INT8), models / INT8, runtime)
+    with files_served(folder / "page") as address:
+        page, errors = open_page(browser, address)
+        page.wait_for_function("document.querySelector('#proof').textContent")
+        assert page.inner_text("#camera") == "Start camera" and "frames/s" not in page.inner_text("#latency")
+        for _ in range(2):
+            page.evaluate("document.querySelector('#latency').textContent = ''")
+            page.click("#camera")
+            wait_for(page, "#latency", re.compile("frames/s"))
+            page.wait_for_function("document.querySelector('#picture').naturalWidth > 100")
+            page.click("#camera")
+            page.wait_for_timeout(300)  # the frame that was under way
+            assert page.inner_text("#camera") == "Start camera" and not page.inner_text("#error")
+        assert not [error for error in errors if not error.startswith(("INFO:", "WARNING:"))]
+
+
+@pytest.mark.slow
 def test_a_damaged_golden_example_shows(folder, models, browser, runtime):
     site.write(folder / "page", Reader(models / INT8), models / INT8, runtime)
     path = folder / "page" / "golden.json"

@@ -77,16 +77,19 @@ async function answered(prepare) {
 
 let video = null;
 
+async function opened() {
+  const {mediaDevices} = navigator;
+  if (!mediaDevices) throw new Error("Browsers give a camera to pages from localhost or https alone; choose a picture.");
+  const stream = await mediaDevices.getUserMedia({video: {facingMode: "environment", width: CAMERA}});
+  const made = Object.assign(document.createElement("video"), {srcObject: stream, muted: true, playsInline: true});
+  await made.play();
+  return made;
+}
+
 async function frame() {
-  if (!video) {
-    const {mediaDevices} = navigator;
-    if (!mediaDevices) throw new Error("Browsers give a camera to pages from localhost or https alone; choose a picture.");
-    const stream = await mediaDevices.getUserMedia({video: {facingMode: "environment", width: CAMERA}});
-    video = Object.assign(document.createElement("video"), {srcObject: stream, muted: true, playsInline: true});
-    await video.play();
-  }
+  const shown = video ??= await opened();  // the camera may rest before its last frame is answered
   await new Promise(requestAnimationFrame);
-  const picture = pixels(video, video.videoWidth, video.videoHeight);
+  const picture = pixels(shown, shown.videoWidth, shown.videoHeight);
   const answer = await answered(async () => ofPicture(picture));
   return {...answer, picture: answer.picture ?? await drawn(picture, answer)};
 }
