@@ -71,6 +71,9 @@ PREPARATIONS = (
     (200, 41, 1, 28, 28, 1, 1.0),
     (1080, 1920, 1, 224, 224, 3, 0.875),
     (2000, 900, 1, 224, 224, 3, 0.875),
+    *((height, width, 1, 24, 20, 3, 1.0, "stretch") for height, width in ((24, 20), (90, 60), (31, 177), (300, 20))),
+    (90, 61, 6, 24, 20, 1, 0.8, "stretch"),
+    (2, 129, 1, 8, 8, 3, 1.0, "stretch"),
 )
 
 # type, scale and zero point of the input; mean and standard deviation of the contract.
@@ -136,6 +139,7 @@ CONTRACTS = (
     *({"crop_fraction": True}, {"crop_fraction": [1]}, {"crop_fraction": 1e-300}),
     *({"output": "logits"}, {"output": "probabilities"}, {"output": "scores"}, {"output": None}),
     *({"output": ["logits"]}, {"thresholds": "of labels alone"}),
+    *({"resize": resize} for resize in ("cover", "stretch", "fit", None, ["stretch"], True)),
 )
 # What is said otherwise than by a right output of ten independent labels.
 HALVES = [0.5] * 10
@@ -162,7 +166,7 @@ FIRST_ALONE = (
     *({"kind": "sound"}, {"scores": "probabilities"}, {"input": {}}, {"kind": "labels", "thresholds": HALVES}),
 )
 SECOND_ALONE = (
-    *({"version": version} for version in (2.0, MISSING, 1, 3, 2.5, True, "2", None, [2], {})),
+    *({"version": version} for version in (2.0, MISSING, 1, 3, 4, 2.5, True, "2", None, [2], {})),
     *({part: wrong} for part in ("input", "output") for wrong in (MISSING, None, {}, [], "picture", "classes")),
     *({"input": FIRST | {"kind": kind}} for kind in ("smell", "classes", "Picture", None, ["picture"], 1)),
     *({"input": {"kind": "picture", **FIRST} | {key: MISSING}} for key in FIRST),
@@ -189,13 +193,13 @@ def noise(height, width):
     return (mixed >> 16).astype(np.uint8)
 
 
-def preparation(height, width, orientation, to_height, to_width, channels, crop_fraction):
+def preparation(height, width, orientation, to_height, to_width, channels, crop_fraction, resize="cover"):
     """What the reference reader makes of noise, or that it refuses it."""
     image = Image.fromarray(noise(height, width))
     image.getexif()[ORIENTATION] = orientation
-    target = Picture(to_height, to_width, channels, crop_fraction)
+    target = Picture(to_height, to_width, channels, crop_fraction, resize=resize)
     result = {"source": [height, width, orientation], "input": [to_height, to_width, channels]}
-    result |= {"crop_fraction": crop_fraction}
+    result |= {"crop_fraction": crop_fraction} | ({} if resize == "cover" else {"resize": resize})
     try:
         pixels = target.pixels(image).tobytes()
     except ValueError:  # too long
@@ -315,6 +319,8 @@ PLACES = (  # the contract's picture and output, and sizes of pictures that it i
         ((48, 64), (96, 128), (50, 200), (300, 90)),
     ),
     (Picture(48, 64, 3, 0.8), Boxes(("a", "b"), ((6, 8, 8),), 0.3, 0.3, 5), ((48, 64), (77, 64))),
+    (Picture(48, 64, 3, 0.8, resize="stretch"), Boxes(("a", "b"), ((6, 8, 8),), 0.3, 0.3, 5), ((48, 64), (300, 90))),
+    (Picture(48, 64, 3, resize="stretch"), Mask(("a", "b"), (12, 16)), ((48, 64), (300, 90))),
     (Picture(48, 64, 3), Mask(("a", "b", "c"), (12, 16)), ((48, 64), (12, 16), (97, 131), (50, 200), (300, 90))),
     (Picture(20, 20, 1, 0.7), Mask(("a", "b"), (1, 3), ((1, 2, 3), (255, 0, 9))), ((20, 20), (33, 21), (1, 64))),
 )

@@ -121,6 +121,7 @@ def train(recipe, data=None, contract=None, model=None, run_dir=None, split="val
             image_size=f"{picture.height}x{picture.width}",
             channels=picture.channels,
             crop_fraction=picture.crop_fraction,
+            resize=picture.resize,
         )
     recipe.check()
     run = runs.Run(pathlib.Path(run_dir))

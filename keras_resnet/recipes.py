@@ -43,6 +43,12 @@ class Recipe:
     )
     channels: int = option(0, "3: colour, 1: gray, 0: --init's or the data's; digits' and a folder's are 3.", (0, 1, 3))
     crop_fraction: float = option(1.0, "Part of the resized picture's side that the evaluation crop keeps.")
+    resize: str = option(
+        "cover",
+        "How a picture of another shape becomes the input, cover: it is cut, what is left keeps its shape; stretch: "
+        "all of it is seen, distorted, as boxes and masks may want it.",
+        ("cover", "stretch"),
+    )
     augmentation: str = option(
         "crop,flip",
         "What training does to pictures, of crop: pad and crop; shift: the same with mirrored edges, for drawings; "
@@ -718,7 +724,7 @@ def default_recipe(dataset, task="auto"):
 
 # Fields that say what is made of one kind of thing alone.
 OWN = {
-    "pictures": ("image_size", "channels", "crop_fraction", "axes"),
+    "pictures": ("image_size", "channels", "crop_fraction", "resize", "axes"),
     "recordings": ("seconds", "bands", "sample_rate", "noise"),
     "texts": ("tokens", "vocabulary", "pairs", "pieces"),
 }

@@ -24,7 +24,7 @@ SEEN = (
 )
 
 
-def load(root, reader, shape, crop_fraction, strides):
+def load(root, reader, shape, fit, strides):
     """`Data` of a folder of pictures with boxes; see `loading.load_dataset`.
 
     A split that it lacks is drawn from its training pictures, a tenth of them, by a fixed seed.
@@ -32,7 +32,7 @@ def load(root, reader, shape, crop_fraction, strides):
     Raises:
         DataError: an annotation or a picture can't be understood.
     """
-    picture = Picture(*shape, crop_fraction)
+    picture = Picture(*shape, **fit)
     labels, raws = reader.read(root)
     found, told = boxes.settle_splits(raws, labels)
     if not any(len(one.boxes) for one in found.get("train", ())):

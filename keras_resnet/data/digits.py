@@ -12,9 +12,9 @@ from keras_resnet.device.contract import Contract
 from keras_resnet.device.picture import Picture
 
 
-def load(size, channels, crop_fraction):
+def load(size, channels, fit):
     with importlib.resources.files("keras_resnet").joinpath("data/digits.npz").open("rb") as file:
         saved = np.load(file)
         pictures, labels = saved["images"], saved["labels"].astype(np.int64)
-    contract = Contract(Picture(*size, channels, crop_fraction), Classes(tuple("0123456789")))
+    contract = Contract(Picture(*size, channels, **fit), Classes(tuple("0123456789")))
     return in_memory("digits", contract, complete({"train": Arrays(pictures, labels)}, contract.labels, 0.2))

@@ -160,9 +160,9 @@ def _columns(entries):
     )
 
 
-def load(root, shape, crop_fraction, max_bad_fraction, original, group_by=""):
+def load(root, shape, fit, max_bad_fraction, original, group_by=""):
     """`Data` of a folder per class; see `loading.load_dataset`."""
-    picture = Picture(*shape, crop_fraction)
+    picture = Picture(*shape, **fit)
     found = scan(root, max_bad_fraction, picture)
     several = found.splits["train"][1].ndim == 2
     contract = Contract(picture, (Labels if several else Classes)(found.classes))

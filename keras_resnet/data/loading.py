@@ -14,6 +14,7 @@ def load_dataset(
     data_dir=None,
     image_size=0,
     crop_fraction=1.0,
+    resize="cover",
     max_bad_fraction=0.01,
     channels=0,
     original=False,
@@ -40,7 +41,7 @@ def load_dataset(
         data_dir: where TFDS keeps its data. It downloads only what is not there.
         image_size: of the network's input, 224 or "240x320" (height x width); 0 for the data set's own, 224 where its
             sizes vary.
-        crop_fraction: the contract's.
+        crop_fraction, resize: the contract's; see `device.picture.Picture`.
         max_bad_fraction: unreadable pictures of a folder that may be left out.
         channels: 3 (RGB) or 1 (gray); 0 for the data set's own, which are 3 for a folder.
         strides: of the levels of a detector's cells, in pixels of the input, where the pictures have boxes.
@@ -59,6 +60,7 @@ def load_dataset(
         ValueError: it can't be had (`DataError`), or can't be learned from.
     """
     size, heard = height_and_width(image_size), {"seconds": seconds, "bands": bands, "rate": sample_rate}
+    fit = {"crop_fraction": crop_fraction, "resize": resize}
     read = {"tokens": tokens, "vocabulary": vocabulary, "pairs": pairs, "pieces": pieces}
     if name == "given":
         raise DataError("--dataset=given: this run's data came from a Python program; say where the same pictures lie")
@@ -67,23 +69,23 @@ def load_dataset(
             raise DataError(f"--task={task}: the digits have classes alone; give --dataset=FOLDER/")
         if original:
             raise DataError("--dataset=digits: 8x8 pixels have no detail to zoom into; give --augmentation=shift")
-        return digits.load(size or (32, 32), channels or 3, crop_fraction)
+        return digits.load(size or (32, 32), channels or 3, fit)
     if is_folder(name):
         root, shape = pathlib.Path(name).expanduser(), (*(size or (224, 224)), channels or 3)
         if task in ("auto", "detection") and (reader := box_folders.reader(root)):
-            data = annotated.load(root, reader, shape, crop_fraction, strides)
+            data = annotated.load(root, reader, shape, fit, strides)
             both = f"{root} has masks, too; --task=segmentation learns those" if layouts.masks(root) else ""
             return dataclasses.replace(data, note="\n".join(filter(None, (data.note, both))))
         if task in ("auto", "segmentation") and layouts.masks(root):
-            return masks.load(root, shape, crop_fraction)
+            return masks.load(root, shape, fit)
         if task in layouts.EXPECTED:
             raise DataError(f"--task={task}: {root} has none of {layouts.EXPECTED[task]}; see docs/places.md")
         if layouts.texts(root):
             return texts.load(root, **read)
         if layouts.sounds(root):
             return sounds.load(root, max_bad_fraction=max_bad_fraction, group_by=group_by, **heard)
-        return folders.load(root, shape, crop_fraction, max_bad_fraction, original, group_by)
-    return tfds_sets.load(name, data_dir, size, channels, crop_fraction, original, strides, task, heard, read)
+        return folders.load(root, shape, fit, max_bad_fraction, original, group_by)
+    return tfds_sets.load(name, data_dir, size, channels, fit, original, strides, task, heard, read)
 
 
 def load_data(recipe, run):
@@ -93,7 +95,7 @@ def load_data(recipe, run):
         DataError: the data can't be had or learned from.
         RunError: it is not the data any more that the run began with.
     """
-    fields = ("data_dir", "image_size", "crop_fraction", "max_bad_fraction", "channels", "task")
+    fields = ("data_dir", "image_size", "crop_fraction", "resize", "max_bad_fraction", "channels", "task")
     fields += ("seconds", "bands", "sample_rate", "group_by", "tokens", "vocabulary", "pairs", "pieces")
     original = "resized_crop" in recipe.augmentations
     given = {name: getattr(recipe, name) for name in fields}

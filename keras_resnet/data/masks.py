@@ -15,7 +15,7 @@ from keras_resnet.device.mask import NO_CLASS, Mask
 from keras_resnet.device.picture import Picture
 
 
-def load(root, shape, crop_fraction, stride=4):
+def load(root, shape, fit, stride=4):
     """`Data` of a folder of pictures and label maps; see `loading.load_dataset`.
 
     Targets are uint8 (n, height, width), 255 where nothing is to be learned. A split that it lacks is drawn from its
@@ -24,7 +24,7 @@ def load(root, shape, crop_fraction, stride=4):
     Raises:
         DataError: pictures and label maps do not fit together.
     """
-    picture = Picture(*shape, crop_fraction)
+    picture = Picture(*shape, **fit)
     names, found = label_maps.read_names(root), label_maps.pairs(root)
     if not found.get("train"):
         raise DataError(f"{root}: no training pictures; expected train/, or train.txt in ImageSets/Segmentation/")

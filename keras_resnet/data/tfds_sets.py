@@ -25,13 +25,13 @@ from keras_resnet.device.picture import Picture
 PUBLISHED_ON_VALIDATION = ("imagenet2012", "imagenette", "imagewang")
 
 
-def load(name, data_dir, size, channels, crop_fraction, original, strides, task, heard, read):
+def load(name, data_dir, size, channels, fit, original, strides, task, heard, read):
     builder = _builder(name, data_dir)
     if tfds_sounds.audio(builder):
         return tfds_sounds.load(builder, name, _tfds_splits(builder), **heard)
     if tfds_texts.written(builder):
         return tfds_texts.load(builder, name, _tfds_splits(builder), **read)
-    picture = Picture(*(size or (224, 224)), channels or 3, crop_fraction)
+    picture = Picture(*(size or (224, 224)), channels or 3, **fit)
     if task in ("auto", "detection") and tfds_boxes.objects(builder):
         return tfds_boxes.load(builder, name, _tfds_splits(builder), picture, strides)
     if task == "segmentation" and tfds_masks.label_map(builder):
@@ -45,7 +45,7 @@ def load(name, data_dir, size, channels, crop_fraction, original, strides, task,
     channels = channels or (shape[2] if shape[2] in (1, 3) else 3)
     one, sequence = builder.info.features[label], several(builder.info.features[label])
     output = Labels(tuple(sequence.names)) if sequence else Classes(tuple(one.names))
-    contract = Contract(Picture(height, width, channels, crop_fraction), output)
+    contract = Contract(Picture(height, width, channels, **fit), output)
     names = _tfds_splits(builder)
     total = sum(builder.info.splits[split].num_examples for split in names.values())
     if None not in shape[:2] and total * height * width * channels <= IN_MEMORY_BYTES and not original:

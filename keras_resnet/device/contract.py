@@ -16,7 +16,7 @@ from .picture import Picture
 from .sound import Sound
 from .text import Text
 
-VERSION = 2
+VERSION, STRETCHED = 2, 3  # the newer one only where a reader of the older would prepare another picture
 INPUTS = {"picture": Picture, "sound": Sound, "text": Text}
 OUTPUTS = {"classes": Classes, "labels": Labels, "boxes": Boxes, "mask": Mask}
 # What a file that holds something else makes `parse` raise: a list for an object, a hundred thousand brackets.
@@ -64,7 +64,8 @@ class Contract:
 
     def as_json(self):
         """What `contract.json` holds, with the input's rules in words, so that a reader needs no other source."""
-        return {"version": VERSION, "input": _saved(self.input), "output": _saved(self.output)}
+        version = STRETCHED if getattr(self.input, "resize", "cover") == "stretch" else VERSION
+        return {"version": version, "input": _saved(self.input), "output": _saved(self.output)}
 
     @classmethod
     def load(cls, path):
@@ -109,8 +110,8 @@ def parse(saved):
         one of `DAMAGES`: it says none.
     """
     version = saved.get("version", 1)
-    if isinstance(version, bool) or version not in (1, VERSION):  # true equals 1
-        raise Unknown(f"version {version!r} of a contract; known are 1 and {VERSION}: install a newer keras-resnet")
+    if isinstance(version, bool) or version not in (1, VERSION, STRETCHED):  # true equals 1
+        raise Unknown(f"version {version!r} of a contract; known are 1 to {STRETCHED}: install a newer keras-resnet")
     if version == 1:
         saved = {
             "input": {**saved, "kind": "picture"},

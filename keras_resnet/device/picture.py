@@ -14,6 +14,7 @@ from . import picture_files
 
 ORIENTATION = 0x0112  # the EXIF tag
 LONGEST = 64  # a strip of 2,000,000x1 pixels would be resized to 448,000,000x224, which takes 10 GB
+RESIZES = {"cover": "until the crop is just covered", "stretch": "to the size before the crop, whatever its shape"}
 MAX_COVERED = 1 << 24  # pixels of a square picture before the crop; a contract with more of them is a broken one
 
 
@@ -22,8 +23,8 @@ class Picture:
     """From any picture to the network's input.
 
     The picture is turned upright (EXIF), converted to RGB or gray, resized (bilinear, antialiased) until it just
-    covers `height / crop_fraction` x `width / crop_fraction`, cropped in the centre, and scaled:
-    `x = (pixel - mean) / std`. Ours is `x = pixel / 128 - 1`, which makes a uint8 pixel the int8 input exactly:
+    covers `height / crop_fraction` x `width / crop_fraction`, or stretched to that size, cropped in the centre, and
+    scaled: `x = (pixel - mean) / std`. Ours is `x = pixel / 128 - 1`, which makes a uint8 pixel the int8 input exactly:
     `q = pixel - 128`.
 
     Attributes:
@@ -31,6 +32,7 @@ class Picture:
         channels: 3 (RGB) or 1 (gray).
         crop_fraction: the part of the resized picture's shorter side that the crop keeps, in (0, 1].
         mean, std: a number, or a tuple of one for each channel; other makers' files have others.
+        resize: `cover`; or `stretch`, so that nothing is cut off, and pictures of another shape are distorted.
 
     Raises:
         ValueError, TypeError: no picture can be prepared so.
@@ -42,19 +44,12 @@ class Picture:
     crop_fraction: float = 1.0
     mean: float | tuple = 128.0
     std: float | tuple = 128.0
+    resize: str = "cover"
 
     KIND: ClassVar = "picture"
     THINGS: ClassVar = "pictures"
     FILE: ClassVar = "png"
     axes: ClassVar = 2
-    EXPLAINED: ClassVar = {
-        "rules": {
-            "orientation": "EXIF applied",
-            "resize": "bilinear, antialiased, until the crop is just covered; rounded to uint8",
-            "crop": "centre",
-            "scale": "x = (pixel - mean) / std",
-        }
-    }
 
     def __post_init__(self):
         for name in ("height", "width", "channels"):  # JSON may say 32.0
@@ -72,6 +67,8 @@ class Picture:
             raise ValueError(f"std={self.std}: expected no 0")
         if not _is_number(self.crop_fraction) or not 0 < self.crop_fraction <= 1:
             raise ValueError(f"crop_fraction={self.crop_fraction!r}: expected more than 0 and at most 1, as 0.875")
+        if self.resize not in RESIZES:
+            raise ValueError(f"resize={self.resize!r}: expected {' or '.join(RESIZES)}")
         if self.height * self.width / self.crop_fraction**2 > MAX_COVERED:
             raise ValueError(
                 f"{self.height}x{self.width} out of its {self.crop_fraction}th part: expected at most {MAX_COVERED:,} "
@@ -81,6 +78,17 @@ class Picture:
     @property
     def shape(self):
         return self.height, self.width, self.channels
+
+    @property
+    def EXPLAINED(self):  # noqa: N802
+        return {
+            "rules": {
+                "orientation": "EXIF applied",
+                "resize": f"bilinear, antialiased, {RESIZES[self.resize]}; rounded to uint8",
+                "crop": "centre",
+                "scale": "x = (pixel - mean) / std",
+            }
+        }
 
     @property
     def covered(self):
@@ -94,6 +102,8 @@ class Picture:
             ValueError: it is so long that `LONGEST` crops beside one another would not cover it.
         """
         to_height, to_width = self.covered
+        if self.resize == "stretch":
+            return to_height, to_width
         shorter, longer = sorted((width * to_height, height * to_width))
         if longer > LONGEST * shorter:
             raise ValueError(
@@ -163,7 +173,7 @@ class Picture:
     def as_flags(self):
         """What a recipe says of it: name of a field -> value."""
         size = {"image_size": f"{self.height}x{self.width}", "channels": self.channels}
-        return {**size, "crop_fraction": self.crop_fraction}
+        return {**size, "crop_fraction": self.crop_fraction, "resize": self.resize}
 
     def place(self, size):
         """The `Place` of the input on a picture of this (height, width)."""

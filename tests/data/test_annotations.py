@@ -236,11 +236,12 @@ def test_what_cannot_be_understood_is_said(tmp_path, make, said):
         make(tmp_path)
 
 
+@pytest.mark.parametrize("resize", ["cover", "stretch"])
 @pytest.mark.parametrize("size, crop", [((40, 30), 1.0), ((90, 30), 1.0), ((30, 77), 0.8), ((16, 12), 0.875)])
-def test_boxes_lie_where_the_pixels_are(size, crop):
+def test_boxes_lie_where_the_pixels_are(size, crop, resize):
     """A white box on black, drawn, resized and cropped as a picture is, and found again by its pixels."""
     width, height = size
-    contract = Picture(48, 64, 1, crop)
+    contract = Picture(48, 64, 1, crop, resize=resize)
     box = np.array([0.3 * height, 0.4 * width, 0.6 * height, 0.65 * width]).round()
     top, left, bottom, right = box.astype(int)
     pixels = np.zeros((height, width), np.uint8)

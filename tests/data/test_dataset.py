@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from small_sets import collect, make_folder
 
 from keras_resnet.data import augmentation
@@ -82,6 +83,16 @@ def test_maps_are_learned_where_the_pictures_show_them():
         augmentation.augment(digits.train.images[:2], digits.train.images[:2], draw(5, 2, 1), ("trivial", "rand"), move)
     without = next(iter(data.training(64, 5, 2, augment=("shift", "flip"), pixels=True)))
     assert not np.array_equal(*without)
+
+
+def test_stretched_pictures_show_all_there_is(tmp_path):
+    root = make_folder(tmp_path, n=12)
+    stretched = load_dataset(str(root), image_size="20x60", resize="stretch")
+    assert stretched.contract.input.resize == "stretch"
+    files = {np.asarray(Image.open(path).resize((60, 20), Image.BILINEAR)).tobytes() for path in root.rglob("*.png")}
+    images, _ = collect(stretched.evaluation("validation", 8, pixels=True))
+    assert len(images) and {image.tobytes() for image in np.asarray(images)} <= files
+    assert load_dataset("digits", image_size=16, resize="stretch").contract.input.resize == "stretch"
 
 
 def test_calibration_takes_all_there_are(tmp_path):

@@ -44,6 +44,8 @@ def by_hand(image, picture):
     scale = max(to_height / image.height, to_width / image.width)
     # Half a pixel is rounded up.
     width, height = (math.floor(side * scale + 0.5) for side in image.size)
+    if picture.resize == "stretch":
+        width, height = to_width, to_height
     image = image.resize((width, height), Image.Resampling.BILINEAR)
     left, top = (width - picture.width) // 2, (height - picture.height) // 2
     return np.asarray(image)[top : top + picture.height, left : left + picture.width]
@@ -52,7 +54,7 @@ def by_hand(image, picture):
 SIZES = [(24, 24), (32, 32), (200, 100), (31, 77), (500, 333), (16, 40), (7, 7), (32, 33), (60, 32), (32, 60), (77, 31)]
 
 
-@pytest.mark.parametrize("picture", [PICTURE, Picture(21, 24, 3, 0.75)])
+@pytest.mark.parametrize("picture", [PICTURE, Picture(21, 24, 3, 0.75), Picture(21, 24, 3, 0.75, resize="stretch")])
 @pytest.mark.parametrize("size", [*SIZES, (28, 32)])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_tensorflow_follows_pillow(size, kind, picture):
@@ -73,6 +75,8 @@ def test_decoded_jpeg_is_pillows_exactly(subsampling):
 def test_without_resize_nothing_changes():
     image = photo(24, 24)
     np.testing.assert_array_equal(Picture(24, 24, 3).pixels(image), np.asarray(image))
+    stretched = np.asarray(image.resize((40, 9), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(Picture(9, 40, 3, resize="stretch").pixels(image), stretched)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +130,17 @@ def test_orientation_is_applied(kind, orientation, monkeypatch):
     np.testing.assert_array_equal(decoding.decode_upright(tf.constant(data), layout), right)
     if layout:  # Pillow opens none of these: it would take longer
         monkeypatch.setattr(decoding, "open_bytes", None)
-    for picture in (PICTURE, Picture(70, 50, 1), Picture(31, 64, 3, 0.9)):
+    for picture in (
+        PICTURE,
+        Picture(70, 50, 1),
+        Picture(31, 64, 3, 0.9),
+        Picture(31, 64, 1, resize="stretch"),
+    ):  # both orders of passes
         reference = picture.pixels(Image.open(io.BytesIO(data)))
         np.testing.assert_array_equal(decoding.decode(picture, tf.constant(data), layout), reference)
+    long = encoded(photo(40, 200), kind, exif=exif, **more)  # stored turned, a tall one
+    reference = PICTURE.pixels(Image.open(io.BytesIO(long)))
+    np.testing.assert_array_equal(decoding.decode(PICTURE, tf.constant(long), layout), reference)
 
 
 def see_through(image):

@@ -74,13 +74,14 @@ def test_the_same_targets_in_every_layout(tmp_path, layout):
     assert load_dataset(f"{tmp_path}/", image_size="24x32").fingerprint != data.fingerprint
 
 
+@pytest.mark.parametrize("resize", ["cover", "stretch"])
 @pytest.mark.parametrize(("size", "crop"), [((40, 64), 1.0), ((64, 40), 0.8), ((30, 90), 0.5)])
-def test_maps_lie_where_the_pixels_do(tmp_path, size, crop):
+def test_maps_lie_where_the_pixels_do(tmp_path, size, crop, resize):
     """A picture whose pixels are its classes, resized and cropped, and its map: the same but for edges."""
     values = np.kron(rng.integers(0, 2, (4, 4)), np.ones((size[0] // 4 + 1, size[1] // 4 + 1)))[: size[0], : size[1]]
     Image.fromarray((values * 255).astype(np.uint8)).save(tmp_path / "p.png")
     Image.fromarray(values.astype(np.uint8)).save(tmp_path / "m.png")
-    picture = Picture(32, 48, 1, crop)
+    picture = Picture(32, 48, 1, crop, resize=resize)
     values = label_maps.read(tmp_path / "p.png", tmp_path / "m.png", label_maps.numbers(["a", "b"]))
     made = label_maps.placed(values, picture)
     shown = picture.pixels(Image.open(tmp_path / "p.png"))[..., 0]

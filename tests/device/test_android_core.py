@@ -48,7 +48,8 @@ def test_vectors_hold_both_orders_of_passes_and_every_orientation():
             continue
         height, width, orientation = case["source"]
         height, width = (width, height) if orientation > 4 else (height, width)
-        to_height, to_width = Picture(*case["input"], case["crop_fraction"]).resized(height, width)
+        picture = Picture(*case["input"], case["crop_fraction"], resize=case.get("resize", "cover"))
+        to_height, to_width = picture.resized(height, width)
         orders.add(height > to_height and height - to_height > 2 * (width - to_width))
         orientations.add(orientation)
     assert orders == {False, True}

@@ -61,13 +61,22 @@ def test_a_file_with_either_version_answers_alike(folder, models, pictures):
     assert {answer[0]["label"] for answer in answers[0]} <= set("abcdefghij")
 
 
+def test_a_stretched_picture_is_of_a_version_that_older_readers_refuse():
+    contract = Contract(Picture(24, 20, 3, resize="stretch"), Classes(["a", "b"]))
+    saved = json.loads(json.dumps(contract.as_json()))
+    assert saved["version"] == 3 and "whatever its shape" in saved["input"]["rules"]["resize"]
+    assert parse(saved) == contract != Contract(Picture(24, 20, 3), Classes(["a", "b"]))
+    with pytest.raises(ValueError, match="resize='fit': expected cover or stretch"):
+        Picture(24, 20, 3, resize="fit")
+
+
 @pytest.mark.parametrize(
     ("saved", "sentence"),
     [
-        (SECOND | {"version": 3}, "version 3 of a contract; known are 1 and 2: install a newer keras-resnet"),
-        (SECOND | {"version": "2"}, "version '2' of a contract; known are 1 and 2"),
-        (SECOND | {"version": True}, "version True of a contract; known are 1 and 2"),
-        (SECOND | {"version": None}, "version None of a contract; known are 1 and 2"),
+        (SECOND | {"version": 4}, "version 4 of a contract; known are 1 to 3: install a newer keras-resnet"),
+        (SECOND | {"version": "2"}, "version '2' of a contract; known are 1 to 3"),
+        (SECOND | {"version": True}, "version True of a contract; known are 1 to 3"),
+        (SECOND | {"version": None}, "version None of a contract; known are 1 to 3"),
         (SECOND | {"input": {"kind": "smell"}}, "input 'smell'; known are picture, sound, text"),
         (SECOND | {"output": {"kind": "poses"}}, "output 'poses'; known are classes, labels, boxes"),
     ],

@@ -64,10 +64,13 @@ def test_worked_out_by_hand():
         ((20, 90), 1.0, ((0, 30), (20, 60))),
         ((40, 30), 1.0, ((10, 0), (30, 30))),
         ((20, 30), 0.5, ((5, 8), (15, 22))),
+        ((20, 90), "stretch", ((0, 0), (20, 90))),
+        ((40, 30), "stretch", ((0, 0), (40, 30))),
     ],
 )
 def test_a_mask_lies_where_the_input_does(size, crop, shown):
-    place = Place(Picture(20, 30, 3, crop), size)
+    fit = {"resize": crop} if crop == "stretch" else {"crop_fraction": crop}
+    place = Place(Picture(20, 30, 3, **fit), size)
     found = place.shown
     assert np.abs(np.subtract(found, shown)).max() <= 1
     scores = np.zeros((2, 3, 2))

@@ -101,7 +101,7 @@ def test_pictures_are_prepared_as_by_pillow(javascript):
         height, width, _ = case["source"]
         pixels = rng.integers(0, 256, (height, width, 4) if height * width < 1e6 else (height, width, 1), np.uint8)
         pixels = np.broadcast_to(pixels, (height, width, 4))
-        picture = Picture(*case["input"], case["crop_fraction"])
+        picture = Picture(*case["input"], case["crop_fraction"], resize=case.get("resize", "cover"))
         # Alpha is dropped there, too.
         try:
             expected = picture.pixels(upright(Image.fromarray(np.ascontiguousarray(pixels[..., :3]))))
@@ -110,7 +110,7 @@ def test_pictures_are_prepared_as_by_pillow(javascript):
             expected = f"{width}x{height} pixels: too long for an input of {picture.width}x{picture.height}; cut the "
             expected += "picture into parts"
         saved = {"height": picture.height, "width": picture.width, "channels": picture.channels}
-        saved |= {"crop_fraction": picture.crop_fraction}
+        saved |= {"crop_fraction": picture.crop_fraction, "resize": picture.resize}
         rgba = encoded(np.ascontiguousarray(pixels).tobytes())
         cases.append((expected, {"input": saved, "height": height, "width": width, "rgba": rgba}))
     made = javascript("preparation", [case for _, case in cases])

@@ -71,6 +71,7 @@ export class Picture {
   /** Size [height, width] of a picture before the crop. */
   resized(height, width) {
     const [toHeight, toWidth] = this.covered;
+    if (this.resize === "stretch") return this.covered;
     const [shorter, longer] = [width * toHeight, height * toWidth].sort((a, b) => a - b);
     if (longer > LONGEST * shorter) {
       throw new Error(`${width}x${height} pixels: too long for an input of ${this.width}x${this.height}; cut the picture into parts`);

@@ -30,6 +30,8 @@ class PictureInput(
     /** One for each channel, or one for all. */
     val mean: FloatArray = floatArrayOf(128f),
     val std: FloatArray = floatArrayOf(128f),
+    /** To the size before the crop, whatever a picture's shape, so that nothing is cut off. */
+    private val isStretched: Boolean = false,
 ) : Input {
     override val shape: List<Int> get() = listOf(height, width, channels)
 
@@ -90,6 +92,7 @@ class PictureInput(
     fun resized(height: Int, width: Int): Pair<Int, Int> {
         val toHeight = Math.rint(this.height / cropFraction).toLong()
         val toWidth = Math.rint(this.width / cropFraction).toLong()
+        if (isStretched) return toHeight.toInt() to toWidth.toInt()
         val (shorter, longer) = listOf(width * toHeight, height * toWidth).sorted()
         if (longer > LONGEST * shorter) {
             throw PictureError(
@@ -106,7 +109,8 @@ class PictureInput(
 }
 
 /**
- * What `contract.json` says, of version 2, or of version 1, which had no number and laid both parts into one object.
+ * What `contract.json` says: of version 1, which had no number and laid both parts into one object, of version 2, or of
+ * version 3, which has pictures that are stretched.
  *
  * @throws ModelError it says none; the message goes on after a colon.
  */
@@ -114,8 +118,8 @@ internal fun readContract(json: String): Contract {
     val saved = fields(parseJson(json))
     return when (val version = if ("version" in saved) saved["version"] else 1.0) {
         1.0 -> Contract(picture(saved), classes(saved, "output"))
-        2.0 -> Contract(input(part(saved, "input", "picture", "sound", "text")), output(part(saved, "output", "classes", "labels", "boxes", "mask")))
-        else -> throw ModelError("version $version; known are 1 and 2; a newer app may know it.")
+        2.0, 3.0 -> Contract(input(part(saved, "input", "picture", "sound", "text")), output(part(saved, "output", "classes", "labels", "boxes", "mask")))
+        else -> throw ModelError("version $version; known are 1 to 3; a newer app may know it.")
     }
 }
 
@@ -164,7 +168,11 @@ private fun picture(saved: Map<*, *>): PictureInput {
     }
     fun floats(key: String) = numbers(key).map { it.toFloat() }.toFloatArray()
     val cropFraction = if ("crop_fraction" in saved) saved["crop_fraction"] as? Double ?: Double.NaN else 1.0
-    return PictureInput(whole("height"), whole("width"), whole("channels"), cropFraction, floats("mean"), floats("std"))
+    val resize = if ("resize" in saved) saved["resize"] else "cover"
+    if (resize != "cover" && resize != "stretch") throw ModelError("resize $resize; expected cover or stretch.")
+    return PictureInput(
+        whole("height"), whole("width"), whole("channels"), cropFraction, floats("mean"), floats("std"), resize == "stretch",
+    )
 }
 
 private fun output(saved: Map<*, *>): Output = when (saved["kind"]) {

@@ -170,8 +170,8 @@ class ModelTest {
             "output": {"kind": "classes"}}"""
         val newer = "a newer app may know it."
         for ((today, tomorrow, sentence) in listOf(
-            Triple("2,", "3,", "version 3.0; known are 1 and 2; $newer"),
-            Triple("2,", "\"2\",", "version 2; known are 1 and 2; $newer"),
+            Triple("2,", "4,", "version 4.0; known are 1 to 3; $newer"),
+            Triple("2,", "\"2\",", "version 2; known are 1 to 3; $newer"),
             Triple("picture", "smell", "input smell; known are picture, sound, text; $newer"),
             Triple("classes", "words", "output words; known are classes, labels, boxes, mask; $newer"),
             Triple("\"classes\"", "\"boxes\", \"labels\": [\"a\"]", "levels; expected rows, columns and stride of at least one."),

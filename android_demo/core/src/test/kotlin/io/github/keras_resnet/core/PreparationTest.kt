@@ -16,7 +16,7 @@ class PreparationTest {
             val (height, width, orientation) = vector.ints("source")
             val (toHeight, toWidth, channels) = vector.ints("input")
             picture.setNoise(height, width, orientation)
-            val input = PictureInput(toHeight, toWidth, channels, vector.number("crop_fraction"))
+            val input = PictureInput(toHeight, toWidth, channels, vector.number("crop_fraction"), isStretched = "resize" in vector)
             if ("refused" in vector) {
                 assertThrows("$vector", PictureError::class.java) { Preparation(input).prepare(picture) }
                 continue
@@ -50,7 +50,7 @@ class PreparationTest {
     @Test
     fun `a picture that is refused leaves the preparation as it was`() {
         val preparation = Preparation(PictureInput(8, 8, 3))
-        val vectors = Vector.all("preparation").filter { it.ints("input") == listOf(8, 8, 3) }
+        val vectors = Vector.all("preparation").filter { it.ints("input") == listOf(8, 8, 3) && "resize" !in it }
         val picture = Picture()
         for (vector in vectors + vectors.reversed()) {
             val (height, width, orientation) = vector.ints("source")
