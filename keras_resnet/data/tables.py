@@ -46,19 +46,19 @@ def rows(path):
         with open(path, encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
                 csv.field_size_limit(LONGEST)
-                lines = list(csv.reader(file, strict=True))
+                excels = _columns(file.readline().rstrip("\r\n").split(";"))  # where a comma belongs to numbers
+                file.seek(0)
+                lines = list(csv.reader(file, strict=True, delimiter=";" if excels else ","))
             else:
                 lines = [line.rstrip("\r\n").split("\t") for line in file]
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: {error}; save it as UTF-8") from error
     except (OSError, csv.Error) as error:
         raise DataError(f"{path}: {error}; {FORM}") from error
-    names = [cell.strip().lower() for cell in lines[0]] if lines else []
-    places = [next((i for i, name in enumerate(names) if name in known), None) for known in (LABEL, TEXT)]
-    header = None not in places
-    label, text = places if header else (0, 1)
+    names, header = (lines[0], _columns(lines[0])) if lines else ([], None)
+    label, text = header or (0, 1)
     width, made = len(names) if header else 2, []
-    for number, line in itertools.islice(enumerate(lines, 1), int(header), None):
+    for number, line in itertools.islice(enumerate(lines, 1), int(bool(header)), None):
         if not any(line):
             continue
         if len(line) != width or not line[label].strip():
@@ -72,6 +72,13 @@ def rows(path):
             "line in front of it"
         )
     return made
+
+
+def _columns(cells):
+    """Where a header has the label and the text; None where it names them not both."""
+    names = [cell.strip().strip('"').lower() for cell in cells]
+    places = [next((i for i, name in enumerate(names) if name in known), None) for known in (LABEL, TEXT)]
+    return None if None in places else places
 
 
 def _looks_like_a_header(made):

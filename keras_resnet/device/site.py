@@ -95,7 +95,7 @@ def write(folder, reader, model, runtime=None):
             shutil.copyfile(runtime / path, part / "litert" / path)
         examples = golden(reader, model)
         whence = ("./litert/core", "./litert/wasm-utils") if runtime else [f"{CDN}/{n}@{LITERT}" for n in PACKAGES]
-        (part / "index.html").write_text(page(*whence), encoding="utf-8")
+        (part / "index.html").write_text(page(*whence, "" if runtime else CDN), encoding="utf-8")
         told = about(reader.contract, model) | {"camera": reader.contract.input.KIND == "picture"}
         site = {"about": told, "contract": reader.contract.as_json(), "tensors": tensors(reader)}
         site |= {"runtime": f"{whence[0]}/wasm/{WASM}.js", "golden": bool(examples)}
@@ -109,10 +109,20 @@ def write(folder, reader, model, runtime=None):
         shutil.rmtree(part, ignore_errors=True)
 
 
-def page(core, utils):
-    """`page.html` with a mark that modules beside it answer, and where those find LiteRT.js."""
+def page(core, utils, others):
+    """`page.html` with a mark that modules beside it answer, and where those find LiteRT.js.
+
+    Browsers see to it that nobody but this page's server and `others` is asked for anything.
+    """
+    policy = (
+        f"default-src 'none'; connect-src 'self' {others}; img-src blob: data:; style-src 'unsafe-inline'; "
+        f"script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' {others}"
+    )
     imports = {"@litertjs/core": f"{core}/dist/index.js", "@litertjs/wasm-utils": f"{utils}/dist/index.js"}
-    more = f'<meta name="local">\n<script type="importmap">{json.dumps({"imports": imports})}</script>\n'
+    more = (
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<meta name="local">\n'
+        f'<script type="importmap">{json.dumps({"imports": imports})}</script>\n'
+    )
     return PAGE.read_text(encoding="utf-8").replace("<title>", f"{more}<title>", 1)
 
 

@@ -74,6 +74,14 @@ def test_what_is_no_table(tmp_path, content, message):
         load_dataset(f"{tmp_path}/")
 
 
+def test_a_table_of_excels_with_semicolons(tmp_path):
+    rows = [f'{"good" if i % 2 else "bad"};"a film; one, or {i}"' for i in range(20)]
+    (tmp_path / "train.csv").write_text('\ufeff"Label";Text\n' + "\n".join(rows), encoding="utf-8")
+    data = load_dataset(f"{tmp_path}/")
+    assert data.contract.labels == ("bad", "good") and sum(len(data.split(name)) for name in SPLITS) == 20
+    assert data.raw["train"](0).decode().startswith("a film; one, or ")
+
+
 def test_a_test_table_may_begin_with_its_only_text_of_a_class(folder):
     (folder / "test.tsv").write_text("good\ta film\n" + "bad\ta film\n" * 30)
     assert len(load_dataset(f"{folder}/").test) == 31

@@ -24,6 +24,7 @@ from keras_resnet.device.picture import Picture, upright
 from keras_resnet.device.reader import Reader
 
 VECTORS = ROOT / "android_demo" / "core" / "src" / "test" / "resources"
+SAID = re.compile(".+")
 RUNTIME = ROOT / "build" / "node_modules" / "@litertjs"
 # What JavaScript makes of all cases of a kind, as lists and base64.
 SCRIPT = """async ([module, cases]) => {
@@ -202,14 +203,12 @@ def checked(browser, folder, things):
     """A page whose golden examples are replayed, once they are; with the label that it shows first for each file."""
     with files_served(folder) as address:
         page, errors = open_page(browser, address)
-        page.wait_for_function(
-            "document.querySelector('#proof').textContent + document.querySelector('#error').textContent"
-        )
+        wait_for(page, "#proof", SAID)  # by Playwright's own eyes: the page forbids eval
         proof, labels = page.inner_text("#proof"), []
         for path in things:
             page.evaluate("document.querySelector('#latency').textContent = ''")
             page.set_input_files("#file", path)
-            page.wait_for_function("document.querySelector('#latency').textContent")
+            wait_for(page, "#latency", SAID)
             labels.append(page.inner_text("#answer li:first-child").split("\n")[0])
         failed = [
             error for error in errors if not error.startswith(("INFO:", "WARNING:"))
@@ -245,13 +244,13 @@ def test_camera_in_the_browser(folder, models, browser, runtime):
     site.write(folder / "page", Reader(models / INT8), models / INT8, runtime)
     with files_served(folder / "page") as address:
         page, errors = open_page(browser, address)
-        page.wait_for_function("document.querySelector('#proof').textContent")
+        wait_for(page, "#proof", SAID)
         assert page.inner_text("#camera") == "Start camera" and "frames/s" not in page.inner_text("#latency")
         for _ in range(2):
             page.evaluate("document.querySelector('#latency').textContent = ''")
             page.click("#camera")
             wait_for(page, "#latency", re.compile("frames/s"))
-            page.wait_for_function("document.querySelector('#picture').naturalWidth > 100")
+            assert page.evaluate("document.querySelector('#picture').naturalWidth") > 100
             page.click("#camera")
             page.wait_for_timeout(300)  # the frame that was under way
             assert page.inner_text("#camera") == "Start camera" and not page.inner_text("#error")
