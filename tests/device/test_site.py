@@ -69,6 +69,10 @@ def files_served(folder):
         def log_message(self, *_):
             pass
 
+        def end_headers(self):
+            self.send_header("Access-Control-Allow-Origin", "*")  # as jsDelivr
+            super().end_headers()
+
     handler = functools.partial(Quiet, directory=folder)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -298,3 +302,13 @@ def test_without_a_runtime_browsers_get_it_elsewhere(folder, models):
     assert f'"{site.CDN}/core@{site.LITERT}/dist/index.js"' in text
     assert json.loads((folder / "page" / "site.json").read_text())["runtime"].startswith(site.CDN)
     assert not (folder / "page" / "litert").exists()
+
+
+@pytest.mark.slow
+def test_a_runtime_of_another_origin(folder, models, browser, runtime, monkeypatch):
+    for package in site.PACKAGES:
+        shutil.copytree(runtime / package, folder / "cdn" / f"{package}@{site.LITERT}")
+    with files_served(folder / "cdn") as (host, port):
+        monkeypatch.setattr(site, "CDN", f"http://{host}:{port}")
+        site.write(folder / "page", Reader(models / INT8), models / INT8)
+        assert checked(browser, folder / "page", [])[0].startswith("Golden examples: 16/16 identical")
