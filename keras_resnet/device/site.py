@@ -11,6 +11,7 @@ import argparse
 import base64
 import json
 import pathlib
+import shlex
 import shutil
 
 import numpy as np
@@ -41,37 +42,37 @@ def main(given, program):
     chosen = parser.parse_args(given)
     reader = command_line.load(parser, chosen.model, labels=chosen.labels)
     folder, model = pathlib.Path(chosen.output), pathlib.Path(chosen.model)
-    if folder.exists() and not folder.is_dir():
-        command_line.fail(parser, f"{folder}: a file; give a folder")
-    if folder.exists() and any(folder.iterdir()):
-        command_line.fail(parser, f"{folder}: there is something in it; give a new folder")
-    for tensor in (reader.input, *reader.outputs):
-        if np.dtype(tensor["dtype"]).name not in TYPES:
-            kind = np.dtype(tensor["dtype"]).name
-            command_line.fail(
-                parser, f"{chosen.model}: a tensor of {kind} comes in or out; browsers take {', '.join(TYPES)}"
-            )
     runtime = pathlib.Path(chosen.runtime) if chosen.runtime else None
-    if lacking := [path for path in RUNTIME if runtime and not (runtime / path).is_file()]:
-        command_line.fail(
-            parser,
-            f"--runtime={runtime}: there is no {lacking[0]}; npm install @litertjs/core@{LITERT} makes "
-            "node_modules/@litertjs",
-        )
+    if why := refused(folder, reader, model, runtime):
+        command_line.fail(parser, why)
     try:
-        write(folder, reader, model, runtime)
+        write(folder, reader, model, runtime, answers=not chosen.labels)
     except OSError as error:
         command_line.fail(parser, f"{folder}: {error}")
     except Exception as error:  # of many kinds: JSON's, a zip's, NumPy's
         text = f"{type(error).__name__}: {error}"
         command_line.fail(parser, f"{model}: broken golden examples ({text}); python -m export makes them anew")
-    print(
-        f"{folder}: {sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()):,} bytes; to look at it:"
-    )
-    print(f"python -m http.server --bind=127.0.0.1 --directory={folder}")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"{folder}: {size:,} bytes; to look at it:")
+    print(f"python -m http.server --bind=127.0.0.1 --directory={shlex.quote(str(folder))}")
 
 
-def write(folder, reader, model, runtime=None):
+def refused(folder, reader, model, runtime):
+    """Why no page can be made, a sentence; None where nothing is known against it."""
+    if folder.exists() and not folder.is_dir():
+        return f"{folder}: a file; give a folder"
+    if folder.exists() and any(folder.iterdir()):
+        return f"{folder}: there is something in it; give a new folder"
+    kinds = {np.dtype(tensor["dtype"]).name for tensor in (reader.input, *reader.outputs)} - {*TYPES}
+    if kinds:
+        return f"{model}: a tensor of {kinds.pop()} comes in or out; browsers take {', '.join(TYPES)}"
+    if lacking := [path for path in RUNTIME if runtime and not (runtime / path).is_file()]:
+        wanted = f"npm install @litertjs/core@{LITERT} makes node_modules/@litertjs"
+        return f"--runtime={runtime}: there is no {lacking[0]}; {wanted}"
+    return None
+
+
+def write(folder, reader, model, runtime=None, answers=True):
     """Writes the page's files; see `main`.
 
     Args:
@@ -79,11 +80,12 @@ def write(folder, reader, model, runtime=None):
         reader: `Reader` of the model.
         model: path of the `.tflite`.
         runtime: folder of LiteRT.js' packages to copy; None: browsers get them elsewhere.
+        answers: whether golden examples hold for answers, too: not where classes have other names.
 
     Raises:
         OSError: it can't be written; nothing is left in the folder.
     """
-    part = folder.with_name(f".{folder.name}.part")
+    part = folder.absolute().with_name(f".{folder.absolute().name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir(parents=True)
@@ -93,7 +95,7 @@ def write(folder, reader, model, runtime=None):
         for path in RUNTIME if runtime else ():
             (part / "litert" / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(runtime / path, part / "litert" / path)
-        examples = golden(reader, model)
+        examples = golden(reader, model, answers)
         whence = ("./litert/core", "./litert/wasm-utils") if runtime else [f"{CDN}/{n}@{LITERT}" for n in PACKAGES]
         (part / "index.html").write_text(page(*whence, "" if runtime else CDN), encoding="utf-8")
         told = about(reader.contract, model) | {"camera": reader.contract.input.KIND == "picture"}
@@ -137,7 +139,7 @@ def tensors(reader):
     return {"input": described(reader.input), "outputs": [described(tensor) for tensor in reader.outputs]}
 
 
-def golden(reader, model):
+def golden(reader, model, answers=True):
     """The golden examples beside a model, a list for `local.js`; empty where there are none."""
     try:
         examples = verify.load_golden(model)
@@ -151,7 +153,7 @@ def golden(reader, model):
             for one, tensor in zip(several, reader.outputs, strict=True)
         ]
         texts = {"thing": encoded(thing), "input": encoded(given), "outputs": list(map(encoded, outputs))}
-        return texts | {"answer": answer}
+        return texts | {"answer": answer if answers else None}
 
     return [saved(*example) for example in examples]
 

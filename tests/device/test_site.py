@@ -296,6 +296,18 @@ def test_what_cannot_be_a_page_is_a_sentence(folder, models):
     assert not [*folder.glob("*page*")]
 
 
+def test_other_names_of_classes(folder, models):
+    """Of boxes with other names the golden answers do not hold any more; what enters and comes out does."""
+    model = VECTORS / "models" / "detector.tflite"
+    names = [f"other {label}" for label in Reader(model).contract.labels]
+    (folder / "names.txt").write_text("\n".join(names))
+    result = run(folder, "site", model, "--output=a page", "--labels=names.txt")
+    assert result.returncode == 0 and "--directory='a page'" in result.stdout, result.stderr
+    examples = json.loads((folder / "a page" / "golden.json").read_text())
+    assert len(examples) == 4 and all(one["answer"] is None and one["outputs"] for one in examples)
+    assert json.loads((folder / "a page" / "site.json").read_text())["contract"]["output"]["labels"] == names
+
+
 def test_without_a_runtime_browsers_get_it_elsewhere(folder, models):
     assert run(folder, "site", models / INT8, "--output=page").returncode == 0
     text = (folder / "page" / "index.html").read_text()
