@@ -44,9 +44,14 @@ def merged(above, x, filters, name, style):
 
 
 def fits(model, size):
-    """Whether a network takes pictures of this (height, width), too: its pyramid cuts fixed numbers of cells off."""
+    """Whether a network takes pictures of this (height, width), too: its pyramid cuts fixed numbers of cells off.
+
+    An int8 one takes none: it resizes its maps to fixed sizes.
+    """
     there = {layer.name: layer for layer in model.layers}
     for level in (match[1] for name in there if (match := re.fullmatch(r"pyramid(\d+)_up", name))):
+        if not isinstance(there[f"pyramid{level}_up"], layers.UpSampling2D):
+            return False
         cut = there.get(f"pyramid{level}_crop")
         made = [end for _, end in cut.cropping] if cut else [0, 0]
         if made != [math.ceil(side / int(level)) % 2 for side in size]:

@@ -311,6 +311,13 @@ def test_a_segmenter_learns_from_windows(shapes, tmp_path):
     assert result.returncode == 0, result.stderr
     report = files.read_json(tmp_path / "run" / "report.json")["validation"]
     assert report["mean_iou"] > 0.7 and report["images"] == 12
+    command = [sys.executable, "-m", "export", tmp_path / "run", "--qat_epochs=1", "--formats=int8-qat"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500)
+    assert result.returncode in (0, 1), result.stderr  # one epoch may lose
+    assert (tmp_path / "run" / "export" / "resnet18_segmenter-int8-qat.tflite").exists()
+    assert files.read_json(tmp_path / "run" / "qat" / "recipe.json")["recipe"]["train_size"] == 0
+    result = train(shapes, tmp_path / "q", "--quantize=int8", f"--init={tmp_path / 'run'}", *flags[:2])
+    assert result.returncode == 2 and "--train_size=32: of 64x64 pixels the network's maps" in result.stderr
     result = train(shapes, tmp_path / "odd", "--epochs=1", "--train_size=40")
     assert result.returncode == 2
     assert "--train_size=40: of 64x96 pixels the network's maps would not fit together; choose one of" in result.stderr
