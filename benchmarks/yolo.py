@@ -21,10 +21,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.trainings import markdown
-from keras_resnet import files, runs
+from keras_resnet import runs
 from keras_resnet.data.loading import load_data
 from keras_resnet.device.reader import Reader
-from keras_resnet.recipes import Recipe
 from keras_resnet.tasks.box_metrics import MOST, figures
 
 UNLIKELY = 0.01  # probability of boxes that average precision leaves out, of both
@@ -122,7 +121,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/yolo"))
     chosen = parser.parse_args()
     run = runs.Run(chosen.run)
-    data = load_data(Recipe(**files.read_json(run.recipe)["recipe"]), run)
+    data = load_data(runs.load_recipe(run), run)
     size = data.contract.shape[:2]
     best = trained(chosen.out, write(data, chosen.out / "data"), size, chosen.minutes, seed=0)
     from ultralytics import YOLO

@@ -17,6 +17,7 @@ import shutil
 import numpy as np
 
 from . import command_line, verify
+from .metadata import quantization
 from .serve import PAGE, about
 
 WEB = pathlib.Path(__file__).with_name("web")
@@ -130,7 +131,6 @@ def page(core, utils, others):
 
 def tensors(reader):
     """What `contract.js` asks of a network's input and outputs."""
-    from .metadata import quantization
 
     def described(tensor):
         scale, zero = quantization(tensor)

@@ -16,18 +16,24 @@ export class Contract {
     this.input = new INPUTS[saved.input.kind](saved.input);
     this.output = new OUTPUTS[saved.output.kind](saved.output);
     this.tensors = tensors;
+    this.table = tensors.input.type === "int32" ? [] : this._table();
+  }
+
+  /** What each of the 256 pixel values becomes, channel by channel. */
+  _table() {
+    const {type, scale, zero} = this.tensors.input;
+    return Array.from({length: this.input.shape[2]}, (_, channel) => Array.from({length: 256}, (_, pixel) => {
+      const x = this.input.scaled(pixel, channel);
+      if (type === "float32") return x;
+      return Math.min(LIMITS[1], Math.max(LIMITS[0], rint(Math.fround(x / Math.fround(scale))) + zero));
+    }));
   }
 
   /** A typed array, what the network takes, of what an input's `pixels` or `ids` made. */
   quantized(made) {
-    const {type, scale, zero} = this.tensors.input, {input} = this;
+    const {type} = this.tensors.input, {table} = this;
     if (type === "int32") return made;
-    const channels = input.shape[2];
-    const table = Array.from({length: channels}, (_, channel) => Array.from({length: 256}, (_, pixel) => {
-      const x = input.scaled(pixel, channel);
-      if (type === "float32") return x;
-      return Math.min(LIMITS[1], Math.max(LIMITS[0], rint(Math.fround(x / Math.fround(scale))) + zero));
-    }));
+    const channels = table.length;
     return ARRAYS[type].from(made, (pixel, i) => table[i % channels][pixel]);
   }
 

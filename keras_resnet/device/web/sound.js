@@ -54,6 +54,7 @@ export class Sound {
     while (length < window) length *= 2;
     this.length = length;
     this.hann = Float64Array.from({length: window}, (_, i) => 0.5 - 0.5 * Math.cos(2 * Math.PI * i / window));
+    this.full = (sum(this.hann) / 2) ** 2;  // power of a sine of full scale
     this.turns = Array.from({length: length / 2}, (_, i) =>
       [Math.cos(2 * Math.PI * i / length), -Math.sin(2 * Math.PI * i / length)]);
     const [first, last] = [lowest, highest].map((f) => 2595 * Math.log10(1 + f / 700));
@@ -98,7 +99,7 @@ export class Sound {
 
   /** The power spectrum of a moment, by Cooley and Tukey's transform. */
   _power(heard, start) {
-    const {length, window, hann, turns} = this;
+    const {length, window, hann, turns, full} = this;
     const real = new Float64Array(length), imaginary = new Float64Array(length);
     const bits = Math.log2(length);
     for (let i = 0; i < window; i++) {
@@ -119,7 +120,6 @@ export class Sound {
         }
       }
     }
-    const full = (sum(hann) / 2) ** 2;  // power of a sine of full scale
     return Float64Array.from({length: length / 2 + 1}, (_, i) => (real[i] * real[i] + imaginary[i] * imaginary[i]) / full);
   }
 
