@@ -1,13 +1,15 @@
 """Claim: from random weights, in as many minutes, our detector finds as much as YOLOv8n, and its int8 file all of it.
 
-    python -m benchmarks.yolo RUN [--minutes=40] [--split=test]
+    python -m benchmarks.yolo bccd/ [MODEL.tflite …] [--minutes=40] [--split=test]
 
-RUN is a finished run of boxes with its export (docs/places.md). Ultralytics' YOLOv8n learns from the same pictures and
-boxes in the network's size, with its own settings, for so many minutes on this processor, and keeps its best epoch on
-the validation pictures; then both are asked for the split, measured by the same code (`tasks.box_metrics`), each with
-its own suppression. Its int8 file is made by its own exporter. Latency: median of LiteRT on one thread.
+MODEL is a detector's file, or the name of one that is shipped (bccd-resnet18). Ultralytics' YOLOv8n learns from the
+same pictures and boxes in the network's size, with its own settings, for so many minutes on this processor, and keeps
+its best epoch on the validation pictures; then both are asked for the split, measured by the same code
+(`tasks.box_metrics`), each with its own suppression. Its int8 file is made by its own exporter. Latency: median of
+LiteRT on one thread.
 
 Ultralytics is AGPL-3.0 and nothing of this project needs it: pip install ultralytics litert-torch ai-edge-quantizer
+(and, since it ends in a segmentation fault beside TensorFlow: pip uninstall triton).
 """
 
 import argparse
@@ -19,15 +21,16 @@ import time
 
 import numpy as np
 from PIL import Image
+from ultralytics import YOLO
 
 from benchmarks.trainings import markdown
-from keras_resnet import runs
-from keras_resnet.data.loading import load_data
+from keras_resnet import models
+from keras_resnet.data.loading import load_dataset
 from keras_resnet.device.reader import Reader
 from keras_resnet.tasks.box_metrics import MOST, figures
 
-UNLIKELY = 0.01  # probability of boxes that average precision leaves out, of both
-OVERLAP = 0.6  # of suppression, as our contract's
+UNLIKELY = 0.001  # probability of boxes that average precision leaves out, of both; Ultralytics' own
+OVERLAP = 0.7  # of its suppression, Ultralytics' own; our files' contracts say theirs
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
 
@@ -69,10 +72,9 @@ def found_by(model, data, split, size):
     return figures(found, there, data.contract.labels)
 
 
-def found_by_ours(path, data, split):
+def found_by_ours(reader, data, split):
     """The same of one of our files."""
-    reader = Reader(path)
-    boxes = dataclasses.replace(data.contract.output, overlap=OVERLAP, most=MOST)
+    boxes = dataclasses.replace(reader.contract.output, most=MOST)
     found, there = [], []
     for images, targets in data.evaluation(split, 1, pixels=True).as_numpy_iterator():
         outputs = reader.dequantize(reader.run(images[0]))
@@ -97,8 +99,6 @@ def milliseconds(path, calls=100):
 
 def trained(folder, yaml, size, minutes, seed):
     """The path of YOLOv8n's best weights; they are learned where they are not there yet."""
-    from ultralytics import YOLO
-
     best = folder / "yolov8n" / "weights" / "best.pt"
     if not best.exists():
         YOLO("yolov8n.yaml").train(
@@ -115,25 +115,27 @@ def row(name, scores, path=None):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=pathlib.Path)
+    parser.add_argument("dataset")
+    parser.add_argument("models", nargs="*", default=["bccd-resnet18"])
     parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--split", default="test", choices=("validation", "test"))
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/yolo"))
     chosen = parser.parse_args()
-    run = runs.Run(chosen.run)
-    data = load_data(runs.load_recipe(run), run)
-    size = data.contract.shape[:2]
+    files = [pathlib.Path(models.files().get(name, name)) for name in chosen.models]
+    readers = [Reader(path) for path in files]
+    size = readers[0].contract.shape[:2]
+    data = load_dataset(chosen.dataset, image_size="{}x{}".format(*size), task="detection")
     best = trained(chosen.out, write(data, chosen.out / "data"), size, chosen.minutes, seed=0)
-    from ultralytics import YOLO
-
     rows = [row("YOLOv8n, PyTorch", found_by(YOLO(best), data, chosen.split, size))]
     exported = pathlib.Path(
         YOLO(best).export(format="litert", quantize=8, data=str(chosen.out / "data" / "data.yaml"), imgsz=size)
     )
     scores = found_by(YOLO(exported, task="detect"), data, chosen.split, size)
     rows.append(row("YOLOv8n, int8 (its exporter)", scores, exported))
-    for path in sorted((chosen.run / "export").glob("*.tflite")):
-        rows.append(row(path.name, found_by_ours(path, data, chosen.split), path))
+    rows += [
+        row(name, found_by_ours(reader, data, chosen.split), path)
+        for name, reader, path in zip(chosen.models, readers, files, strict=True)
+    ]
     print("\n".join(markdown(["", "mAP@0.5 [%]", "mAP [%]", "bytes", "ms, 1 thread"], rows)))
 
 
