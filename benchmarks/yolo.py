@@ -14,14 +14,19 @@ Ultralytics is AGPL-3.0 and nothing of this project needs it: pip install ultral
 
 import argparse
 import dataclasses
+import functools
 import json
+import os
 import pathlib
+import shutil
 import statistics
+import sys
 import time
 
 import numpy as np
 from PIL import Image
 from ultralytics import YOLO
+from ultralytics.utils import nms, torch_utils
 
 from benchmarks.trainings import markdown
 from keras_resnet import models
@@ -97,15 +102,17 @@ def milliseconds(path, calls=100):
     return statistics.median(taken)
 
 
-def trained(folder, yaml, size, minutes, seed):
-    """The path of YOLOv8n's best weights; they are learned where they are not there yet."""
-    best = folder / "yolov8n" / "weights" / "best.pt"
-    if not best.exists():
+def trained(folder, data, size, minutes, seed):
+    """The path of YOLOv8n's best weights; they are learned where no finished training has left them."""
+    torch_utils.NUM_THREADS = os.cpu_count()  # its own rule would leave one core idle, of two the half
+    if not (folder / "finished").exists():
+        shutil.rmtree(folder, ignore_errors=True)
         YOLO("yolov8n.yaml").train(
-            data=str(yaml), imgsz=max(size), time=minutes / 60, batch=16, pretrained=False, device="cpu", workers=1,
-            seed=seed, project=str(folder.resolve()), name="yolov8n", exist_ok=True, plots=False, verbose=False,
+            data=str(write(data, folder / "data")), imgsz=max(size), time=minutes / 60, batch=16, pretrained=False,
+            device="cpu", workers=1, seed=seed, project=str(folder.resolve()), name="yolov8n", exist_ok=True, plots=False, verbose=False,
         )  # fmt: skip
-    return best
+        (folder / "finished").touch()
+    return folder / "yolov8n" / "weights" / "best.pt"
 
 
 def row(name, scores, path=None):
@@ -114,6 +121,7 @@ def row(name, scores, path=None):
 
 
 def main():
+    nms.non_max_suppression = functools.partial(nms.non_max_suppression, multi_label=True)  # as in its own `val`
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset")
     parser.add_argument("models", nargs="*", default=["bccd-resnet18"])
@@ -123,12 +131,16 @@ def main():
     chosen = parser.parse_args()
     files = [pathlib.Path(models.files().get(name, name)) for name in chosen.models]
     readers = [Reader(path) for path in files]
-    size = readers[0].contract.shape[:2]
-    data = load_dataset(chosen.dataset, image_size="{}x{}".format(*size), task="detection")
-    best = trained(chosen.out, write(data, chosen.out / "data"), size, chosen.minutes, seed=0)
+    given = readers[0].contract.input
+    if any(reader.contract.input != given for reader in readers):
+        sys.exit(f"{', '.join(chosen.models)}: they see pictures differently; ask them one by one")
+    size = given.shape[:2]
+    data = load_dataset(chosen.dataset, **given.as_flags(), task="detection")
+    folder = chosen.out / f"{pathlib.Path(chosen.dataset).name}-{chosen.minutes:g}"
+    best = trained(folder, data, size, chosen.minutes, seed=0)
     rows = [row("YOLOv8n, PyTorch", found_by(YOLO(best), data, chosen.split, size))]
     exported = pathlib.Path(
-        YOLO(best).export(format="litert", quantize=8, data=str(chosen.out / "data" / "data.yaml"), imgsz=size)
+        YOLO(best).export(format="litert", quantize=8, data=str(folder / "data" / "data.yaml"), imgsz=size)
     )
     scores = found_by(YOLO(exported, task="detect"), data, chosen.split, size)
     rows.append(row("YOLOv8n, int8 (its exporter)", scores, exported))
