@@ -33,17 +33,18 @@ class Listener:
         reader: `Reader` of a model of sounds and classes; labels that begin with `_` (as `_silence_`) are no words.
         hop: seconds between two windows.
         smooth: windows whose mean probability counts.
-        threshold: mean probability from which on a word is heard.
+        threshold: mean probability from which on a word is heard; None for the contract's.
         rest: seconds after a word in which the same one is not heard again.
 
     Raises:
         ValueError: the model hears nothing, or answers with no classes; or a number can't be.
     """
 
-    def __init__(self, reader, hop=0.2, smooth=3, threshold=0.7, rest=1.0):
+    def __init__(self, reader, hop=0.2, smooth=3, threshold=None, rest=1.0):
         kinds = reader.contract.input.KIND, reader.contract.output.KIND
         if kinds != ("sound", "classes"):
             raise ValueError(f"this model is of {kinds[0]} and {kinds[1]}; expected one of sounds and classes")
+        threshold = reader.contract.input.threshold if threshold is None else threshold
         if not hop > 0 or smooth < 1 or not 0 < threshold <= 1 or rest < 0:
             raise ValueError(
                 f"hop={hop}, smooth={smooth}, threshold={threshold}, rest={rest}: expected a hop of more than 0 s, at "

@@ -32,7 +32,7 @@ def arguments(given, program):
     parser.add_argument("--microphone", action="store_true", help="words as they are spoken, until Ctrl-C")
     parser.add_argument("--stream", action="store_true", help="words in long WAV files, wherever they are")
     parser.add_argument("--hop", type=command_line.seconds, default=0.2, help="of a stream: between two windows")
-    parser.add_argument("--threshold", type=float, default=0.7, help="of a stream: probability of a word")
+    parser.add_argument("--threshold", type=float, help="of a stream: probability of a word, instead of the model's")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a picture and line")
     form.add_argument("--csv", action="store_true", help="one row a picture, or box")

@@ -35,6 +35,7 @@ class Sound:
         bands: of the mel scale; 0: the wave itself.
         lowest, highest: Hz.
         quiet, loud: decibels of full scale.
+        threshold: of a stream, the mean probability from which on a word is heard; see `listening`.
 
     Raises:
         ValueError, TypeError: no recording can be prepared so.
@@ -49,6 +50,7 @@ class Sound:
     highest: float = 4000.0
     quiet: float = -90.0
     loud: float = -10.0
+    threshold: float = dataclasses.field(default=0.7, compare=False)
 
     KIND: ClassVar = "sound"
     THINGS: ClassVar = "recordings"
@@ -85,6 +87,7 @@ class Sound:
             (0 <= self.bands <= self.window, "no more bands than a window has samples"),
             (0 <= self.lowest < self.highest <= self.rate / 2, "0 <= lowest < highest <= half the rate, in Hz"),
             (self.quiet < self.loud, "quiet below loud"),
+            (0 < self.threshold <= 1, "a threshold above 0 and at most 1"),
         ):
             if not holds:
                 raise ValueError(f"{self}: expected {expected}")

@@ -71,14 +71,14 @@ def report(run_dir, split="validation", data=None, dataset=None, data_dir=None):
     runs.check_model(run)
     task = tasks.of(runs.load_contract(run))
     data = data or load_data(recipe, run)
-    if task.CHOOSES and split == "test" and not has_report(run_dir, "validation"):
+    if task.chooses and split == "test" and not has_report(run_dir, "validation"):
         report(run_dir, "validation", data)
         task = tasks.of(runs.load_contract(run))
     model, weights, history = _best(run)
     batches = data.evaluation(split, prediction.batch_size(recipe))
     with reading(data):
         shown = evaluate(model, batches, task, len(data.split(split)))
-    if task.CHOOSES and split == "validation":
+    if task.chooses and split == "validation":
         files.write_json(run.contract, task.chosen(shown).as_json())
     best = task.best(recipe.best)
     old = files.read_json(run.report) if run.report.exists() else {}

@@ -49,7 +49,6 @@ class Classification:
         RUNNING: of these, what is measured while it learns.
         TITLES: how figures show them.
         ACTIVATION: from logits to probabilities, a name of `keras.activations`.
-        CHOOSES: whether a report on validation chooses what the contract carries (`chosen`).
         SCORE: what `scores` is called.
         LOSS: what an axis of its losses is called.
         RANGES: how an int8-aware training finds its first ranges (`quantize_aware`'s `search`).
@@ -62,7 +61,6 @@ class Classification:
     RUNNING = ("accuracy",)
     TITLES = {"accuracy": "top-1 accuracy"}  # noqa: RUF012
     ACTIVATION = "softmax"
-    CHOOSES = False
     SCORE = "top-1 accuracy"
     LOSS = "loss [nats]"
     RANGES = "mse"
@@ -214,6 +212,16 @@ class Classification:
     def report(self):
         """What a report shows of a split, batch by batch."""
         return Report(self.contract.labels, self.contract.input)
+
+    @property
+    def chooses(self):
+        """Whether a report on validation chooses what the contract carries (`chosen`)."""
+        return self.contract.input.KIND == "sound"
+
+    def chosen(self, shown):
+        """The contract with the threshold of a stream that makes the fewest faults of a report's recordings."""
+        given = dataclasses.replace(self.contract.input, threshold=shown.words.chosen()["threshold"])
+        return dataclasses.replace(self.contract, input=given)
 
     def lines(self, result):
         """(name, text) of a report's part on a split, for people."""

@@ -6,6 +6,7 @@ Labels that begin with `_`, as `_silence_`, are no words (`device.listening`).
 import numpy as np
 
 from keras_resnet.device.classes import Classes
+from keras_resnet.device.sound import Sound
 
 
 class Keywords:
@@ -45,13 +46,14 @@ class Keywords:
     def chosen(self):
         """The threshold that makes the fewest faults of both kinds, JSON-ready.
 
-        Of several it is the highest: a stream holds what no recording of a word does.
+        Of several it is that nearest the usual one: nothing speaks against it.
         """
         thresholds, missed, alarms = self.curve()
         _, _, targets = np.concatenate(self.parts, 1)
         words = self.is_word[targets.astype(int)].sum()
         faults = missed * words + alarms * len(targets) * self.seconds / 3600
-        i = len(faults) - 1 - int(np.round(faults[::-1], 6).argmin())
+        fewest = np.flatnonzero(np.round(faults - faults.min(), 6) == 0)
+        i = fewest[np.abs(thresholds[fewest] - Sound.threshold).argmin()]
         names = ("threshold", "words_missed", "false_alarms_an_hour")
         return dict(zip(names, (float(one[i]) for one in (thresholds, missed, alarms)), strict=True))
 

@@ -21,7 +21,7 @@ class MultiLabel(Classification):
     RUNNING = ("label_accuracy",)
     TITLES = TITLES
     ACTIVATION = "sigmoid"
-    CHOOSES = True
+    chooses = True
     SCORE = "label accuracy"
 
     def loss(self, recipe, labels=None):

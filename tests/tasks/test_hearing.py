@@ -89,12 +89,15 @@ def test_words_are_heard_in_a_long_recording(heard, tmp_path):
     (tmp_path / "long.wav").write_bytes(sound_files.wav(samples, rate))
     file = heard / "export" / "resnet8-int8-qat.tflite"
     command = ("-m", "keras_resnet.device", "predict", file, tmp_path / "long.wav", "--stream", "--hop=0.05", "--json")
-    said = [json.loads(line) for line in run(*command, "--threshold=0.6").splitlines()]
+    chosen = json.loads((heard / "report.json").read_text())["validation"]["threshold"]
+    assert Reader(file).contract.input.threshold == chosen == listening.Listener(Reader(file)).threshold
+    assert run(*command, "--threshold=1") == ""
+    said = [json.loads(line) for line in run(*command).splitlines()]
     assert said == sorted(said, key=lambda one: one["seconds"])
     for begin, word in words:
         near = [one["label"] for one in said if begin < one["seconds"] < begin + 0.5]
         assert word in near, (begin, said)
-    whole, bits = (listening.Listener(Reader(file), 0.05, threshold=0.6) for _ in range(2))
+    whole, bits = (listening.Listener(Reader(file), 0.05) for _ in range(2))
     steps = sound_files.wav(samples, rate)
     with sound_files.opened(io.BytesIO(steps), "long") as opened:
         samples = sound_files.read(opened, len(samples))

@@ -39,9 +39,11 @@ def test_faults_are_counted_one_by_one():
 
 
 def test_what_is_sure_and_right_sets_the_threshold():
-    chosen = words([(0.9, 1, 1), (0.8, 2, 2), (0.7, 1, 0), (0.99, 0, 0)]).chosen()
-    assert chosen["threshold"] == pytest.approx(0.8, abs=0.011)  # the highest of several
+    chosen = words([(0.9, 1, 1), (0.8, 2, 2), (0.75, 1, 0), (0.99, 0, 0)]).chosen()
+    assert chosen["threshold"] == pytest.approx(0.76, abs=0.011)  # of several the nearest to 0.7
     assert chosen["words_missed"] == chosen["false_alarms_an_hour"] == 0
+    assert words([(0.5, 1, 1), (0.9, 2, 2)]).chosen()["threshold"] == pytest.approx(0.5, abs=0.011)
+    assert words([(0.9, 0, 0), (0.9, 1, 1)]).chosen()["threshold"] == 0.7
     assert words([(0.9, 0, 0)]).chosen()["false_alarms_an_hour"] == 0
 
 
