@@ -273,11 +273,12 @@ def model_removed(run):
 
 @contextlib.contextmanager
 def locked(run):
-    """Keeps two processes from training in one folder. A folder that is still empty at the end is taken away.
+    """Keeps two processes from training in one folder. What is still empty at the end is taken away.
 
     Raises:
         RunError: another process does.
     """
+    missing = [path for path in run.path.parents if not path.exists()]
     run.path.mkdir(parents=True, exist_ok=True)
     with open(run.path / ".lock", "w") as file:
         try:
@@ -297,7 +298,9 @@ def locked(run):
         finally:
             if [p.name for p in run.path.iterdir()] == [".lock"]:
                 (run.path / ".lock").unlink()
-                run.path.rmdir()
+                with contextlib.suppress(OSError):  # somebody else writes there
+                    for path in (run.path, *missing):
+                        path.rmdir()
 
 
 def origin():

@@ -60,7 +60,9 @@ def told(good):
         f"seconds: {lengths.min():.2f} to {lengths.max():.2f}, {np.median(lengths):.2f} in the median; longer than 1: "
         f"{np.sum(lengths > 1):,}, of which training hears the middle (--seconds)"
     )
-    if silent := [one.path for one in good if one.loudest < QUIET]:
+    if empty := [one.path for one in good if not one.seconds]:
+        yield f"empty: {len(empty):,}, as {empty[0]}"
+    if silent := [one.path for one in good if one.seconds and one.loudest < QUIET]:
         yield f"silent: {len(silent):,}, as {silent[0]}"
     if clipped := [one.path for one in good if one.loudest >= 0.999]:
         yield f"as loud as can be, perhaps clipped: {len(clipped):,}, as {clipped[0]}"

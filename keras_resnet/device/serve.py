@@ -72,7 +72,9 @@ def open_camera(chosen):
 
 def about(contract, model):
     """What the page says of a model, and what it asks for."""
-    told = {"model": pathlib.Path(model).name, "answers": f"{len(contract.labels)} {contract.output.COUNTED}"}
+    path = pathlib.Path(model)
+    name = path.parent.name if path.name == "model.tflite" else path.name  # as shipped ones are called
+    told = {"model": name, "answers": f"{len(contract.labels)} {contract.output.COUNTED}"}
     given = contract.input
     if given.KIND == "sound":
         heard = {"rate": given.rate, "seconds": given.seconds}

@@ -511,6 +511,9 @@ def test_what_kills_leave_is_swept_up_and_nothing_else(tmp_path):
     with runs.locked(run):
         found = {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file()}
     assert found == {*kept, ".lock"}
+    with runs.locked(runs.Run(tmp_path / "not" / "there" / "run")):
+        assert (tmp_path / "not" / "there" / "run").exists()
+    assert not (tmp_path / "not").exists() and run.path.exists()
 
 
 def test_two_processes_in_one_folder(tmp_path):
