@@ -87,7 +87,11 @@ class Recipe:
         "imagenet: 7x7/2 and max-pooling; deep: three 3x3 for 7x7 (ResNet-D); small: 3x3; auto: small below 64 pixels.",
         ("auto", "imagenet", "deep", "small"),
     )
-    strides: str = option("8", "Of boxes: pixels between the cells of each level that finds them, as 8 or 8,16,32.")
+    strides: str = option(
+        "8",
+        "Of boxes: pixels between the cells of each level that finds them, as 8 or 8,16,32; of masks between their "
+        "cells: 4 (usual), or 2 for thin things.",
+    )
     shortcut: str = option(
         "projection",
         "projection: 1x1 convolution; pool: behind average pooling (ResNet-D); A: zero-padded identity; none: plain "
@@ -298,8 +302,8 @@ class Recipe:
             ("cutmix", self.cutmix >= 0, "a positive alpha, as 1, or 0: none"),
             (
                 "strides",
-                re.fullmatch(r"(4|8|16|32)(,(8|16|32))*", self.strides) and sorted({*self.levels}) == [*self.levels],
-                "some of 4, 8, 16, 32, growing, as 8,16",
+                re.fullmatch(r"2|(4|8|16|32)(,(8|16|32))*", self.strides) and sorted({*self.levels}) == [*self.levels],
+                "some of 4, 8, 16, 32, growing, as 8,16; of masks 4 or 2",
             ),
             ("width", self.width > 0, "a positive factor, as 0.5 or 2"),
             (

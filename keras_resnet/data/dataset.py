@@ -163,7 +163,7 @@ def reading(data):
         yield
     except tf.errors.OpError as error:
         sources = [source for source in map(data.split, SPLITS) if isinstance(source, Files)]
-        changed = [path for source in sources for path in map(os.fsdecode, source.paths) if _changed(path)]
+        changed = [path for source in sources for path in source.read_from() if _changed(path)]
         if not changed:
             raise
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""

@@ -44,7 +44,8 @@ def load_dataset(
         crop_fraction, resize: the contract's; see `device.picture.Picture`.
         max_bad_fraction: unreadable pictures of a folder that may be left out.
         channels: 3 (RGB) or 1 (gray); 0 for the data set's own, which are 3 for a folder.
-        strides: of the levels of a detector's cells, in pixels of the input, where the pictures have boxes.
+        strides: of the levels of a detector's cells, in pixels of the input, where the pictures have boxes; of
+            masks see `masks.stride`.
         original: whether pictures must keep their own size, for random resized crops; they are read from disk then,
             though they might fit in memory.
         task: `classification`, `detection` or `segmentation`; `auto`: boxes before masks before classes, but of TFDS
@@ -77,7 +78,7 @@ def load_dataset(
             both = f"{root} has masks, too; --task=segmentation learns those" if layouts.masks(root) else ""
             return dataclasses.replace(data, note="\n".join(filter(None, (data.note, both))))
         if task in ("auto", "segmentation") and layouts.masks(root):
-            return masks.load(root, shape, fit)
+            return masks.load(root, shape, fit, strides)
         if task in layouts.EXPECTED:
             raise DataError(f"--task={task}: {root} has none of {layouts.EXPECTED[task]}; see docs/places.md")
         if layouts.texts(root):

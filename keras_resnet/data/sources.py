@@ -108,20 +108,30 @@ class Files:
         shown = [pixels(path) for path in self.paths]
         return Arrays(np.stack(shown) if shown else np.zeros((0, *picture.shape), np.uint8), self.labels)
 
+    def read_from(self):
+        """Paths of all files, as text."""
+        return list(map(os.fsdecode, self.paths))
+
+    def learned(self, picture):
+        """A function of an example's number, a tensor, that returns what is learned of it."""
+        del picture  # no label depends on its size
+        labels = tf.constant(self.labels)
+        return lambda index: labels[index]
+
     def batches(self, picture, batch_size):
-        files = tf.data.Dataset.from_tensor_slices((self.paths, self.layouts, self.labels))
+        paths, layouts, learned = tf.constant(self.paths), tf.constant(self.layouts), self.learned(picture)
 
-        def read(path, layout, label):
-            return decoding.decode(picture, tf.io.read_file(path), layout), label
+        def read(index):
+            return decoding.decode(picture, tf.io.read_file(paths[index]), layouts[index]), learned(index)
 
-        return files.map(read, PICTURES, deterministic=True).batch(batch_size)
+        return tf.data.Dataset.range(len(self)).map(read, PICTURES, deterministic=True).batch(batch_size)
 
     def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=SHUFFLED):
-        paths, layouts, labels = tf.constant(self.paths), tf.constant(self.layouts), tf.constant(self.labels)
+        paths, layouts, learned = tf.constant(self.paths), tf.constant(self.layouts), self.learned(picture)
 
         def read(position, index):
             seeds = draw(seed, epoch, position) if resized_crop else None
-            return training_picture(tf.io.read_file(paths[index]), layouts[index], picture, seeds), labels[index]
+            return training_picture(tf.io.read_file(paths[index]), layouts[index], picture, seeds), learned(index)
 
         first = first_step * batch_size
         shown = order.indices(self.labels, seed, epoch)

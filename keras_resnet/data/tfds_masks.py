@@ -24,7 +24,7 @@ def label_map(builder):
     return named[0] if named else next((key for key in ("segmentation_mask",) if key in features), None)
 
 
-def load(builder, name, names, picture):
+def load(builder, name, names, picture, strides):
     """`Data` of a TFDS set with label maps; see `loading.load_dataset`.
 
     Args:
@@ -32,6 +32,7 @@ def load(builder, name, names, picture):
         name: what the set is called.
         names: our names of its splits -> its own.
         picture: the contract's `Picture`.
+        strides: of the recipe.
 
     Raises:
         DataError: it is too large for memory, nothing names its classes, or a label map does not fit its picture.
@@ -54,7 +55,7 @@ def load(builder, name, names, picture):
         images, maps = zip(*pairs, strict=True) if pairs else ((), ())
         empty = np.zeros((len(pairs), *picture.shape), np.uint8)
         sources[ours] = Arrays(np.stack(images) if pairs else empty, np.stack(maps) if pairs else empty[..., 0])
-    return masks.data(name, numbered, picture, sources)
+    return masks.data(name, numbered, picture, sources, strides)
 
 
 def _read(builder, name, split, keys, numbered, picture):

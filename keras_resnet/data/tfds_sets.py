@@ -35,7 +35,7 @@ def load(name, data_dir, size, channels, fit, original, strides, task, heard, re
     if task in ("auto", "detection") and tfds_boxes.objects(builder):
         return tfds_boxes.load(builder, name, _tfds_splits(builder), picture, strides)
     if task == "segmentation" and tfds_masks.label_map(builder):
-        return tfds_masks.load(builder, name, _tfds_splits(builder), picture)
+        return tfds_masks.load(builder, name, _tfds_splits(builder), picture, strides)
     if task in ("detection", "segmentation"):
         what = "boxes with a class" if task == "detection" else "label map"
         raise DataError(f"--task={task}: {name} has no {what} among {', '.join(builder.info.features or ())}")

@@ -9,7 +9,7 @@ from keras_resnet.networks import blocks
 
 
 def by_stride(backbone):
-    """Stride -> feature map of a backbone, the finest first; of equal ones the deepest.
+    """Stride -> feature map of a backbone, also of its unpooled stem, the finest first; of equal ones the deepest.
 
     Raises:
         ValueError: it takes pictures of any size.
@@ -17,7 +17,8 @@ def by_stride(backbone):
     size, maps, stride = backbone.input_shape[1:3], {}, 1
     if None in backbone.input_shape[1:]:
         raise ValueError(f"{backbone.name} takes {backbone.input_shape[1:]}; a pyramid wants pictures of a fixed size")
-    for made in backbone.output.values():
+    pooled = [layer.input for layer in backbone.layers if layer.name in ("stem_pool", "stem_pool_pad")][:1]
+    for made in (*pooled, *backbone.output.values()):
         # A map's sides are the picture's, divided and rounded up, so that those of a small one may be of several.
         tried = (stride * 2**i for i in range(8))
         stride = next(s for s in tried if made.shape[1:3] == tuple(math.ceil(side / s) for side in size))

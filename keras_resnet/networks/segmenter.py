@@ -16,8 +16,8 @@ def segmenter(backbone, classes, filters=64, stride=4, name=None):
     Args:
         backbone: what `ResNet(…, features=True)` makes, for pictures of a fixed size.
         classes: how many.
-        filters: of the pyramid.
-        stride: of the logits; one of the backbone's maps has it.
+        filters: of the pyramid; below stride 4 half as many, at least 16.
+        stride: of the logits; one of the backbone's maps has it, or its stem before pooling.
         name: of the model; by default the backbone's, with `_segmenter`.
 
     Returns:
@@ -35,6 +35,9 @@ def segmenter(backbone, classes, filters=64, stride=4, name=None):
         if level < stride:
             break
         deepest = x is None
+        if level < 4:  # four times as many cells
+            filters = max(16, filters // 2)
+            x = pyramid.unit(x, filters, 1, f"pyramid{level}_narrow", style)
         x = pyramid.merged(x, maps[level], filters, f"pyramid{level}", style)
         if deepest:
             x = blocks.squeeze_excite(x, 0.25, "context", style)

@@ -46,6 +46,8 @@ class Detection(Classification):
         check_installed()
         # Nothing says what the mirrored edges of `shift` show.
         refuse(recipe, OTHERS, "boxes", ("shift", *MOVED_ALONE))
+        if recipe.levels[0] < 4:
+            raise ValueError(f"--strides={recipe.strides}: it can't be had of pictures with boxes; give 4, or 8")
 
     def network(self, recipe):
         """A detector of a recipe, its weights drawn by the recipe's seed."""

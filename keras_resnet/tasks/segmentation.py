@@ -7,7 +7,7 @@ classes), which the contract's `Mask` brings to the picture's size. Classes coun
 
 import numpy as np
 
-from keras_resnet.device.mask import NO_CLASS, between
+from keras_resnet.device.mask import between
 from keras_resnet.tasks import mask_metrics
 from keras_resnet.tasks.classification import Classification, Mistakes, refuse
 
@@ -15,7 +15,7 @@ WORST = 12  # pictures in a report
 RARE = 1.1  # a class of all pixels weighs 1 / ln(2.1), one of none 1 / ln(1.1), ten times as much
 # What recipes of classes can have, and these can't.
 OTHERS = {"sampling": "all", "mixup": 0.0, "cutmix": 0.0, "progressive": 0.0}
-OTHERS |= {"axes": 2, "head": "random", "dropout": 0.0, "label_smoothing": 0.0, "strides": "8"}
+OTHERS |= {"axes": 2, "head": "random", "dropout": 0.0, "label_smoothing": 0.0}
 LINES = (("mean IoU", "mean_iou"), ("pixel accuracy", "pixel_accuracy"), ("boundary F-score", "boundary_f"))
 
 
@@ -36,6 +36,8 @@ class Segmentation(Classification):
 
     def check(self, recipe):
         refuse(recipe, OTHERS, "masks")
+        if recipe.strides not in ("8", "4", "2"):  # 8 is what is usual for boxes
+            raise ValueError(f"--strides={recipe.strides}: cells of masks have 4 pixels, or 2")
         if recipe.loss not in ("auto", "lovasz"):
             raise ValueError(f"--loss={recipe.loss}: it can't be had of pictures with masks; choose auto or lovasz")
 
@@ -45,9 +47,11 @@ class Segmentation(Classification):
 
     def network_on(self, backbone, recipe):
         """The same on a backbone, whose weights it has."""
+        from keras_resnet.data import masks
         from keras_resnet.networks.segmenter import segmenter
 
-        return segmenter(backbone, len(self.contract.labels), max(16, round(128 * recipe.width)))
+        filters = max(16, round(128 * recipe.width))
+        return segmenter(backbone, len(self.contract.labels), filters, masks.stride(recipe.levels))
 
     def loss(self, recipe, labels=None):
         """Cross-entropy of each pixel, by its class's weight; logits are brought to the masks' size as answers are.
@@ -56,7 +60,7 @@ class Segmentation(Classification):
 
         Args:
             recipe: `Recipe`.
-            labels: uint8 masks (n, height, width), what there is to learn, for the weights.
+            labels: what there is to learn, for the weights; see `class_weights`.
         """
         import tensorflow as tf
 
@@ -136,9 +140,11 @@ class Segmentation(Classification):
         return [*found, ("IoU by class [%]", per_class), ("loss", f"{result['loss']:.4f} nats")]
 
 
-def class_weights(masks, classes):
-    """Weight of each class, 1 / ln(1.1 + its part of the pixels)."""
-    counts = np.bincount(np.asarray(masks).ravel(), minlength=NO_CLASS + 1)[:classes]
+def class_weights(labels, classes):
+    """Weight of each class, 1 / ln(1.1 + its part of the pixels), of what `masks.counted` takes."""
+    from keras_resnet.data.masks import counted
+
+    counts = counted(labels)[:classes]
     return (1 / np.log(RARE + counts / max(1, counts.sum()))).astype(np.float32)
 
 

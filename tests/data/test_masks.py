@@ -10,6 +10,7 @@ from small_sets import KrMasked
 
 from keras_resnet import recipes
 from keras_resnet.data import DataError, augmentation, label_maps, masks, sources, tfds_masks
+from keras_resnet.data.dataset import reading
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.device.picture import Picture
 
@@ -195,11 +196,31 @@ def test_what_does_not_fit_is_said(tmp_path, make, said):
         load_dataset(f"{tmp_path}/", image_size="24x32")
 
 
-def test_what_would_not_fit_into_memory_is_said(tmp_path, monkeypatch):
-    as_camvid(tmp_path)
-    monkeypatch.setattr(sources, "MOST_BYTES", 10_000)
-    with pytest.raises(DataError, match="5 pictures of 32x24 pixels take 0 GB of memory; give a smaller --image_size"):
-        load_dataset(f"{tmp_path}/", image_size="24x32")
+@pytest.mark.parametrize("size", ["24x32", "18x20"])
+def test_what_would_fill_the_memory_stays_in_its_files(tmp_path, monkeypatch, size):
+    """The same batches, in the same order, with the same weights of classes."""
+    as_voc(tmp_path)
+    held = load_dataset(f"{tmp_path}/", image_size=size)
+    monkeypatch.setattr(masks, "IN_MEMORY_BYTES", 1000)
+    read = load_dataset(f"{tmp_path}/", image_size=size)
+    assert isinstance(held.train, sources.Arrays) and isinstance(read.train, masks.MaskFiles)
+    assert held.fingerprint == read.fingerprint and held.contract == read.contract and held.note == read.note
+    np.testing.assert_array_equal(masks.counted(held.train.labels), masks.counted(read.train.labels))
+    for split in ("train", "validation", "test"):
+        both = [list(data.evaluation(split, 2, pixels=True).as_numpy_iterator()) for data in (held, read)]
+        for one, other in zip(*both, strict=True):
+            np.testing.assert_array_equal(one[0], other[0])
+            np.testing.assert_array_equal(one[1], other[1])
+    for first_step in (0, 1):
+        flags = {"first_step": first_step, "augment": ("zoom", "flip"), "pixels": True, "move": masks.move}
+        both = [list(data.training(1, 3, 2, **flags).as_numpy_iterator()) for data in (held, read)]
+        assert len(both[0]) == 2 - first_step
+        for one, other in zip(*both, strict=True):
+            np.testing.assert_array_equal(one[0], other[0])
+            np.testing.assert_array_equal(one[1], other[1])
+    next(tmp_path.glob("SegmentationClass/val0.png")).write_bytes(b"")
+    with pytest.raises(DataError, match=r"changed or removed while in use .*val0.png: no picture"), reading(read):
+        list(read.evaluation("validation", 2, pixels=True).as_numpy_iterator())
 
 
 def test_pictures_and_masks_without_splits(tmp_path):

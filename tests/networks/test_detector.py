@@ -69,7 +69,7 @@ def test_its_file_is_pure_and_its_simulations(two, tmp_path):
 
 
 def test_what_cannot_be():
-    with pytest.raises(ValueError, match=r"strides=\(2,\): expected some of 4, 8, 16, 32, growing, odd: \[2\]"):
-        detector(ResNet(18, (64, 64, 3), width=0.125, features=True), 3, (2,))
+    with pytest.raises(ValueError, match=r"strides=\(3,\): expected some of 2, 4, 8, 16, 32, growing, odd: \[3\]"):
+        detector(ResNet(18, (64, 64, 3), width=0.125, features=True), 3, (3,))
     with pytest.raises(ValueError, match=r"takes \(None, None, 3\); a pyramid wants pictures of a fixed size"):
         detector(ResNet(18, (None, None, 3), width=0.125, stem="imagenet", features=True), 3)

@@ -300,8 +300,10 @@ def test_a_segmenter_learns_on_any_hardware(shapes, tmp_path, flags):
 
 @pytest.mark.slow
 def test_a_segmenter_learns_from_windows(shapes, tmp_path):
+    """And with cells of two pixels, on its stem's map."""
     flags = (
         "--image_size=64x64",
+        "--strides=2",
         "--train_size=32",
         "--augmentation=zoom,flip,light",
         "--passes=2",
@@ -311,12 +313,14 @@ def test_a_segmenter_learns_from_windows(shapes, tmp_path):
     assert result.returncode == 0, result.stderr
     report = files.read_json(tmp_path / "run" / "report.json")["validation"]
     assert report["mean_iou"] > 0.7 and report["images"] == 12
+    assert Contract.load(tmp_path / "run" / "contract.json").output.size == (32, 32)
     command = [sys.executable, "-m", "export", tmp_path / "run", "--qat_epochs=1", "--formats=int8-qat"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500)
     assert result.returncode in (0, 1), result.stderr  # one epoch may lose
-    assert (tmp_path / "run" / "export" / "resnet18_segmenter-int8-qat.tflite").exists()
+    reader = Reader(tmp_path / "run" / "export" / "resnet18_segmenter-int8-qat.tflite")
+    assert reader.contract.output.size == (32, 32) and reader.input["dtype"] == np.uint8
     assert files.read_json(tmp_path / "run" / "qat" / "recipe.json")["recipe"]["train_size"] == 0
-    result = train(shapes, tmp_path / "q", "--quantize=int8", f"--init={tmp_path / 'run'}", *flags[:2])
+    result = train(shapes, tmp_path / "q", "--quantize=int8", f"--init={tmp_path / 'run'}", *flags[:3])
     assert result.returncode == 2 and "--train_size=32: of 64x64 pixels the network's maps" in result.stderr
     result = train(shapes, tmp_path / "odd", "--epochs=1", "--train_size=40")
     assert result.returncode == 2
@@ -329,6 +333,8 @@ def test_what_masks_cannot_do(shapes, tmp_path):
     result = train(shapes, tmp_path / "run", "--mixup=0.2", "--epochs=1")
     assert result.returncode == 2 and "--mixup=0.2: it can't be had of pictures with masks; drop it" in result.stderr
     assert "Traceback" not in result.stderr and not (tmp_path / "run" / "model.keras").exists()
+    result = train(shapes, tmp_path / "run", "--strides=16", "--epochs=1")
+    assert result.returncode == 2 and "--strides=16: cells of masks have 4 pixels, or 2" in result.stderr
 
 
 def test_tasks_of_contracts():
