@@ -36,11 +36,24 @@ def wav(sound, count, channels, width, rng):
     return file.getvalue()
 
 
-def vectors():
-    """What SoundTest compares with, a dict for each case."""
+def files():
+    """(sound, WAV file) of all cases: whole ones, one that was cut, one of 12 bits, one that was written as it came."""
     rng = np.random.default_rng(0)
     for sound, *about in CASES:
-        content = wav(sound, *about, rng)
+        yield sound, wav(sound, *about, rng)
+    sound = CASES[0][0]
+    whole = wav(sound, 6001, 2, 2, rng)
+    yield sound, whole[:9001]
+    bits, streamed = bytearray(whole), bytearray(whole)
+    bits[34:36] = (12).to_bytes(2, "little")
+    yield sound, bytes(bits)
+    streamed[4:8] = streamed[40:44] = b"\xff" * 4
+    yield sound, bytes(streamed)
+
+
+def vectors():
+    """What SoundTest compares with, a dict for each case."""
+    for sound, content in files():
         pixels = sound.read(io.BytesIO(content), "case")
         made = {"wav": content, "pixels": pixels.tobytes()}
         texts = {name: base64.b64encode(one).decode() for name, one in made.items()}

@@ -109,7 +109,8 @@ def trained(folder, data, size, minutes, seed):
         shutil.rmtree(folder, ignore_errors=True)
         YOLO("yolov8n.yaml").train(
             data=str(write(data, folder / "data")), imgsz=max(size), time=minutes / 60, batch=16, pretrained=False,
-            device="cpu", workers=1, seed=seed, project=str(folder.resolve()), name="yolov8n", exist_ok=True, plots=False, verbose=False,
+            device="cpu", workers=1, seed=seed, project=str(folder.resolve()), name="yolov8n", exist_ok=True,
+            plots=False, verbose=False,
         )  # fmt: skip
         (folder / "finished").touch()
     return folder / "yolov8n" / "weights" / "best.pt"

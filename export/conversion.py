@@ -35,7 +35,7 @@ IO_TYPES = {"uint8": tf.uint8, "int8": tf.int8, "float32": tf.float32}
 
 # What tensorflow-model-optimization's training here does not do as ours does.
 NOT_BY_TFMOT = ("optimizer", "clip", "accumulate", "mixup", "cutmix", "sampling", "repeats")
-NOT_BY_TFMOT += ("progressive", "train_size", "weight_bits", "ranges", "norms")
+NOT_BY_TFMOT += ("passes", "progressive", "train_size", "weight_bits", "ranges", "norms")
 
 
 class ConversionError(ValueError):

@@ -121,10 +121,7 @@ class Export:
         return self._load(self.qat)
 
     def _continued(self):
-        recipe = recipes.continued(self.recipe, str(self.run_.path), "int8")
-        if self.task.move:  # an int8 network resizes its maps to fixed sizes: it takes no windows
-            recipe = dataclasses.replace(recipe, train_size=0)
-        return recipe
+        return recipes.continued(self.recipe, str(self.run_.path), "int8")
 
     def _by_tfmot(self):
         """Trained as the int8-aware run is, if there is one, so that the two can be compared."""

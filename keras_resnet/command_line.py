@@ -85,6 +85,8 @@ def recipe_from_flags():
     if given.get("optimizer", recipe.optimizer) != recipe.optimizer and "learning_rate" not in given:
         rate = {"sgd": 0.1, "lion": 1e-4, "lamb": 5e-3}.get(given["optimizer"], 1e-3)
         raise ValueError(f"--optimizer={given['optimizer']}: its rate is another; give one, as --learning_rate={rate}")
+    if given.get("resize") == "stretch":
+        given.setdefault("crop_fraction", 1.0)  # so that nothing is cut off
     recipe = dataclasses.replace(recipe, **given)
     recipe.check()
     recipes.check_things(recipe.dataset, recipe.task, given)

@@ -53,6 +53,13 @@ def run():
         from keras_resnet import models
 
         shipped = models.files()
+        for name in (one for one in given[1:] if one in models.names() and not os.path.exists(one)):
+            print(
+                f"keras-resnet: {name}: a Keras model, that learns on (--init={name}) or is loaded "
+                f"(keras_resnet.load_pretrained); shipped as .tflite are {', '.join(shipped)}",
+                file=sys.stderr,
+            )
+            sys.exit(2)
         commands.main([one if os.path.exists(one) else str(shipped.get(one, one)) for one in given], "keras-resnet")
     else:
         print(f"keras-resnet: {name!r} is no command; choose\n{commands.listed(COMMANDS)}", file=sys.stderr)

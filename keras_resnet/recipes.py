@@ -16,6 +16,7 @@ AUGMENTATIONS = ("resized_crop", "crop", "shift", "zoom", "flip", "vflip", "triv
 AUGMENTATIONS += ("light", "cutout")
 OF_SOUNDS = ("later", "stretch", "gain", "babble", "stripes")
 OF_TEXTS = ("forget",)
+MOST_PASSES = 1000
 AUGMENTATIONS += OF_SOUNDS + OF_TEXTS
 CROPS = AUGMENTATIONS[:4]
 MOVED_ALONE = ("resized_crop", "trivial", "rand")  # they move pixels, and nothing of what is learned
@@ -198,7 +199,11 @@ class Recipe:
     progressive: float = option(
         0.0, "Part of the sides with which training pictures begin; they grow over three quarters of it; 0: none."
     )
-    passes: int = option(1, "How often an epoch shows all training pictures, so that validation comes less often.")
+    passes: int = option(
+        1,
+        "How often an epoch goes through the training pictures, so that validation comes less often; each time those "
+        "are left out that fill no batch.",
+    )
     repeats: int = option(1, "How often a picture comes in a row, augmented anew; an epoch shows as many fewer.")
     stochastic_depth: float = option(
         0.0, "Part of the pictures for which the last block's branch is left out in training, the others' less often."
@@ -292,7 +297,7 @@ class Recipe:
             ),
             ("progressive", 0 <= self.progressive < 1, "more than 0 and less than 1, as 0.5, or 0: none"),
             ("repeats", self.repeats >= 1, "at least 1"),
-            ("passes", self.passes >= 1, "at least 1"),
+            ("passes", 1 <= self.passes <= MOST_PASSES, f"1 to {MOST_PASSES:,}"),
             (
                 "batch_size",
                 self.repeats == 1 or not (self.mixup or self.cutmix) or self.batch_size >= 2 * self.repeats,
@@ -825,12 +830,15 @@ def continued(recipe, init, quantize, norms="folded"):
     A tenth of the float training's epochs, at least 3, at a two-hundredth of its learning rate, falling to zero: the
     weights have only to settle on the steps of int8 (Krishnamoorthi 2018, https://arxiv.org/abs/1806.08342), and norms
     that are folded no longer hold them: at a twentieth of the rate ResNet-8 diverged. Norms that are learning do.
+    An int8 network resizes the maps of masks to fixed sizes, so that it takes no windows.
     """
+    whole = quantize != "none" and recipe.task == "segmentation"
     return dataclasses.replace(
         recipe,
         init=init,
         quantize=quantize,
         norms=norms,
+        train_size=0 if whole else recipe.train_size,
         weight_bits=recipe.weight_bits if quantize != "none" else 8,
         ranges=recipe.ranges if quantize != "none" else "found",
         teacher="" if quantize != "none" else recipe.teacher,

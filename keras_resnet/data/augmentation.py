@@ -225,7 +225,7 @@ def draw_moves(size, batch, seed, steps, zoom=1.4, window=None):
 
     Crops lie at most an eighth of the shorter side away, 4 of 32 pixels. Sizes are drawn evenly in logarithms. Sounds
     begin `later` or earlier, and are faster or slower, higher or lower (`stretch`). A `window`, (height, width), lies
-    anywhere inside of the picture, or, where it is the larger one, the picture anywhere inside of the window.
+    anywhere inside of the picture, or, where a zoom makes it the larger one, the picture anywhere inside of the window.
     """
     # One seed for each draw: the same seed would make offset and mirroring depend on each other.
     seeds, more = tf.random.split(seed, 3), tf.random.split(tf.random.fold_in(seed, 6), 4)
@@ -241,7 +241,8 @@ def draw_moves(size, batch, seed, steps, zoom=1.4, window=None):
         start = middle - (middle + away) * step
     if window:
         whole, size = tf.constant(size, tf.float32), tuple(window)
-        start = tf.random.stateless_uniform((batch, 2), more[1]) * (whole - step * size)
+        place, free = tf.random.stateless_uniform((batch, 2), more[1]), whole - step * size
+        start = place * free if "zoom" in steps else tf.floor(place * (free + 1))  # each whole place as often
     if "stretch" in steps:  # of time and of pitch, with a voice's resonances
         part = [
             tf.random.stateless_uniform((batch,), seeds[axis], -math.log(most), math.log(most))

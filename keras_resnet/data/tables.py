@@ -3,11 +3,13 @@
 import collections
 import csv
 import itertools
+import re
 
 from keras_resnet.data import DataError
 
 LABEL, TEXT = ("label", "class", "category", "target", "sentiment"), ("text", "sentence", "review", "content")
-FORM = "expected a header that names label and text, or lines of a label, a tab (.csv: a comma) and a text"
+FORM = "expected a header that names label and text, or lines of a label, a tab (.csv: a comma or semicolon) and a text"
+FIRST_CELL = re.compile(r'"(?:[^"]|"")*"|[^,;]*')
 
 LONGEST = 1 << 24  # letters of a text
 MOST_CLASSES, FEW = 1000, 20
@@ -46,14 +48,17 @@ def rows(path):
         with open(path, encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
                 csv.field_size_limit(LONGEST)
-                excels = _columns(file.readline().rstrip("\r\n").split(";"))  # where a comma belongs to numbers
+                delimiter = _delimiter(file.readline().rstrip("\r\n"))
                 file.seek(0)
-                lines = list(csv.reader(file, strict=True, delimiter=";" if excels else ","))
+                reader = csv.reader(file, strict=True, delimiter=delimiter)
+                lines = list(reader)
             else:
                 lines = [line.rstrip("\r\n").split("\t") for line in file]
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: {error}; save it as UTF-8") from error
-    except (OSError, csv.Error) as error:
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: {error}; {FORM}") from error
+    except OSError as error:
         raise DataError(f"{path}: {error}; {FORM}") from error
     names, header = (lines[0], _columns(lines[0])) if lines else ([], None)
     label, text = header or (0, 1)
@@ -72,6 +77,17 @@ def rows(path):
             "line in front of it"
         )
     return made
+
+
+def _delimiter(line):
+    """What stands between the cells of a CSV file with this first line: of comma and semicolon the one of its header.
+
+    Without a header the one behind its first cell; programs write semicolons where a comma belongs to numbers.
+    """
+    for delimiter in ",;":
+        if _columns(line.split(delimiter)):
+            return delimiter
+    return ";" if line[FIRST_CELL.match(line).end() :].startswith(";") else ","
 
 
 def _columns(cells):

@@ -74,7 +74,9 @@ def about(contract, model):
     """What the page says of a model, and what it asks for."""
     path = pathlib.Path(model)
     name = path.parent.name if path.name == "model.tflite" else path.name  # as shipped ones are called
-    told = {"model": name, "answers": f"{len(contract.labels)} {contract.output.COUNTED}"}
+    output = contract.output
+    colours = dict(zip(output.labels, output.colours, strict=True)) if output.KIND == "mask" else {}
+    told = {"model": name, "colours": colours, "answers": f"{len(contract.labels)} {contract.output.COUNTED}"}
     given = contract.input
     if given.KIND == "sound":
         heard = {"rate": given.rate, "seconds": given.seconds}

@@ -49,12 +49,14 @@ def main(given, program):
     try:
         write(folder, reader, model, runtime, answers=not chosen.labels)
     except OSError as error:
-        command_line.fail(parser, f"{folder}: {error}")
+        command_line.fail(parser, f"{folder}: {error.strerror}; give another folder")
     except Exception as error:  # of many kinds: JSON's, a zip's, NumPy's
         text = f"{type(error).__name__}: {error}"
         command_line.fail(parser, f"{model}: broken golden examples ({text}); python -m export makes them anew")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"{folder}: {size:,} bytes; to look at it:")
+    if not runtime:
+        print(f"(browsers get LiteRT.js from {CDN}; --runtime=node_modules/@litertjs brings it along)")
     print(f"python -m http.server --bind=127.0.0.1 --directory={shlex.quote(str(folder))}")
 
 

@@ -57,8 +57,23 @@ def wav(samples, rate):
 
 def middle(opened, count):
     """The `count` samples in the middle of what `opened` gives, as `read` returns them; all where there are fewer."""
-    opened.setpos(max(0, (opened.getnframes() - count) // 2))
+    said = opened.getnframes()
+    if not _holds(opened, said - 1):  # it was cut, or written as it came: what is there
+        opened.rewind()
+        samples = read(opened, said)
+        start = max(0, (len(samples) - count) // 2)
+        return samples[start : start + count]
+    opened.setpos(max(0, (said - count) // 2))
     return read(opened, count)
+
+
+def _holds(opened, frame):
+    """Whether a frame is there."""
+    try:
+        opened.setpos(max(0, frame))
+        return bool(opened.readframes(1))
+    except RuntimeError:  # beyond the chunk around it
+        return False
 
 
 def read(opened, count):

@@ -87,7 +87,8 @@ def load_golden(model):
     path = model.with_suffix(".golden.json")
     if path.exists():
         saved = json.loads(path.read_text(encoding="utf-8"))
-        examples, kind = next((saved[f"{name}s"], kind) for name, kind in FILES.items() if f"{name}s" in saved)
+        kinds = [(saved[f"{name}s"], kind) for name, kind in FILES.items() if f"{name}s" in saved]
+        examples, kind = kinds[0] if kinds else ([], None)
         if not examples:
             raise ValueError("there are none")
         return [

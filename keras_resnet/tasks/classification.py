@@ -33,11 +33,20 @@ def refuse(recipe, others, what, refused=MOVED_ALONE):
     for flag, off in others.items():
         if getattr(recipe, flag) != off:
             raise ValueError(f"--{flag}={getattr(recipe, flag)}: it can't be had of pictures with {what}; drop it")
+    refuse_steps(recipe, f"pictures with {what}")
     if odd := [step for step in recipe.augmentations if step in refused]:
         raise ValueError(
             f"--augmentation={recipe.augmentation}: {odd[0]} would move the pixels and not what lies on them; give "
             "steps of crop, zoom, flip, vflip, jitter, erase, cutout"
         )
+
+
+def refuse_steps(recipe, what, own=None):
+    """Raises ValueError for steps of augmentation that are of other things; `own` are those of sounds, or of texts."""
+    steps = {*recipe.augmentations}
+    if (own and not steps <= {*own}) or (not own and steps & {*OF_SOUNDS, *OF_TEXTS}):
+        would_do = ", ".join(own) if own else f"steps that are not {', '.join(OF_SOUNDS + OF_TEXTS)}"
+        raise ValueError(f"--augmentation={recipe.augmentation}: these are {what}; give {would_do}, or none")
 
 
 class Classification:
@@ -77,13 +86,7 @@ class Classification:
         raw = [step for step in recipe.augmentations if step not in ("later", "stretch")]
         if self.contract.input.KIND == "sound" and self.contract.input.axes == 1 and raw:
             raise ValueError(f"--augmentation={recipe.augmentation}: of waves (--bands=0) give later, stretch, or none")
-        own, steps = OWN.get(self.contract.input.KIND), {*recipe.augmentations}
-        if (own and not steps <= {*own}) or (not own and steps & {*OF_SOUNDS, *OF_TEXTS}):
-            would_do = ", ".join(own) if own else f"steps that are not {', '.join(OF_SOUNDS + OF_TEXTS)}"
-            raise ValueError(
-                f"--augmentation={recipe.augmentation}: these are {self.contract.input.THINGS}; give {would_do}, or "
-                "none"
-            )
+        refuse_steps(recipe, self.contract.input.THINGS, OWN.get(self.contract.input.KIND))
         no, given = (), self.contract.input
         if given.KIND == "text":
             no, given = NOT_OF_TEXTS, "texts"

@@ -123,13 +123,8 @@ class Trainer:
         self.validation = self.data.evaluation("validation", prediction.batch_size(recipe), pixels=True)
         self.model, teachers = build_model(recipe, self.data, self.task, run, model)
         full = self.data.contract.shape[:2]
-        if recipe.train_size and not pyramid.fits(self.model, recipes.sides(recipe, full, 0)):
-            sizes = [n for n in range(1, min(full)) if pyramid.fits(self.model, recipes.at_shorter(full, n))]
-            would_do = f"choose one of {', '.join(map(str, sizes))}" if sizes else "drop it"
-            raise DataError(
-                f"--train_size={recipe.train_size}: of {full[0]}x{full[1]} pixels the network's maps would not fit "
-                f"together; {would_do}"
-            )
+        if recipe.train_size and self.task.move:
+            self._check_windows(full)
         with hardware.strategy.scope():
             any_size = bool(recipe.progressive or recipe.train_size)
             noisy = regularization.noisy_layers(self.model, recipe)
@@ -169,6 +164,21 @@ class Trainer:
             self.progress = checkpoints.restore(run.checkpoint, self.twin, self.optimizer, self.average)
         if self.progress.history and not run.model.exists():  # the best epoch's; the checkpoint has the last one's
             raise runs.model_removed(run)
+
+    def _check_windows(self, full):
+        """Refuses windows that are larger than the pictures, or whose maps would not fit together as those do."""
+        pixels, most = self.recipe.train_size, min(full)
+        sizes = [n for n in range(1, most + 1) if pyramid.fits(self.model, recipes.at_shorter(full, n))]
+        if pixels in sizes:
+            return
+        why = (
+            f"the pictures have {full[0]}x{full[1]} pixels"
+            if pixels > most
+            else f"cut out of {full[0]}x{full[1]} pixels, windows of such a side have maps that do not fit together"
+        )
+        nearest = sorted(sorted(sizes, key=lambda n: abs(n - pixels))[:3])
+        would_do = f"nearest that do: {', '.join(map(str, nearest))}" if nearest else "drop it"
+        raise DataError(f"--train_size={pixels}: {why}; {would_do}")
 
     def _freeze(self, epoch):
         """Makes the layers trainable that learn in an epoch, and no other; returns whether any of them changed.

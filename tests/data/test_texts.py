@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from small_sets import KrReviews, write_reviews
 
 from keras_resnet import recipes
-from keras_resnet.data import DataError, augmentation, texts, tfds_texts
+from keras_resnet.data import DataError, augmentation, tables, texts, tfds_texts
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.data.sources import Arrays
 from keras_resnet.device.text import Text, tokens
@@ -80,6 +80,15 @@ def test_a_table_of_excels_with_semicolons(tmp_path):
     data = load_dataset(f"{tmp_path}/")
     assert data.contract.labels == ("bad", "good") and sum(len(data.split(name)) for name in SPLITS) == 20
     assert data.raw["train"](0).decode().startswith("a film; one, or ")
+    (tmp_path / "train.csv").write_text("\n".join(rows))  # and without a header
+    assert load_dataset(f"{tmp_path}/").contract.labels == ("bad", "good")
+    (tmp_path / "train.csv").write_text("good;one, two\nbad;three\n" * 10)
+    assert [label for label, _ in tables.rows(tmp_path / "train.csv")[:2]] == ["good", "bad"]
+    (tmp_path / "train.csv").write_text('"good";one\nbad;"three\n' * 10)
+    with pytest.raises(DataError, match=r"train\.csv, line 3: .*expected a header that names label and text"):
+        tables.rows(tmp_path / "train.csv")
+    (tmp_path / "train.csv").write_text('"very; good",one; two\nbad,"three; four, five"\n' * 10)
+    assert tables.rows(tmp_path / "train.csv")[:2] == [("very; good", "one; two"), ("bad", "three; four, five")]
 
 
 def test_a_test_table_may_begin_with_its_only_text_of_a_class(folder):

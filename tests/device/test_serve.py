@@ -105,7 +105,8 @@ def test_dropped_and_chosen_pictures_are_answered_as_by_predict(folder, models, 
             np.testing.assert_allclose(widths, [p for _, p in answer], atol=0.01)
         assert re.fullmatch(r"Preprocessing [\d.]+ ms · inference [\d.]+ ms", page.inner_text("#latency"))
         drop(page, folder / "device" / "requirements.txt")
-        wait_for(page, "#error", re.compile("^this file: no picture; expected JPEG, PNG"))
+        wait_for(page, "#error", re.compile("^requirements.txt: no picture; expected JPEG, PNG"))
+        assert page.inner_text("#answer li:first-child") == "Nothing yet" and not page.is_visible("#picture")
         assert [e for e in errors if "415" not in e] == []
         page.screenshot(path=tmp_path / "page.png")
         assert len(np.unique(np.asarray(Image.open(tmp_path / "page.png").convert("RGB")).reshape(-1, 3), axis=0)) > 50

@@ -131,6 +131,14 @@ def test_a_recording_that_was_cut_is_heard_to_its_end():
     whole = wav(np.full((800, 2), 0.25))
     with sound_files.opened(io.BytesIO(whole[:-401]), "a") as opened:  # in the midst of a sample
         assert len(sound_files.read(opened, 800)) == 800 - 101
+    samples = np.linspace(-0.9, 0.9, 4001)[:, None]
+    whole = wav(samples)
+    with sound_files.opened(io.BytesIO(whole), "a") as opened:
+        there = sound_files.read(opened, 4001)
+    streamed = whole[:40] + b"\xff" * 4 + whole[44:4444]
+    for content in (whole[:4444], streamed, streamed[:4] + b"\xff" * 4 + streamed[8:]):
+        expected = SMALL.pixels(there[: (4444 - 44) // 2])
+        np.testing.assert_array_equal(SMALL.read(io.BytesIO(content), "a"), expected)
 
 
 def test_the_contract_keeps_it():

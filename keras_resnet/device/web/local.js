@@ -7,6 +7,7 @@ import {readWav} from "./sound.js";
 import {readText} from "./text.js";
 
 const CAMERA = 640;  // pixels, of a frame's width
+const LONGEST = 65535;  // pixels of a side; longer pictures would be drawn black
 
 async function fetched(name) {
   const response = await fetch(new URL(name, import.meta.url));
@@ -20,7 +21,7 @@ const {input} = contract;
 const kind = site.contract.input.kind;
 // WebAssembly's plain instructions mean the same on every processor; the relaxed ones of LiteRT's other build need not.
 await loadLiteRt(new URL(site.runtime, import.meta.url).href);
-const model = await loadAndCompile(new URL("model.tflite", import.meta.url).href, {accelerator: "wasm"});
+const model = await loadAndCompile(new Uint8Array(await (await fetched("model.tflite")).arrayBuffer()), {accelerator: "wasm"});
 const names = model.getOutputDetails().map(({name}) => name);
 
 /** What the network makes of a typed array: its outputs, in the contract's order. */
@@ -39,7 +40,10 @@ async function decoded(file) {
   try {
     bitmap = await createImageBitmap(file, {colorSpaceConversion: "none", premultiplyAlpha: "none", imageOrientation: "from-image"});
   } catch {
-    throw new Error("This is no picture that this browser can read.");
+    throw new Error("This is no picture that this browser can read; JPEG and PNG are.");
+  }
+  if (Math.max(bitmap.width, bitmap.height) > LONGEST) {
+    throw new Error(`${bitmap.width}x${bitmap.height} pixels: a browser draws sides up to ${LONGEST}; cut the picture into parts.`);
   }
   return pixels(bitmap, bitmap.width, bitmap.height);
 }
@@ -55,7 +59,7 @@ export async function prepared(file) {
   if (kind === "text") return {made: input.ids(readText(new Uint8Array(await file.arrayBuffer())))};
   if (kind === "sound") {
     const {rate, samples} = readWav(new Uint8Array(await file.arrayBuffer()));
-    if (rate !== input.rate) throw new Error(`${rate} samples a second; this model hears ${input.rate}.`);
+    if (rate !== input.rate) throw new Error(`${rate} samples a second; this model hears ${input.rate}. ffmpeg -i IN.wav -ar ${input.rate} OUT.wav makes them.`);
     return {made: input.pixels(samples)};
   }
   return ofPicture(await decoded(file));
@@ -75,7 +79,7 @@ async function answered(prepare) {
   return {...answer, mask: undefined, preprocessing_ms: middle - began, inference_ms: ended - middle, picture: shown};
 }
 
-let video = null;
+let video = null;  // a promise of one that plays
 
 async function opened() {
   const {mediaDevices} = navigator;
@@ -87,7 +91,7 @@ async function opened() {
 }
 
 async function frame() {
-  const shown = video ??= await opened();  // the camera may rest before its last frame is answered
+  const shown = await (video ??= opened());  // the camera may rest before its last frame is answered
   await new Promise(requestAnimationFrame);
   const picture = pixels(shown, shown.videoWidth, shown.videoHeight);
   const answer = await answered(async () => ofPicture(picture));
@@ -96,7 +100,7 @@ async function frame() {
 
 /** Lets the camera go. */
 export function rest() {
-  video?.srcObject.getTracks().forEach((track) => track.stop());
+  video?.then(({srcObject}) => srcObject.getTracks().forEach((track) => track.stop()), () => {});
   video = null;
 }
 

@@ -4,7 +4,17 @@ const CANDIDATES = 1000;  // boxes, the likeliest, that suppression looks at
 export const NO_CLASS = 255;
 
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
-const rounded = (x, digits) => Number(x.toFixed(digits));
+
+/** To so many digits behind the point; halves go to the even one, as in Python. */
+export function rounded(x, digits) {
+  const exact = x.toFixed(100), end = exact.length - 100 + digits;  // a half has no more digits than that
+  return Number(/^50*$/.test(exact.slice(end)) && exact[end - 1] % 2 === 0 ? exact.slice(0, end) : x.toFixed(digits));
+}
+
+function finite(values) {
+  if (values.every(Number.isFinite)) return values;
+  throw new Error("the network's answer is no number (NaN or infinite); its weights are damaged or it overflows");
+}
 
 /** Indices, the largest value first; of equal ones the one that comes first. */
 function order(values) {
@@ -18,7 +28,7 @@ class Classes {
 
   probabilities(scores) {
     const values = Float64Array.from(scores);
-    return this.scores === "probabilities" ? values : this._activation(values);
+    return finite(this.scores === "probabilities" ? values : this._activation(values));
   }
 
   _activation(logits) {
@@ -57,6 +67,7 @@ class Boxes {
 
   /** {label, probability, box: [top, left, bottom, right]} of what is on a picture, in pixels of the network's input. */
   decode(location, score) {
+    [location, score].forEach(finite);
     const probabilities = Float64Array.from(score, sigmoid);
     const likeliest = order(probabilities).slice(0, CANDIDATES).filter((i) => probabilities[i] >= this.threshold);
     let left = likeliest.map((i) => {
@@ -67,7 +78,7 @@ class Boxes {
     while (left.length && kept.length < this.most) {
       const [first, ...others] = left;
       kept.push(first);
-      left = others.filter((other) => other.label !== first.label || overlap(first.box, other.box) < this.overlap);
+      left = others.filter((other) => other.label !== first.label || !(overlap(first.box, other.box) >= this.overlap));  // of two points it is no number
     }
     return kept;
   }
@@ -107,6 +118,7 @@ class Mask {
 
   /** The class of each pixel, uint8 [height, width], by scores [rows, columns, classes]; of equal ones the first. */
   decode(scores, height, width) {
+    finite(scores);
     const [rows, columns] = this.cells, classes = this.labels.length, {fround} = Math;
     const down = between(rows, height), across = between(columns, width);
     const best = new Float32Array(height * width).fill(-Infinity), made = new Uint8Array(height * width);

@@ -16,7 +16,7 @@ export function readWav(content) {
     if (name(place) === "fmt " && size >= 16 && inside + 16 <= content.length) {
       if (view.getUint16(inside, true) !== 1) refuse();
       const [channels, rate] = [view.getUint16(inside + 2, true), view.getUint32(inside + 4, true)];
-      format = {channels, rate, bytes: view.getUint16(inside + 14, true) >> 3};
+      format = {channels, rate, bytes: (view.getUint16(inside + 14, true) + 7) >> 3};
     }
     if (name(place) === "data") {
       const {channels, rate, bytes} = format ?? refuse();

@@ -147,22 +147,20 @@ private fun readWav(content: ByteArray): Recording {
     var format: List<Int>? = null // channels, rate, bytes a sample
     while (place + 8 <= content.size) {
         val name = String(content, place, 4)
-        val size = file.getInt(place + 4)
+        val size = file.getInt(place + 4).toLong() and 0xffffffffL // the most: written as it came, up to the file's end
         val inside = place + 8
-        if (size < 0) refuse()
         if (name == "fmt " && size >= 16 && inside + 16 <= content.size) {
             if (file.getShort(inside).toInt() != 1) refuse()
-            format = listOf(file.getShort(inside + 2).toInt(), file.getInt(inside + 4), file.getShort(inside + 14) / 8)
+            format = listOf(file.getShort(inside + 2).toInt(), file.getInt(inside + 4), (file.getShort(inside + 14) + 7) / 8)
         }
         if (name == "data") {
             val (channels, rate, bytes) = format ?: refuse()
             if (channels < 1 || rate < 1 || bytes !in 1..4) refuse()
-            val end = minOf(content.size.toLong(), inside + size.toLong()).toInt()
+            val end = minOf(content.size.toLong(), inside + size).toInt()
             val count = (end - inside) / (bytes * channels)
             return Recording(rate, DoubleArray(count) { i -> mean(file, inside + i * bytes * channels, channels, bytes) })
         }
-        place = inside + size + size % 2
-        if (place < inside) refuse()
+        place = minOf(content.size.toLong(), inside + size + size % 2).toInt()
     }
     refuse()
 }
