@@ -183,10 +183,19 @@ command_line.define_flags()
 command_line.FLAGS(sys.argv)
 name, recipe = command_line.recipe_from_flags()
 print(name, recipe.dataset, recipe.depth, recipe.augmentation, recipe.image_size, recipe.channels)
+print(recipe.crop_fraction)
 """
     command = [sys.executable, "-c", code, "--dataset=svhn_cropped:3.1.0", "--image_size=24x32", "--channels=1"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500)
-    assert result.stdout == "mnist svhn_cropped:3.1.0 20 shift 24x32 1\n", result.stderr
+    assert result.stdout == "mnist svhn_cropped:3.1.0 20 shift 24x32 1\n1.0\n", result.stderr
+    for flags, crop in (
+        ([], "0.95"),
+        (["--resize=stretch"], "1.0"),
+        (["--resize=stretch", "--crop_fraction=0.9"], "0.9"),
+    ):
+        command = [sys.executable, "-c", code, "--recipe=imagenet_a1", "--dataset=stanford_dogs", *flags]
+        result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500)
+        assert result.stdout.splitlines()[-1] == crop, result.stderr
 
 
 def test_a_shipped_model_is_continued_outside_of_the_package(tmp_path):

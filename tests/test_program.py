@@ -53,6 +53,7 @@ def test_commands_do_what_the_scripts_do(finished):
     assert result.returncode == 0 and "top-1 accuracy" in result.stdout
     for arguments, sentence in (
         (["predikt"], "keras-resnet: 'predikt' is no command; choose"),
+        (["site", "digits-resnet8", "--output=page"], "digits-resnet8: a Keras model, that learns on (--init=digits-"),
         (["train", "--depht=8"], "train: Unknown command line flag 'depht'"),
         (["evaluate"], "evaluation: expected one folder"),
         (["export", "nowhere"], "export: nowhere: no run is there"),

@@ -75,6 +75,7 @@ def test_resnet_rs():
         ("channels", 4, "--channels=4: choose 0, 1, 3"),
         ("dataset", "caf\udce9/", r"--dataset=b'caf\xe9/': expected UTF-8; rename it"),
         ("crop_fraction", 0.0, "--crop_fraction=0.0: expected more than 0"),
+        ("passes", 1_000_000, "--passes=1000000: expected 1 to 1,000"),
     ],
 )
 def test_nonsense_is_refused_with_what_would_do(field, value, says):
@@ -119,6 +120,8 @@ def test_what_a_continued_recipe_learns():
     assert (learning.norms, learning.learning_rate) == ("learning", 10 * short.learning_rate)
     narrow = dataclasses.replace(learning, weight_bits=4, ranges="learned")
     recipes.continued(narrow, "keras:resnet50", "none").check()
+    masks = dataclasses.replace(RECIPES["segmentation"], train_size=264)
+    assert [recipes.continued(masks, "d", kind).train_size for kind in ("int8", "none")] == [0, 264]
 
 
 def test_norms_that_learn_stay_for_the_last_third():

@@ -316,6 +316,9 @@ class EraseAndJitterTest(tf.test.TestCase):
         self.assertBetween(factors.min(), 0.77, 0.83)
         self.assertBetween(factors.max(), 1.2, 1.3)
         self.assertLess(np.abs(np.corrcoef(factors.T)[np.triu_indices(3, 1)]).max(), 0.15)  # each its own
+        white = augmentation.light(tf.fill((400, 1, 1, 3), tf.constant(255, tf.uint8)), seed()).numpy()
+        self.assertGreater(white.min(), 255 * 0.8**2 - 5)  # bytes do not begin anew behind 255
+        self.assertEqual(white.max(), 255)
         gray = augmentation.light(tf.constant(pictures[..., :1]), seed())
         self.assertEqual((gray.shape, gray.dtype), ((400, 2, 2, 1), tf.uint8))
 

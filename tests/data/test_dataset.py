@@ -9,10 +9,12 @@ import tensorflow as tf
 from PIL import Image
 from small_sets import collect, make_folder
 
+from keras_resnet import runs
 from keras_resnet.data import augmentation
-from keras_resnet.data.loading import load_dataset
+from keras_resnet.data.loading import load_data, load_dataset
 from keras_resnet.data.order import draw
 from keras_resnet.data.sources import Arrays, Files
+from keras_resnet.recipes import Recipe
 
 
 class BatchesTest(tf.test.TestCase):
@@ -93,6 +95,8 @@ def test_stretched_pictures_show_all_there_is(tmp_path):
     images, _ = collect(stretched.evaluation("validation", 8, pixels=True))
     assert len(images) and {image.tobytes() for image in np.asarray(images)} <= files
     assert load_dataset("digits", image_size=16, resize="stretch").contract.input.resize == "stretch"
+    recipe = Recipe(dataset="digits", image_size=16, resize="stretch")
+    assert load_data(recipe, runs.Run(tmp_path / "run")).contract.input.resize == "stretch"
 
 
 def test_calibration_takes_all_there_are(tmp_path):

@@ -125,6 +125,15 @@ def test_windows_lie_anywhere_with_their_maps(steps, most):
     assert all(one.min() < 24 and one.max() > 167 for one in small) and bool(small) == (most == 3)
 
 
+def test_windows_lie_everywhere_as_often():
+    values = np.arange(6, dtype=np.uint8) * np.ones((4000, 1, 1), np.uint8)
+    values = np.broadcast_to(values, (4000, 4, 6))
+    seed = np.array([5, 6], np.int32)
+    _, moved = augmentation.augment(values[..., None], values, seed, (), masks.move, window=(4, 3))
+    counts = np.bincount(moved.numpy()[:, 0, 0])
+    assert len(counts) == 4 and (np.abs(counts - 1000) < 110).all()  # four standard deviations
+
+
 def lost_map(root):
     as_camvid(root)
     (root / "trainannot" / "1.png").unlink()

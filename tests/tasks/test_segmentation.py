@@ -321,11 +321,14 @@ def test_a_segmenter_learns_from_windows(shapes, tmp_path):
     assert reader.contract.output.size == (32, 32) and reader.input["dtype"] == np.uint8
     assert files.read_json(tmp_path / "run" / "qat" / "recipe.json")["recipe"]["train_size"] == 0
     result = train(shapes, tmp_path / "q", "--quantize=int8", f"--init={tmp_path / 'run'}", *flags[:3])
-    assert result.returncode == 2 and "--train_size=32: of 64x64 pixels the network's maps" in result.stderr
-    result = train(shapes, tmp_path / "odd", "--epochs=1", "--train_size=40")
-    assert result.returncode == 2
-    assert "--train_size=40: of 64x96 pixels the network's maps would not fit together; choose one of" in result.stderr
-    assert not (tmp_path / "odd" / "model.keras").exists()
+    assert result.returncode == 2 and "--train_size=32: cut out of 64x64 pixels" in result.stderr
+    for size, said in (
+        ("40", "cut out of 64x96 pixels, windows of such a side have maps that do not fit together; nearest that do: "),
+        ("264", "the pictures have 64x96 pixels; nearest that do: 62, 63, 64"),
+    ):
+        result = train(shapes, tmp_path / "odd", "--epochs=1", f"--train_size={size}")
+        assert result.returncode == 2 and f"--train_size={size}: {said}" in result.stderr, result.stderr
+        assert not (tmp_path / "odd" / "model.keras").exists()
 
 
 @pytest.mark.slow
@@ -335,6 +338,9 @@ def test_what_masks_cannot_do(shapes, tmp_path):
     assert "Traceback" not in result.stderr and not (tmp_path / "run" / "model.keras").exists()
     result = train(shapes, tmp_path / "run", "--strides=16", "--epochs=1")
     assert result.returncode == 2 and "--strides=16: cells of masks have 4 pixels, or 2" in result.stderr
+    result = train(shapes, tmp_path / "run", "--augmentation=stretch,flip", "--epochs=1")
+    assert result.returncode == 2
+    assert "--augmentation=stretch,flip: these are pictures with masks; give steps that are not later" in result.stderr
 
 
 def test_tasks_of_contracts():
