@@ -34,6 +34,13 @@ def seconds(text):
     return number
 
 
+def filled(text):
+    """A path, as argparse types it; a variable of a shell that is not set makes an empty one."""
+    if not text:
+        raise argparse.ArgumentTypeError("got nothing, expected a path")
+    return text
+
+
 def load(parser, path, threads=1, labels=None):
     """The `Reader` of a file, with the labels of another; a sentence and exit status 2 where it can't be had."""
     return _loaded(parser, "reader", "Reader", path, threads, read_labels(parser, labels))

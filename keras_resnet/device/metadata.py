@@ -51,13 +51,11 @@ def read_contract(path, saved, shape, made, labels=None, probabilities=False, te
     contract = saved or _standard_contract(path, shape, made[0][0], labels, tensor, probabilities)
     if labels:
         contract = dataclasses.replace(contract, output=dataclasses.replace(contract.output, labels=tuple(labels)))
-    wanted, names = contract.output.shapes, ", ".join(contract.labels[:3])
+    wanted, names = contract.output.shapes, ", ".join([*contract.labels[:3], *["…"][: len(contract.labels) > 3]])
     if [shape[:-1] for shape in wanted] != [shape[:-1] for shape in made]:
         raise ValueError(f"{path}: the contract inside wants outputs of {wanted}, the network makes {made}")
     if wanted != made:
-        raise ValueError(
-            f"{path}: it tells {made[-1][-1]} classes apart, got {len(contract.labels)} labels: {names}, …"
-        )
+        raise ValueError(f"{path}: it tells {made[-1][-1]} classes apart, got {len(contract.labels)} labels: {names}")
     return contract
 
 

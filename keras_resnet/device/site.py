@@ -32,9 +32,12 @@ TYPES = ("float32", "int32", "uint8")  # of LiteRT.js' tensors
 def main(given, program):
     parser = argparse.ArgumentParser(program, description="A page in which a model answers in the visitor's browser.")
     parser.add_argument("model", metavar="MODEL.tflite")
-    parser.add_argument("--output", required=True, metavar="FOLDER", help="of the page; a new one")
+    parser.add_argument(
+        "--output", type=command_line.filled, required=True, metavar="FOLDER", help="of the page; a new one"
+    )
     parser.add_argument(
         "--runtime",
+        type=command_line.filled,
         metavar="FOLDER",
         help="node_modules/@litertjs that is copied, so that the page needs nobody else; without it, browsers get "
         f"LiteRT.js {LITERT} from {CDN.split('/')[2]}",

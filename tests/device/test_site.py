@@ -339,6 +339,9 @@ def test_what_cannot_be_a_page_is_a_sentence(folder, models):
             "--runtime=full: there is no core/dist/index.js; npm install @litertjs/core",
         ),
         (["--output=page", "--labels=none.txt"], "none.txt"),
+        (["--output="], "argument --output: got nothing, expected a path"),
+        (["--output=page", "--runtime="], "argument --runtime: got nothing, expected a path"),
+        (["--output=device/page.html/page"], "device/page.html/page: Not a directory; give another folder"),
     ):
         result = run(folder, "site", models / INT8, *flags)
         assert result.returncode == 2 and said in result.stderr and "Traceback" not in result.stderr, result.stderr
@@ -348,6 +351,9 @@ def test_what_cannot_be_a_page_is_a_sentence(folder, models):
     golden.write_text("{")
     result = run(folder, "site", INT8, "--output=page")
     assert result.returncode == 2 and "broken golden examples" in result.stderr
+    golden.write_text("{}")
+    result = run(folder, "site", INT8, "--output=page")
+    assert result.returncode == 2 and "broken golden examples (ValueError: there are none)" in result.stderr
     assert not [*folder.glob("*page*")]
 
 
