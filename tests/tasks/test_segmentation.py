@@ -340,7 +340,7 @@ def test_what_masks_cannot_do(shapes, tmp_path):
     assert result.returncode == 2 and "--strides=16: cells of masks have 4 pixels, or 2" in result.stderr
     result = train(shapes, tmp_path / "run", "--augmentation=gain,stretch", "--epochs=1")
     assert result.returncode == 2
-    assert "--augmentation=gain,stretch: these are pictures with masks; give steps that are not later" in result.stderr
+    assert "--augmentation=stretch,gain: these are pictures with masks; give steps that are not later" in result.stderr
 
 
 def test_tasks_of_contracts():
