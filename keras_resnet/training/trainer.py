@@ -168,9 +168,9 @@ class Trainer:
     def _check_windows(self, full):
         """Refuses windows that are larger than the pictures, or whose maps would not fit together as those do."""
         pixels, most = self.recipe.train_size, min(full)
-        sizes = [n for n in range(1, most + 1) if pyramid.fits(self.model, recipes.at_shorter(full, n))]
-        if pixels in sizes:
+        if pixels <= most and pyramid.fits(self.model, recipes.at_shorter(full, pixels)):
             return
+        sizes = [n for n in range(1, most + 1) if pyramid.fits(self.model, recipes.at_shorter(full, n))]
         why = (
             f"the pictures have {full[0]}x{full[1]} pixels"
             if pixels > most

@@ -6,7 +6,7 @@ export const NO_CLASS = 255;
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
 /** To so many digits behind the point; halves go to the even one, as in Python. */
-export function rounded(x, digits) {
+function rounded(x, digits) {
   const exact = x.toFixed(100), end = exact.length - 100 + digits;  // a half has no more digits than that
   return Number(/^50*$/.test(exact.slice(end)) && exact[end - 1] % 2 === 0 ? exact.slice(0, end) : x.toFixed(digits));
 }
