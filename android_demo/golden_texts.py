@@ -29,6 +29,9 @@ TEXTS = (
     "x" * 10_000,
     "\ufffd\ue000\U0010ffff\x00\x7f",
     "it's it\uff07s",
+    # What is alone and what is not, on both sides of where the ranges end; as old as Unicode 13.
+    "a\u3005b\u3041c\u30fed\u3105e\u3400f\u4dbfg\u4dc0h\u4e00i\u9ffcj\ua000k",
+    "a\ufa0eb\ufa29c\ufb1dd\U00020000e\U0003134af\U0001e900g",
 )
 VOCABULARY = ("film", "good", "a", "it's", "\u597d", "na\u00efve", "!")
 

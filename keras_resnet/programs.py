@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -33,7 +34,7 @@ def start(name, main):
         try:
             rest = flags.FLAGS(argv)
         except flags.Error as error:
-            fail(name, f"{error}; --help lists all flags")
+            fail(name, f"{_plain(error)}; --help lists all flags")
         for flag, value in flags.FLAGS.flag_values_dict().items():
             if isinstance(value, float) and not math.isfinite(value):  # NaN is beyond no limit
                 fail(name, f"--{flag}={value}: expected a finite number")
@@ -47,6 +48,12 @@ def start(name, main):
         for number in (signal.SIGTERM, signal.SIGINT):  # the next one need not wait
             signal.signal(number, signal.SIG_DFL)
         end(_say(name, error))
+
+
+def _plain(error):
+    """What a flag's error says, without Python's words for what is no number."""
+    text = re.sub(r"invalid literal for int\(\) with base 10: .*", "expected a whole number", str(error))
+    return re.sub(r"could not convert string to float: .*", "expected a number", text)
 
 
 def define_places():

@@ -154,7 +154,8 @@ def test_help_into_a_closed_pipe():
         ("--logical_cpus=100000", "logical_cpus=100000"),  # it would never end
         ("--strategy=tpu", "value should be one of <auto|one_device|mirrored>"),
         ("--learnin_rate=1", "Unknown command line flag 'learnin_rate'. Did you mean: learning_rate ?"),
-        ("--epochs=ten", "flag --epochs=ten"),
+        ("--epochs=ten", "flag --epochs=ten: expected a whole number; --help lists all flags"),
+        ("--learning_rate=fast", "flag --learning_rate=fast: expected a number; --help lists all flags"),
         ("--dataset=./nowhere", "no such folder; give one that holds a folder per class"),
         ("--control", "--control: it trains on in float from a finished run; give --init=runs/NAME"),
         ("--quantize=int8", "expected a finished run to start from; give --init=runs/NAME"),

@@ -20,7 +20,8 @@ def opened(path, threads):
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         if os.path.isdir(path) or not os.path.exists(path):
-            found = "a folder" if os.path.isdir(path) else "no such file, and no model of that name is shipped"
+            found = "no such file, and no model of that name is shipped (keras-resnet models lists them)"
+            found = "a folder" if os.path.isdir(path) else found
             raise ValueError(f"{path}: {found}; expected a .tflite, which python -m export makes of a run") from error
         raise ValueError(f"{path}: no .tflite that LiteRT can run ({str(error).splitlines()[0]})") from error
     return interpreter

@@ -123,7 +123,7 @@ def test_more_pictures_than_one_batch(folder, models, pictures):
         (["MODEL"], "expected one of: files and folders, --text, --camera, --microphone"),
         (["MODEL", "none.png"], "none.png: no such picture or folder"),
         (["MODEL", "."], "no picture in this folder"),
-        (["none.tflite", "PICTURE"], "none.tflite: no such file, and no model of that name is shipped"),
+        (["none.tflite", "PICTURE"], "none.tflite: no such file, and no model of that name is shipped (keras-resnet"),
         (["PICTURE", "PICTURE"], "no .tflite that LiteRT can run"),
         (["MODEL", "PICTURE", "--top=0"], "--top: got '0', expected a number from 1"),
         (["MODEL", "PICTURE", "--threads=many"], "--threads: got 'many', expected a number from 1"),

@@ -459,7 +459,7 @@ def test_the_unit_for_systemd_serves_the_network(folder, models):
         (["INT8", "--port=99999"], "127.0.0.1:99999"),
         (["INT8", "--camera", "--device=none.avi"], "camera"),  # none is there, or nothing that could read one
         (["INT8", "--labels=none.txt"], "--labels=none.txt"),
-        (["none.tflite"], "none.tflite: no such file, and no model of that name is shipped"),
+        (["none.tflite"], "none.tflite: no such file, and no model of that name is shipped (keras-resnet"),
     ],
 )
 def test_bad_input_ends_before_a_page_is_served(folder, models, arguments, sentence):

@@ -5,6 +5,7 @@ import contextlib
 import functools
 import hashlib
 import http.server
+import io
 import json
 import pathlib
 import re
@@ -18,7 +19,7 @@ from edge import INT8, ROOT, run
 from PIL import Image
 
 from keras_resnet import models as shipped
-from keras_resnet.device import site
+from keras_resnet.device import site, sound_files, text_files
 from keras_resnet.device.boxes import Boxes
 from keras_resnet.device.classes import Classes
 from keras_resnet.device.contract import Contract, read
@@ -33,7 +34,7 @@ RUNTIME = ROOT / "build" / "node_modules" / "@litertjs"
 SCRIPT = """async ([module, cases]) => {
     const {Contract, typed} = await import("/contract.js");
     const {readWav, Sound} = await import("/sound.js");
-    const {Text, tokens} = await import("/text.js");
+    const {Text, tokens, readText} = await import("/text.js");
     const {Picture} = await import("/picture.js");
     const bytesOf = (text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
     const textOf = (bytes) => Array.from(new Uint8Array(bytes.buffer), (one) => String.fromCharCode(one)).join("");
@@ -49,6 +50,10 @@ SCRIPT = """async ([module, cases]) => {
         texts: (saved) => {
             const {vocabulary, length, pairs, pieces} = saved, input = new Text({vocabulary, length, pairs, pieces});
             return [tokens(saved.text), input.shape, [...input.ids(saved.text)]];
+        },
+        files: ({kind, content}) => {
+            try { return kind === "wav" ? Array.from(readWav(bytesOf(content)).samples) : readText(bytesOf(content)); }
+            catch { return null; }
         },
         quantization: ({contract, tensors, pixels}) => btoa(textOf(new Contract(contract, tensors).quantized(pixels))),
         answers: ({contract, tensors, bytes, size, top}) => {
@@ -133,6 +138,40 @@ def test_sounds_and_texts_are_prepared_as_by_python(javascript):
     cases = vectors("texts")
     assert javascript("texts", cases) == [[c["tokens"], c["shape"], c["ids"]] for c in cases]
     assert len(cases) > 20
+
+
+def chunk(name, content):
+    return name + len(content).to_bytes(4, "little") + content + bytes(len(content) % 2)
+
+
+def test_odd_and_broken_files_are_read_or_refused_as_by_python(javascript):
+    sound = sound_files.wav(np.linspace(-0.5, 0.5, 7), 8000)
+    form, data = sound[12:36], sound[36:]
+    floats = form[:8] + (3).to_bytes(2, "little") + form[10:]
+    mute = form[:10] + bytes(2) + form[12:]  # no channel
+    wide = form[:22] + (40).to_bytes(2, "little")  # bits of a sample
+    early, cut = form[:20], chunk(b"data", bytes(range(6)))[:-2]
+    noted = chunk(b"LIST", b"odd") + chunk(b"note", b"")
+    wavs = [chunk(b"RIFF", b"WAVE" + b"".join(parts)) for parts in (
+        (form, data), (noted, form, noted, data, noted), (form, cut), (form, chunk(b"data", b"")), (form, data, data),
+        (floats, data), (mute, data), (wide, data), (data, form), (form,), (early,), (noted, form, noted), (),
+    )]  # fmt: skip
+    wavs += [sound[:11], b"", b"RIFX" + sound[4:], sound[:8] + b"AVI " + sound[12:]]
+    texts = ["\ufeffgood \ud55c".encode(), "caf\xe9".encode("latin-1"), b"a\xed\xa0\x80b", b"", b"\xc3", b"a\x00b"]
+    read = {
+        "wav": lambda file: sound_files.read(stack.enter_context(sound_files.opened(file, "it")), 1000).tolist(),
+        "text": lambda file: text_files.read(file, "it"),
+    }
+    cases, expected = [("wav", one) for one in wavs] + [("text", one) for one in texts], []
+    for kind, content in cases:
+        with contextlib.ExitStack() as stack:
+            try:
+                expected.append(read[kind](io.BytesIO(content)))
+            except (sound_files.SoundError, text_files.TextError):
+                expected.append(None)
+    assert javascript("files", [{"kind": kind, "content": encoded(content)} for kind, content in cases]) == expected
+    assert [len(one) if one is not None else None for one in expected[: len(wavs)]] == [7, 7, 2, 0, 7] + 12 * [None]
+    assert expected[len(wavs) :] == ["good \ud55c", None, None, "", None, "a\x00b"]
 
 
 def tensors(*outputs, given=("uint8", 1 / 128, 128)):
