@@ -196,7 +196,7 @@ def main(argv):
     root = pathlib.Path(recipe.dataset).expanduser().resolve()
     if recipes.is_folder(recipe.dataset) and run_dir.resolve().is_relative_to(root):
         raise ValueError(
-            f"--run_dir={run_dir}: it lies in the data set, as whose its pictures would be taken; give another"
+            f"--run_dir={run_dir}: it lies in the data set, of which its pictures would become a part; give another"
         )
     runs.check(runs.Run(run_dir), recipe)
     environment.load_tensorflow()
@@ -215,7 +215,7 @@ def main(argv):
     if data is None:
         print(f"{run_dir}: this run is finished; nothing to train")
         if evaluation.has_report(run_dir, FLAGS.split):
-            print(f"its report on the {FLAGS.split} pictures is in {run_dir}/report.json")
+            print(f"its report on the {FLAGS.split} split is in {run_dir}/report.json")
             return
     evaluation.report(run_dir, FLAGS.split, data, recipe.dataset, recipe.data_dir)
 

@@ -183,14 +183,14 @@ def check_data(run, data):
     now, then = (_said(of) for of in (data.contract, contract))
     different = [name for name in now | then if now.get(name) != then.get(name)]
     differences = [f"{name}={now.get(name)} (it has {then.get(name)})" for name in different]
-    began = made.get("pictures", _sizes(data))
+    things, began = contract.input.THINGS, made.get("pictures", _sizes(data))
     prints = made.get("data", {}).items()
     if made["recipe"]["dataset"] == "given" != data.name:  # no folder has an array's fingerprint, or its splits
         began, prints = _sizes(data), ()
     if began != _sizes(data):
-        differences.append(f"it began with {began} pictures, now there are {_sizes(data)}")
+        differences.append(f"it began with {began} {things}, now there are {_sizes(data)}")
     elif other := [split for split, text in prints if data.fingerprint.get(split, text) != text]:
-        differences.append(f"other files, sizes or labels among the {' and '.join(other)} pictures")
+        differences.append(f"other files, sizes or labels among the {' and '.join(other)} {things}")
     if differences:
         raise RunError(
             f"{run.path}: its data set has changed: {'; '.join(differences)}; restore the data, say where it lies now "

@@ -91,7 +91,7 @@ def test_the_same_command_says_that_it_is_finished(old, more):
     result = command("train.py", *FLAGS, f"--run_dir={old}", *more)
     assert result.returncode == 0, result.stderr
     assert f"{old}: this run is finished; nothing to train" in result.stdout
-    assert "its report on the validation pictures is in" in result.stdout
+    assert "its report on the validation split is in" in result.stdout
     assert content(old) == before
 
 

@@ -42,7 +42,7 @@ def load(root, seconds=1.0, rate=0, bands=40, max_bad_fraction=0.01, group_by=""
     if not rate:
         raise DataError(f"{root}: no recording can be read")
     sound = Sound.of(rate, seconds, bands)
-    check_memory(root, len(entries), sound.shape)
+    check_memory(root, len(entries), sound.shape, "give fewer --seconds")
     splits = {split: [] for split in found}
     for (split, path, label), r in zip(entries, rates, strict=True):
         if isinstance(r, int):
@@ -82,7 +82,7 @@ def background(folder, sound):
             raise DataError(f"--noise={folder}: {error}") from error
         whole = max(1, len(samples) // sound.samples)
         pieces += [sound.pixels(samples[i * sound.samples :][: sound.samples]) for i in range(whole)]
-    check_memory(f"--noise={folder}", len(pieces), sound.shape)
+    check_memory(f"--noise={folder}", len(pieces), sound.shape, "give fewer of them")
     if not pieces:
         raise DataError(f"--noise={folder}: expected a folder of recordings ({', '.join(layouts.SOUNDS)})")
     return np.stack(pieces)

@@ -19,13 +19,13 @@ MOST_BYTES = 6 * 2**30  # of what is held in memory because it can't be read aga
 PICTURES, BATCHES = os.cpu_count(), 4
 
 
-def check_memory(name, total, shape):
+def check_memory(name, total, shape, instead="give a smaller --image_size"):
     """Refuses what would fill the memory.
 
     Args:
         name: of the data, for the sentence.
-        total: pictures.
-        shape: (height, width, bytes a pixel).
+        total: pictures, recordings or texts.
+        shape: of one of them, in bytes.
 
     Raises:
         DataError: together they take more than `MOST_BYTES`.
@@ -33,8 +33,7 @@ def check_memory(name, total, shape):
     needed = total * math.prod(shape)
     if needed > MOST_BYTES:
         raise DataError(
-            f"{name}: {total:,} pictures of {shape[1]}x{shape[0]} pixels take {needed / 1e9:.0f} GB of memory; give a "
-            "smaller --image_size"
+            f"{name}: {total:,} times {'x'.join(map(str, shape))} bytes take {needed / 1e9:.0f} GB of memory; {instead}"
         )
 
 

@@ -74,7 +74,7 @@ def prepare(name, classes, splits, tokens=0, vocabulary=20_000, pairs=0, pieces=
     lengths = sorted(map(len, found["train"]))
     length = tokens or min(LONGEST, max(1, lengths[int(COVERED * (len(lengths) - 1))]))
     text = Text(known[:vocabulary], length, pairs, pieces)
-    check_memory(name, sum(map(len, found.values())), (*text.shape, 4))
+    check_memory(name, sum(map(len, found.values())), (*text.shape, 4), "give fewer --tokens")
     sources = {
         split: Arrays(
             np.array([text.numbered(one) for one in found[split]], np.int32).reshape(-1, *text.shape), p.labels

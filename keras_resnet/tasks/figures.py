@@ -11,7 +11,7 @@ MOST_CLASSES = 30  # that a confusion matrix can still show
 
 
 def confusion(accumulated, names, title):
-    """Confusion matrix of a `metrics.Accumulator`, in per cent of each label's pictures.
+    """Confusion matrix of a `metrics.Accumulator`, in per cent of what has each label.
 
     Of more than `MOST_CLASSES` classes it shows those that are most often confused.
     """
@@ -20,7 +20,7 @@ def confusion(accumulated, names, title):
         title = f"{title}\nthe {len(shown)} of {len(names):,} classes that are most often confused"
     percent = 100 * accumulated.matrix(shown) / np.maximum(accumulated.images[shown], 1)[:, None]
     names = [names[i] for i in shown]
-    return grid(percent, names, names, title, ("predicted", "label", "% of the label's pictures"))
+    return grid(percent, names, names, title, ("predicted", "label", "% of the label"))
 
 
 def grid(percent, rows, columns, title, texts):
@@ -38,7 +38,7 @@ def grid(percent, rows, columns, title, texts):
     return figure
 
 
-def reliability(bins, title, right="top-1 accuracy [%]", counted="pictures"):
+def reliability(bins, title, right="top-1 accuracy [%]", counted="examples"):
     """Reliability diagram of `metrics.binned`: how often the network is right when it says how sure it is."""
     error, confidence, accuracy, count = metrics.calibration(bins)
     edges = np.linspace(0, 100, len(count) + 1)

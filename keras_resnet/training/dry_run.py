@@ -26,10 +26,9 @@ def dry_run(recipe, run):
         return
     trainer = Trainer(recipe, run, math.inf)
     trainer.introduce()
+    things = trainer.data.contract.input.THINGS
     learning = sum(math.prod(v.shape) for v in trainer.twin.trainable_variables)
-    print(
-        f"{learning:,} parameters learn; {multiplications(trainer.model) / 1e6:,.1f} million multiplications a picture"
-    )
+    print(f"{learning:,} parameters learn; {multiplications(trainer.model) / 1e6:,.1f} million multiplications each")
     recipe, ended = trainer.recipe, []
     with reading(trainer.data):  # the last epoch's pictures have their full size
         for images, targets in trainer.batches(max(0, recipe.epochs - 1), 0).repeat().take(STEPS):
@@ -38,10 +37,10 @@ def dry_run(recipe, run):
     step = (ended[-1] - ended[FIRST - 1]) / (STEPS - FIRST)
     steps = recipe.epochs * trainer.steps - trainer.progress.step
     print(
-        f"{recipe.epochs} epochs of {trainer.steps:,} steps of {recipe.batch_size} pictures"
+        f"{recipe.epochs} epochs of {trainer.steps:,} steps of {recipe.batch_size} {things}"
         + f", {trainer.progress.step:,} of them done" * bool(trainer.progress.step)
         + f": about {duration(steps * step)} here, at {recipe.batch_size / step:,.0f} images/s (mean of "
-        f"{STEPS - FIRST} steps with their pictures; validation comes on top)"
+        f"{STEPS - FIRST} steps with their {things}; validation comes on top)"
     )
     memory = f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB"
     for device in tf.config.list_logical_devices("GPU"):

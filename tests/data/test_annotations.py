@@ -323,7 +323,7 @@ def test_boxes_of_a_tfds_set(tmp_path, monkeypatch):
                 assert (image[6:9, 9:21] > 150).all()
     assert load_dataset("kr_boxed", tmp_path, image_size="20x30", strides=(8, 16)).fingerprint == data.fingerprint
     monkeypatch.setattr(sources, "MOST_BYTES", 1000)
-    with pytest.raises(DataError, match="24 pictures of 30x20 pixels take 0 GB of memory; give a smaller --image_size"):
+    with pytest.raises(DataError, match="24 times 20x30x3 bytes take 0 GB of memory; give a smaller --image_size"):
         load_dataset("kr_boxed", tmp_path, image_size="20x30")
 
 

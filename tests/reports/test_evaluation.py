@@ -81,7 +81,7 @@ def test_a_report_knows_its_weights(run_dir, tmp_path):
     assert after["test"] == {"asked": before["test"]["asked"]}  # its figures are of weights that are gone
     assert evaluation.has_report(run, "validation") and not evaluation.has_report(run, "test")
     output = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    assert "its report on the validation pictures is in" in output and "top-1 accuracy" not in output
+    assert "its report on the validation split is in" in output and "top-1 accuracy" not in output
 
 
 def test_reports_and_histories_of_older_versions(tmp_path):

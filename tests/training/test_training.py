@@ -399,9 +399,7 @@ def test_a_dry_run_writes_nothing(tmp_path):
     )
     assert 100 < int(memory[1].replace(",", "")) < 100_000
     assert "digits: 1,151 / 287 / 359 pictures" in output and "epochs of 35 steps of 32 pictures: about 0 min" in output
-    assert (
-        "19,954 parameters learn; 3.2 million multiplications a picture" in output and not (tmp_path / "run").exists()
-    )
+    assert "19,954 parameters learn; 3.2 million multiplications each" in output and not (tmp_path / "run").exists()
 
 
 def test_an_origin_that_moved_is_known_by_its_weights(finished, tmp_path):
