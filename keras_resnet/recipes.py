@@ -655,10 +655,10 @@ RECIPES = {
         augmentation="zoom,flip,jitter",
         zoom=1.7,
         epochs=150,
-        batch_size=4,
-        optimizer="adamw",
-        learning_rate=1.5e-3,
-        weight_decay=0.01,
+        batch_size=8,
+        optimizer="muon",
+        learning_rate=0.02,
+        weight_decay=0.005,
         warmup=0.03,
         ema=0.998,
         class_weights="balanced",
@@ -732,7 +732,7 @@ def default_recipe(dataset, task="auto"):
 
 
 # Fields that say what is made of one kind of thing alone.
-OWN = {
+FIELDS_OF = {
     "pictures": ("image_size", "channels", "crop_fraction", "resize", "axes"),
     "recordings": ("seconds", "bands", "sample_rate", "noise"),
     "texts": ("tokens", "vocabulary", "pairs", "pieces"),
@@ -740,7 +740,7 @@ OWN = {
 
 
 def things(dataset, task="auto"):
-    """What a data set holds, a name of `OWN`; None where that is known only when it is loaded."""
+    """What a data set holds, a name of `FIELDS_OF`; None where that is known only when it is loaded."""
     name = "" if is_folder(dataset) else re.split("[:/]", dataset)[0]
     if name and name not in ("digits", "speech_commands", *SMALL_PICTURES, *SPOKEN, *WRITTEN, *BOXED, *CHARACTERS):
         return None
@@ -751,8 +751,8 @@ def things(dataset, task="auto"):
 def check_things(dataset, task, given):
     """Raises ValueError for a field among `given` that is of other things than a data set is known to hold."""
     held = things(dataset, task)
-    for other in OWN if held else ():
-        for field in OWN[other] if other != held else ():
+    for other in FIELDS_OF if held else ():
+        for field in FIELDS_OF[other] if other != held else ():
             if given.get(field, getattr(Recipe(), field)) != getattr(Recipe(), field):
                 said = f"it is of {other}, {dataset or 'cifar10'} has {held}"
                 raise ValueError(f"--{field}={given[field]}: {said}; drop it")

@@ -196,7 +196,7 @@ def test_flags_of_other_things_are_refused_where_it_is_known_what_there_is(tmp_p
     }
     for dataset, held in known.items():
         assert recipes.things(dataset) == held
-        for other, fields in recipes.OWN.items():
+        for other, fields in recipes.FIELDS_OF.items():
             for field in fields:
                 recipes.check_things(dataset, "auto", {field: getattr(Recipe(), field)})  # as programs say everything
                 if other == held:

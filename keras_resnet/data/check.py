@@ -29,6 +29,7 @@ MOST_COMPARED = 30_000  # pictures; their pairs take half a minute
 UNBALANCED = 5  # times as many pictures as the smallest class has
 LEAST = 3  # pictures of a class that splits are drawn from
 SMALL = 64  # pixels of the shorter side
+CELL = 4  # pixels of a segmenter's cells
 MOST_LINES, MOST_ROWS = 10, 60
 # What is looked at besides pictures -> (what they are, what tells of them).
 OTHERS = {check_sounds.Recording: ("recordings", check_sounds), check_texts.Sentence: ("texts", check_texts)}
@@ -175,7 +176,10 @@ def lines(root, names, looked, strays, places=None):
     yield from _duplicates("nearly the same picture", pairs, not places)
     yield "" if groups or pairs else "no duplicates"
     if places:
-        size = "x".join(map(str, np.median([p.size for p in good], 0).astype(int)[::-1])) if good else "224"
+        sides = np.median([p.size for p in good], 0).astype(int)[::-1] if good else (224, 224)
+        if places.what == check_places.OF_PIXELS:  # the last cell's corner lies on the picture's
+            sides = [CELL * round((side - 1) / CELL) + 1 for side in sides]
+        size = "x".join(map(str, sides))
         yield f"what suits:\n  keras-resnet train {_dataset(root)} --image_size={size}    # or a part of each side"
     elif any("training refuses" in line for line in counts):
         yield f"what suits: first more {things} of the classes above, or their folders taken away"

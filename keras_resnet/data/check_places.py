@@ -13,6 +13,7 @@ from keras_resnet.device import drawing
 from keras_resnet.device.mask import NO_CLASS, Masked, palette
 from keras_resnet.device.picture import upright
 
+OF_PIXELS = "classes of pixels"
 SMALL, LARGE = 32, 96  # COCO's sizes: sides of a box, in pixels
 
 
@@ -105,4 +106,4 @@ def _masks(names, pairs):
         with Image.open(path) as image:
             return drawing.drawn(upright(image), masked, labels)
 
-    return Places("classes of pixels", labels, entries, told, drawn)
+    return Places(OF_PIXELS, labels, entries, told, drawn)

@@ -10,7 +10,7 @@ from keras_resnet.recipes import MOVED_ALONE, OF_SOUNDS, OF_TEXTS, Recipe
 from keras_resnet.tasks import keywords, metrics
 
 WORST = 24
-OWN = {"sound": OF_SOUNDS, "text": OF_TEXTS}  # an input's kind -> the steps of augmentation that it has alone
+STEPS_OF = {"sound": OF_SOUNDS, "text": OF_TEXTS}  # an input's kind -> the steps of augmentation that it has alone
 NOT_OF_TEXTS = ("axes", "version", "stem", "shortcut", "se", "blur", "mixup", "cutmix", "progressive", "train_size")
 NOT_OF_TEXTS += ("freeze", "stochastic_depth", "layer_decay", "head_learning_rate", "image_size", "channels")
 LINES = (
@@ -86,7 +86,7 @@ class Classification:
         raw = [step for step in recipe.augmentations if step not in ("later", "stretch")]
         if self.contract.input.KIND == "sound" and self.contract.input.axes == 1 and raw:
             raise ValueError(f"--augmentation={recipe.augmentation}: of waves (--bands=0) give later, stretch, or none")
-        refuse_steps(recipe, self.contract.input.THINGS, OWN.get(self.contract.input.KIND))
+        refuse_steps(recipe, self.contract.input.THINGS, STEPS_OF.get(self.contract.input.KIND))
         no, given = (), self.contract.input
         if given.KIND == "text":
             no, given = NOT_OF_TEXTS, "texts"

@@ -75,7 +75,7 @@ def test_masks_are_counted_and_drawn(tmp_path):
     (tmp_path / "data" / "classes.txt").write_text("ground\nsky\n")
     result = check(tmp_path / "data", tmp_path / "sheets")
     assert result.returncode == 0, result.stderr
-    assert "2 pictures, 2 classes of pixels" in result.stdout
+    assert "2 pictures, 2 classes of pixels" in result.stdout and "--image_size=41x61 " in result.stdout
     assert "of all pixels: ground 75.0 %, sky 12.5 %" in result.stdout and "without a class: 12.5 %" in result.stdout
     assert sorted(path.name for path in (tmp_path / "sheets").iterdir()) == ["000-ground.png", "001-sky.png"]
     (tmp_path / "data" / "classes.txt").write_text("ground\n")
