@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_resnet.device.sound import Sound
 
+EXTENSIBLE = bytes.fromhex("000000001000800000aa00389b71")  # PCM's identifier behind its first two bytes
 # sound, samples, channels, bytes a sample
 CASES = (
     (Sound.of(8000, 0.25, 20), 1700, 1, 2),
@@ -37,7 +38,7 @@ def wav(sound, count, channels, width, rng):
 
 
 def files():
-    """(sound, WAV file) of all cases: whole ones, one that was cut, one of 12 bits, one that was written as it came."""
+    """(sound, WAV file) of all cases: whole ones, some that were cut or written as they came, 12 bits, a later form."""
     rng = np.random.default_rng(0)
     for sound, *about in CASES:
         yield sound, wav(sound, *about, rng)
@@ -49,6 +50,12 @@ def files():
     yield sound, bytes(bits)
     streamed[4:8] = streamed[40:44] = b"\xff" * 4
     yield sound, bytes(streamed)
+    short = wav(sound, 900, 2, 2, rng)
+    killed = bytearray(short[:2500])  # its recorder had no time to say how long it is
+    killed[4:8] = (36).to_bytes(4, "little")
+    yield sound, bytes(killed)
+    form = (0xFFFE).to_bytes(2, "little") + short[22:36] + bytes.fromhex("1600 1000 03000000 0100") + EXTENSIBLE
+    yield sound, short[:16] + len(form).to_bytes(4, "little") + form + short[36:]
 
 
 def vectors():

@@ -30,11 +30,12 @@ def coco_files(root):
 
 
 def sounds(folder):
-    """Whether the first file in a folder's folders is a recording."""
+    """Whether of pictures and recordings in a folder's folders the first one is a recording."""
     root = pathlib.Path(folder).expanduser()
     for inside in ("*/*.*", "*/*/*.*"):
-        if first := next(root.glob(inside), None):
-            return first.suffix.lower() in SOUNDS
+        for path in root.glob(inside):
+            if not path.name.startswith(".") and path.suffix.lower() in SOUNDS + PICTURES:
+                return path.suffix.lower() in SOUNDS
     return False
 
 

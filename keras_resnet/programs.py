@@ -52,7 +52,7 @@ def start(name, main):
 
 def _plain(error):
     """What a flag's error says, without Python's words for what is no number."""
-    text = re.sub(r"invalid literal for int\(\) with base 10: .*", "expected a whole number", str(error))
+    text = re.sub(r"invalid literal for int\(\) with base \d+: .*", "expected a whole number", str(error))
     return re.sub(r"could not convert string to float: .*", "expected a number", text)
 
 

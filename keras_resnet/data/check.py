@@ -30,6 +30,7 @@ UNBALANCED = 5  # times as many pictures as the smallest class has
 LEAST = 3  # pictures of a class that splits are drawn from
 SMALL = 64  # pixels of the shorter side
 CELL = 4  # pixels of a segmenter's cells
+LONG = 640  # pixels of the longer side, from which on boxes and masks are learned slowly
 MOST_LINES, MOST_ROWS = 10, 60
 # What is looked at besides pictures -> (what they are, what tells of them).
 OTHERS = {check_sounds.Recording: ("recordings", check_sounds), check_texts.Sentence: ("texts", check_texts)}
@@ -176,10 +177,7 @@ def lines(root, names, looked, strays, places=None):
     yield from _duplicates("nearly the same picture", pairs, not places)
     yield "" if groups or pairs else "no duplicates"
     if places:
-        sides = np.median([p.size for p in good], 0).astype(int)[::-1] if good else (224, 224)
-        if places.what == check_places.OF_PIXELS:  # the last cell's corner lies on the picture's
-            sides = [CELL * round((side - 1) / CELL) + 1 for side in sides]
-        size = "x".join(map(str, sides))
+        size = _suiting_size(good, places.what == check_places.OF_PIXELS)
         yield f"what suits:\n  keras-resnet train {_dataset(root)} --image_size={size}    # or a part of each side"
     elif any("training refuses" in line for line in counts):
         yield f"what suits: first more {things} of the classes above, or their folders taken away"
@@ -191,6 +189,15 @@ def lines(root, names, looked, strays, places=None):
         more = f" --max_bad_fraction={part}" * (part > 0.01)
         suiting = other.commands(_dataset(root) + more, good) if other else commands(root, names, good, more)
         yield from (f"  {command}" for command in suiting)
+
+
+def _suiting_size(good, of_pixels):
+    """The `--image_size` that suits boxes, or masks: of the median picture, or smaller."""
+    sides = np.median([p.size for p in good], 0)[::-1] if good else np.array([224, 224])
+    sides = np.round(sides * min(1, LONG / max(sides))).astype(int)
+    if of_pixels:  # the last cell lies on the last pixel
+        sides = [CELL * round((side - 1) / CELL) + 1 for side in sides]
+    return "x".join(map(str, sides))
 
 
 def _counts(names, good, what, things):

@@ -17,8 +17,9 @@ from keras_resnet.data import DataError, boxes
 from keras_resnet.data.class_folders import pictures, split_named
 from keras_resnet.device.mask import NO_CLASS
 
-IGNORED = re.compile("ignore|void|unlabell?ed", re.IGNORECASE)
+IGNORED = re.compile(r"(?<![a-z])(ignored?|void|unlabell?ed)(?![a-z])", re.IGNORECASE)
 UNKNOWN = 254
+WIDENED = {"L;2": 85, "L;4": 17}  # by what Pillow multiplies gray pixels of 2 and 4 bits
 VOC = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
@@ -128,7 +129,8 @@ def read(path, mask, numbers):
     """
     try:
         with Image.open(mask) as image:
-            kind, size, values = image.mode, image.size, np.asarray(image)
+            stored = image.tile[0][3] if image.tile else ""  # it is gone once the pixels are there
+            kind, size, values = image.mode, image.size, np.asarray(image) // WIDENED.get(stored, 1)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{mask}: no picture ({error}); expected a PNG whose pixels are classes' numbers") from error
     if kind not in ("L", "P", "1"):

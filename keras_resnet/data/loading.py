@@ -74,19 +74,30 @@ def load_dataset(
     if is_folder(name):
         root, shape = pathlib.Path(name).expanduser(), (*(size or (224, 224)), channels or 3)
         if task in ("auto", "detection") and (reader := box_folders.reader(root)):
+            _refuse_groups(group_by, "boxes")
             data = annotated.load(root, reader, shape, fit, strides)
             both = f"{root} has masks, too; --task=segmentation learns those" if layouts.masks(root) else ""
             return dataclasses.replace(data, note="\n".join(filter(None, (data.note, both))))
         if task in ("auto", "segmentation") and layouts.masks(root):
+            _refuse_groups(group_by, "masks")
             return masks.load(root, shape, fit, strides)
         if task in layouts.EXPECTED:
             raise DataError(f"--task={task}: {root} has none of {layouts.EXPECTED[task]}; see docs/places.md")
         if layouts.texts(root):
+            _refuse_groups(group_by, "texts")
             return texts.load(root, **read)
         if layouts.sounds(root):
             return sounds.load(root, max_bad_fraction=max_bad_fraction, group_by=group_by, **heard)
         return folders.load(root, shape, fit, max_bad_fraction, original, group_by)
     return tfds_sets.load(name, data_dir, size, channels, fit, original, strides, task, heard, read)
+
+
+def _refuse_groups(group_by, what):
+    if group_by:
+        raise DataError(
+            f"--group_by={group_by}: it is of a folder per class, this one has {what}; drop it, and divide train, "
+            "validation and test yourself"
+        )
 
 
 def load_data(recipe, run):

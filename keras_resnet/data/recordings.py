@@ -12,7 +12,7 @@ def rate(path):
     if not str(path).lower().endswith(sound_files.SUFFIXES):
         return _soundfile(path).info(path).samplerate
     with sound_files.opened(path, path) as opened:
-        return opened.getframerate()
+        return opened.rate
 
 
 def read(path, sound=None):
@@ -24,8 +24,7 @@ def read(path, sound=None):
     path = os.fsdecode(path)
     if path.lower().endswith(sound_files.SUFFIXES):
         with sound_files.opened(path, path) as opened:
-            rate = opened.getframerate()
-            return sound_files.middle(opened, _heard(sound, rate, opened.getnframes())), rate
+            return sound_files.middle(opened, _heard(sound, opened.rate, opened.frames)), opened.rate
     library = _soundfile(path)
     said = library.info(path)
     count = _heard(sound, said.samplerate, said.frames)

@@ -55,7 +55,8 @@ def load(builder, name, names, seconds, bands, rate):
     if not theirs:
         raise DataError(f"--dataset={name}: it does not say its rate; give it, as --sample_rate=16000")
     sound = Sound.of(rate or theirs, seconds, bands)
-    check_memory(f"--dataset={name}", sum(builder.info.splits[s].num_examples for s in names.values()), sound.shape)
+    total = sum(builder.info.splits[s].num_examples for s in names.values())
+    check_memory(f"--dataset={name}", total, sound.shape, "give fewer --seconds")
     classes = tuple(builder.info.features[keys[1]].names)
     read = {ours: _read(builder, split, keys, sound, theirs) for ours, split in names.items()}
     read = complete(read, classes)

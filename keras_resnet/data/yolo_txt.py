@@ -32,9 +32,9 @@ def read(root):
 
 def _names(path, given):
     """Class names of a list, or of a dict by their numbers, 0 first."""
-    listed = [given.get(i) for i in range(len(given))] if isinstance(given, dict) else given
-    right = isinstance(listed, list) and all(isinstance(one, str | int | float) for one in listed)
-    names = tuple(str(one).strip() for one in listed) if right else ()
+    listed = [given.get(str(i)) for i in range(len(given))] if isinstance(given, dict) else given
+    right = isinstance(listed, list) and all(isinstance(one, str) for one in listed)
+    names = tuple(one.strip() for one in listed) if right else ()
     if not names or not all(names) or len({*names}) < len(names):
         said = str(given)[:80]
         raise DataError(
@@ -49,7 +49,7 @@ def _yaml(path):
     except ModuleNotFoundError as error:
         raise DataError(f'{path}: {error}; type pip install -e ".[boxes]"') from error
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        said = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)  # texts: a class may be called no
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {str(error).splitlines()[0]}; expected YAML") from error
     if not isinstance(said, dict):

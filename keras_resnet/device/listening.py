@@ -10,6 +10,8 @@ import numpy as np
 
 from . import sound_files
 
+HOP = 0.2  # seconds between two windows
+
 
 @dataclasses.dataclass(frozen=True)
 class Heard:
@@ -40,7 +42,7 @@ class Listener:
         ValueError: the model hears nothing, or answers with no classes; or a number can't be.
     """
 
-    def __init__(self, reader, hop=0.2, smooth=3, threshold=None, rest=1.0):
+    def __init__(self, reader, hop=HOP, smooth=3, threshold=None, rest=1.0):
         kinds = reader.contract.input.KIND, reader.contract.output.KIND
         if kinds != ("sound", "classes"):
             raise ValueError(f"this model is of {kinds[0]} and {kinds[1]}; expected one of sounds and classes")
@@ -88,7 +90,7 @@ class Listener:
 def recording(file, name, sound):
     """Yields the samples of a WAV file, a second at a time; raises SoundError where it can't be read."""
     with sound_files.opened(file, name) as opened:
-        sound.check_rate(opened.getframerate(), name)
+        sound.check_rate(opened.rate, name)
         while len(samples := sound_files.read(opened, sound.rate)):
             yield samples
 

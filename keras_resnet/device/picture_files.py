@@ -34,6 +34,8 @@ def find(paths, suffixes=SUFFIXES, what="picture"):
     """
     formats()
     found = []
+    if "" in map(str, paths):
+        raise PictureError(f"an empty path; expected a {what} or folder")
     for path in map(pathlib.Path, paths):
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if _is_one(p, path, suffixes))

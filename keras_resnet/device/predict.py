@@ -25,20 +25,30 @@ def arguments(given, program):
     parser.add_argument("things", nargs="*", metavar="FILE", help="pictures, WAV or text files, and folders of them")
     parser.add_argument("--text", action="append", default=[], help="a text instead of a file; it may come again")
     parser.add_argument("--camera", action="store_true", help="what a camera sees, until Ctrl-C")
-    parser.add_argument("--device", default="0", help="number or path of a camera for OpenCV, or a video file")
+    parser.add_argument("--device", help="number or path of a camera for OpenCV, or a video file")
     parser.add_argument("--top", type=command_line.positive, default=5, help="how many classes to name")
     parser.add_argument("--threads", type=command_line.threads, default=1, help="of LiteRT and of preparing pictures")
     parser.add_argument("--labels", metavar="FILE", help="class names, one a line, instead of those in the model")
     parser.add_argument("--microphone", action="store_true", help="words as they are spoken, until Ctrl-C")
     parser.add_argument("--stream", action="store_true", help="words in long WAV files, wherever they are")
-    parser.add_argument("--hop", type=command_line.seconds, default=0.2, help="of a stream: between two windows")
+    parser.add_argument("--hop", type=command_line.seconds, help="of a stream: between two windows")
     parser.add_argument("--threshold", type=float, help="of a stream: probability of a word, instead of the model's")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a picture and line")
     form.add_argument("--csv", action="store_true", help="one row a picture, or box")
     form.add_argument("--coco", action="store_true", help="boxes in COCO's format of results, a JSON list")
-    parser.add_argument("--draw", metavar="OUT", help="answers over the pictures: a folder, or a file for one picture")
-    parser.add_argument("--maps", metavar="OUT", help="masks as palette PNGs of the classes' numbers: a folder or file")
+    parser.add_argument(
+        "--draw",
+        metavar="OUT",
+        type=command_line.filled,
+        help="answers over the pictures: a folder, or a file for one picture",
+    )
+    parser.add_argument(
+        "--maps",
+        metavar="OUT",
+        type=command_line.filled,
+        help="masks as palette PNGs of the classes' numbers: a folder or file",
+    )
     chosen = parser.parse_intermixed_args(given)  # pictures may follow flags
     if bool(chosen.things) + bool(chosen.text) + chosen.camera + chosen.microphone != 1:
         parser.error("expected one of: files and folders, --text, --camera, --microphone")
@@ -46,6 +56,12 @@ def arguments(given, program):
         parser.error("--draw, --maps, --coco and --csv are not for --microphone and --stream")
     if chosen.text and (chosen.draw or chosen.maps or chosen.coco or chosen.stream):
         parser.error("--draw, --maps, --coco and --stream are not for --text")
+    if not (chosen.microphone or chosen.stream) and (chosen.hop, chosen.threshold) != (None, None):
+        parser.error("--hop and --threshold are of words, for --microphone and --stream")
+    if chosen.device is not None and not chosen.camera:
+        parser.error("--device is of --camera")
+    if chosen.draw and chosen.draw == chosen.maps:
+        parser.error(f"--draw and --maps are both {chosen.draw}; give two places")
     if chosen.camera and (chosen.draw or chosen.maps or chosen.coco):
         parser.error("--draw, --maps and --coco are for pictures, not for --camera")
     return parser, chosen
@@ -168,7 +184,7 @@ def watch(reader, chosen):
 
     camera.check(reader.contract.input)
     write = writer(reader, chosen)
-    frames = camera.frames(chosen.device)
+    frames = camera.frames(chosen.device or "0")
     image = next(frames)
     for number in itertools.count(1):
         ready = answered(reader, f"frame {number}", reader.prepare_image(image), chosen.top)
@@ -188,12 +204,12 @@ def listen(reader, chosen):
     from . import listening
 
     def say(name, samples):
-        listener = listening.Listener(reader, chosen.hop, threshold=chosen.threshold)
+        listener = listening.Listener(reader, chosen.hop or listening.HOP, threshold=chosen.threshold)
         for part in samples:
             for word in listener.hear(part):
                 print(json.dumps({"sound": name, **word.as_json()}) if chosen.json else word, flush=True)
 
-    listening.Listener(reader, chosen.hop, threshold=chosen.threshold)  # a wrong model is said at once
+    listening.Listener(reader, chosen.hop or listening.HOP, threshold=chosen.threshold)  # a wrong model is said at once
     sound, failed = reader.contract.input, 0
     if chosen.microphone:
         say("microphone", listening.microphone(sound.rate))

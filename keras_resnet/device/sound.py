@@ -175,7 +175,7 @@ class Sound:
             SoundError: it can't be read, or is of another rate.
         """
         with sound_files.opened(file, name) as opened:
-            self.check_rate(opened.getframerate(), name)
+            self.check_rate(opened.rate, name)
             return self.pixels(sound_files.middle(opened, self.samples))
 
     def read_sized(self, file, name):

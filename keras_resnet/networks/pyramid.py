@@ -45,16 +45,13 @@ def merged(above, x, filters, name, style):
 
 
 def fits(model, size):
-    """Whether a network takes pictures of this (height, width), too: its pyramid cuts fixed numbers of cells off.
+    """Whether a network takes pictures of this (height, width), too, with its cells where they are on its own.
 
-    An int8 one takes none: it resizes its maps to fixed sizes.
+    Each halving pads a map of an odd side otherwise than one of an even side, and its pyramid cuts fixed numbers of
+    cells off: so sides differ by multiples of its coarsest cells. An int8 one takes none: it resizes to fixed sizes.
     """
-    there = {layer.name: layer for layer in model.layers}
-    for level in (match[1] for name in there if (match := re.fullmatch(r"pyramid(\d+)_up", name))):
-        if not isinstance(there[f"pyramid{level}_up"], layers.UpSampling2D):
-            return False
-        cut = there.get(f"pyramid{level}_crop")
-        made = [end for _, end in cut.cropping] if cut else [0, 0]
-        if made != [math.ceil(side / int(level)) % 2 for side in size]:
-            return False
-    return True
+    steps = [(layer, match) for layer in model.layers if (match := re.fullmatch(r"pyramid(\d+)_up", layer.name))]
+    coarsest = max((2 * int(match[1]) for _, match in steps), default=4)
+    return all(isinstance(layer, layers.UpSampling2D) for layer, _ in steps) and all(
+        (whole - side) % coarsest == 0 for whole, side in zip(model.input_shape[1:3], size, strict=True)
+    )

@@ -222,8 +222,12 @@ class Classification:
         return self.contract.input.KIND == "sound"
 
     def chosen(self, shown):
-        """The contract with the threshold of a stream that makes the fewest faults of a report's recordings."""
-        given = dataclasses.replace(self.contract.input, threshold=shown.words.chosen()["threshold"])
+        """The contract with the threshold of a stream that makes the fewest faults of a report's recordings.
+
+        The report takes it, too: what it costs on validation is what it was chosen for.
+        """
+        shown.words.threshold = shown.words.chosen()["threshold"]
+        given = dataclasses.replace(self.contract.input, threshold=shown.words.threshold)
         return dataclasses.replace(self.contract, input=given)
 
     def lines(self, result):
@@ -276,7 +280,8 @@ class Report:
     def __init__(self, labels, given):
         self.labels, self.figures = labels, metrics.Accumulator(len(labels))
         self.mistakes = Mistakes(shown=given.words if given.KIND == "text" else pixels)
-        self.words = keywords.Keywords(labels, given.seconds) if given.KIND == "sound" else None
+        heard = given.KIND == "sound"
+        self.words = keywords.Keywords(labels, given.seconds, given.threshold) if heard else None
 
     def add(self, images, outputs, targets):
         """Adds a batch: float pictures in [-1, 1) (n, height, width, channels), logits (n, classes), ints (n,)."""
@@ -294,7 +299,7 @@ class Report:
 
     def summary(self):
         """JSON-ready figures."""
-        return {**self.figures.summary(self.labels), **(self.words.chosen() if self.words else {})}
+        return {**self.figures.summary(self.labels), **(self.words.at(self.words.threshold) if self.words else {})}
 
     def warning(self):
         """A sentence on what no average shows, or None."""

@@ -59,15 +59,17 @@ class Masks:
         return f"never found: {', '.join(never)}" if never else None
 
 
+def on(count, side):
+    """Which of `side` pixels each of `count` cells lies on, integers (count,): corners onto corners."""
+    return np.rint(np.linspace(0, side - 1, count)).astype(int)
+
+
 def losses(output, outputs, targets):
     """Cross-entropies (n,), means of a picture's cells, of logits (n, rows, columns, classes), in nats.
 
-    Of each cell against the pixel in its middle: a figure to watch, which needs no resize.
+    Of each cell against the pixel that it lies on: a figure to watch, which needs no resize.
     """
-    rows, columns = (
-        np.minimum((np.arange(count) + 0.5) * side / count, side - 1).astype(int)
-        for count, side in zip(output.size, targets.shape[1:], strict=True)
-    )
+    rows, columns = map(on, output.size, targets.shape[1:])
     wanted = targets[:, rows[:, None], columns]
     known = wanted < len(output.labels)
     crossed = metrics.losses(outputs.reshape(-1, len(output.labels)), np.where(known, wanted, 0).ravel())

@@ -152,8 +152,8 @@ def _flat(masks, cells):
     """Targets (cells,) and logits (cells, classes) of a batch's cells: of each the pixel where its corner lies."""
     import tensorflow as tf
 
-    rows, columns = (np.rint(np.linspace(0, s - 1, n)) for s, n in zip(masks.shape[1:], cells.shape[1:3], strict=True))
-    there = tf.gather(tf.gather(masks, rows.astype(int), axis=1), columns.astype(int), axis=2)
+    rows, columns = map(mask_metrics.on, cells.shape[1:3], masks.shape[1:])
+    there = tf.gather(tf.gather(masks, rows, axis=1), columns, axis=2)
     return tf.reshape(there, (-1,)), tf.reshape(cells, (-1, cells.shape[-1]))
 
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -53,6 +55,33 @@ def as_voc(root):
 def as_folders(root):
     write(root, "images/{split}/{number}.png", "masks/{split}/{number}.png")
     (root / "classes.txt").write_text("\n".join(NAMES))
+
+
+def test_gray_pixels_of_four_bits_are_numbers_too(tmp_path):
+    as_camvid(tmp_path)
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    values = np.minimum(MAPS["train"][0], 2)
+    rows = b"".join(b"\0" + bytes(row[::2] << 4 | row[1::2]) for row in values)
+    head = struct.pack(">IIBBBBB", 32, 24, 4, 0, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    path = tmp_path / "trainannot" / "0.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    table = np.arange(256, dtype=np.uint8)
+    np.testing.assert_array_equal(label_maps.read(tmp_path / "train" / "0.png", path, table), values)
+
+
+def test_words_within_names_are_no_ignored_classes():
+    names = ("ground", "ovoid cell", "Void", "ignore_region", "unlabelled", "devoid", "tree")
+    assert label_maps.classes(names) == ("ground", "ovoid cell", "devoid", "tree")
+
+
+def test_groups_are_of_folders_per_class(tmp_path):
+    as_camvid(tmp_path)
+    with pytest.raises(DataError, match="--group_by=a: it is of a folder per class, this one has masks; drop it"):
+        load_dataset(f"{tmp_path}/", image_size="24x32", group_by="a")
 
 
 @pytest.mark.parametrize("layout", [as_camvid, as_voc, as_folders])
@@ -123,6 +152,17 @@ def test_windows_lie_anywhere_with_their_maps(steps, most):
     assert outside.any() == (most == 3) and not outside.all()
     small = [one[one < 255] for one in moved if (one < 255).sum() < 100]  # pictures that lie in their window whole
     assert all(one.min() < 24 and one.max() > 167 for one in small) and bool(small) == (most == 3)
+
+
+def test_windows_of_any_zoom_lie_everywhere_as_often():
+    """In a larger picture, and a smaller picture in its window."""
+    moves = augmentation.draw_moves((60, 80), 4000, np.array([1, 2], np.int32), {"zoom"}, 1.7, (40, 60))
+    free = np.array([60, 80]) - np.array(moves.step) * (40, 60)
+    place = np.array(moves.start) / free
+    for there in (free[:, 0] > 0, free[:, 0] < 0):
+        assert there.sum() > 300
+        parts = np.histogram(place[there, 0], 4, (0, 1))[0] / there.sum()
+        np.testing.assert_allclose(parts, 0.25, atol=0.07)
 
 
 def test_windows_lie_everywhere_as_often():

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -72,6 +73,14 @@ def test_what_cannot_be_read_is_left_out_or_refused(folder):
     bad.with_suffix(".flac").write_bytes(b"fLaC")
     data = load_dataset(f"{folder}/", seconds=0.25, max_bad_fraction=0.2)
     assert len(data.unreadable) == 3
+
+
+def test_what_lies_beside_recordings_makes_them_no_pictures(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "words" / "train")
+    for name in (".DS_Store", ".a.png", "README.md"):
+        (tmp_path / "words" / "train" / name).touch()
+    data = load_dataset(f"{tmp_path / 'words'}/", seconds=0.25)
+    assert data.contract.input.KIND == "sound" and len(data.contract.labels) == 2
 
 
 def test_no_speaker_is_in_two_splits(folder):

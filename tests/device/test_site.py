@@ -134,7 +134,7 @@ def test_pictures_are_prepared_as_by_pillow(javascript):
 def test_sounds_and_texts_are_prepared_as_by_python(javascript):
     cases = vectors("sounds")
     assert javascript("sounds", cases) == [[c["sound"]["rate"], c["shape"], c["pixels"]] for c in cases]
-    assert len(cases) == 12
+    assert len(cases) == 14
     cases = vectors("texts")
     assert javascript("texts", cases) == [[c["tokens"], c["shape"], c["ids"]] for c in cases]
     assert len(cases) > 20

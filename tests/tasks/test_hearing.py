@@ -16,6 +16,7 @@ from keras_resnet import api, runs
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.device import listening, sound_files
 from keras_resnet.device.reader import Reader
+from keras_resnet.reports import evaluation
 
 ROOT = pathlib.Path(__file__).parents[2]
 FLAGS = ("--seconds=0.25", "--bands=16", "--width=0.25", "--epochs=20", "--batch_size=16")
@@ -57,6 +58,20 @@ def test_the_file_says_what_the_network_says(tones, heard):
         made = reader.dequantize(reader.invoke(prepared.tensor))
         np.testing.assert_allclose(made, model.scores(model.contract.input.read(path, path)), atol=1e-4)
         assert reader.answer(prepared).shown.top[0][0] == path.parent.name
+
+
+def test_a_threshold_is_chosen_on_validation_alone(tones, heard, tmp_path):
+    shutil.copytree(heard, tmp_path / "run")
+    run = runs.Run(tmp_path / "run")
+    saved = json.loads(run.contract.read_text())
+    saved["input"]["threshold"] = 0.21
+    run.contract.write_text(json.dumps(saved))
+    evaluation.report(run.path, "test", dataset=f"{tones}/")
+    assert json.loads(run.contract.read_text())["input"]["threshold"] == 0.21
+    assert json.loads(run.report.read_text())["test"]["threshold"] == 0.21
+    evaluation.report(run.path, "validation", dataset=f"{tones}/")
+    chosen = json.loads(run.contract.read_text())["input"]["threshold"]
+    assert json.loads(run.report.read_text())["validation"]["threshold"] == chosen == 0.7  # of equals the usual one
 
 
 def test_a_device_hears(tones, heard, tmp_path):

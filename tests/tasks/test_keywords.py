@@ -11,7 +11,7 @@ LABELS = ("_silence_", "no", "yes")
 
 def words(said):
     """Of (probability, said, target), as logits; the others share the rest."""
-    found = keywords.Keywords(LABELS, 0.5)
+    found = keywords.Keywords(LABELS, 0.5, 0.8)
     for sure, k, target in said:
         p = np.full(3, (1 - sure) / 2)
         p[k] = sure
@@ -36,6 +36,8 @@ def test_faults_are_counted_one_by_one():
     i = list(thresholds).index(chosen["threshold"])
     assert faults[i] == pytest.approx(faults.min()) and chosen["words_missed"] == missed[i]
     assert (drawing.pixels(keywords.figure(found, "title")) != 255).any()
+    at = found.at(0.8)  # the threshold it is given, whatever another would cost
+    assert (at["words_missed"], at["false_alarms_an_hour"]) == (missed[79], alarms[79]) and at["threshold"] == 0.8
 
 
 def test_what_is_sure_and_right_sets_the_threshold():
@@ -45,6 +47,8 @@ def test_what_is_sure_and_right_sets_the_threshold():
     assert words([(0.5, 1, 1), (0.9, 2, 2)]).chosen()["threshold"] == pytest.approx(0.5, abs=0.011)
     assert words([(0.9, 0, 0), (0.9, 1, 1)]).chosen()["threshold"] == 0.7
     assert words([(0.9, 0, 0)]).chosen()["false_alarms_an_hour"] == 0
+    rare = words([(0.5, 1, 1), (0.55, 1, 0), (0.56, 2, 0), *[(0.9, 0, 0)] * 7])  # one word, missed, or two alarms
+    assert rare.chosen()["threshold"] > 0.56
 
 
 def test_what_is_typed_is_what_was_counted():

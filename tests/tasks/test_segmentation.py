@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,6 +21,9 @@ from keras_resnet.device.contract import Contract
 from keras_resnet.device.mask import Mask
 from keras_resnet.device.picture import Picture
 from keras_resnet.device.reader import Reader
+from keras_resnet.networks import pyramid
+from keras_resnet.networks.resnet import ResNet
+from keras_resnet.networks.segmenter import segmenter
 from keras_resnet.tasks import mask_metrics, overlap, segmentation
 
 LOSSES = ("auto", "lovasz")
@@ -92,6 +96,23 @@ def test_a_loss_worked_out_by_hand():
     assert float(weighted[0]) == pytest.approx(-(w * np.log([0.5, 0.9, 0.8])).sum() / w.sum(), rel=1e-5)
 
 
+def test_pictures_of_which_less_is_known_count_less():
+    """What a batch loses is the mean of its pixels, whichever pictures they are of; what is taught, of its cells."""
+    task = segmentation.Segmentation(Contract(Picture(2, 2, 3), Mask(("a", "b"), (2, 2))))
+    rng = np.random.default_rng(0)
+    masks = np.array([[[0, 1], [1, 0]], [[0, 255], [255, 255]]], np.uint8)
+    logits = rng.normal(0, 1, (2, 2, 2, 2)).astype(np.float32)
+    crossed = np.log(np.exp(logits).sum(-1)) - np.where(masks == 1, logits[..., 1], logits[..., 0])
+    made = task.loss(recipes.Recipe())(tf.constant(masks), tf.constant(logits))
+    assert float(tf.reduce_mean(made)) == pytest.approx(crossed[masks < 255].mean(), rel=1e-5)
+    taught = rng.dirichlet((1, 1), (2, 2, 2)).astype(np.float32)
+    expected = (np.log(np.exp(logits).sum(-1)) - (taught * logits).sum(-1)).mean((1, 2))
+    made = task.taught_loss(recipes.Recipe())(tf.constant(taught), tf.constant(logits))
+    np.testing.assert_allclose(made, expected, rtol=1e-5)
+    never = logits - np.float32([0, 9])  # nothing is of class 1: what speaks for it anywhere
+    np.testing.assert_allclose(task.evidence([tf.constant(never)], 1), never[..., 1].mean((1, 2)), rtol=1e-5)
+
+
 def test_lovasz_is_the_overlap_that_is_lost():
     """Of sure answers 1 - IoU; of others, for each class, its extension over all orders of errors, written out."""
     rng = np.random.default_rng(0)
@@ -123,11 +144,11 @@ def test_lovasz_is_the_overlap_that_is_lost():
 
 
 def test_lovasz_is_added_to_what_is_learned():
-    task = segmentation.Segmentation(Contract(Picture(7, 9, 3), Mask(("a", "b"), (4, 5))))
+    task = segmentation.Segmentation(Contract(Picture(7, 13, 3), Mask(("a", "b"), (4, 6))))
     rng = np.random.default_rng(0)
-    masks, cells = rng.integers(0, 2, (2, 7, 9)).astype(np.uint8), rng.normal(0, 1, (2, 4, 5, 2)).astype(np.float32)
+    masks, cells = rng.integers(0, 2, (2, 7, 13)).astype(np.uint8), rng.normal(0, 1, (2, 4, 6, 2)).astype(np.float32)
     losses = [task.loss(recipes.Recipe(loss=name))(tf.constant(masks), tf.constant(cells)) for name in LOSSES]
-    there = tf.constant(masks[:, ::2, ::2].ravel(), tf.int32)  # corners onto corners: every other pixel
+    there = tf.constant(masks[:, ::2, [0, 2, 5, 7, 10, 12]].ravel(), tf.int32)  # corners onto corners: each 2.4 pixels
     more = overlap.lovasz(there, tf.constant(cells.reshape(-1, 2)))
     np.testing.assert_allclose(losses[1] - losses[0], [float(more)] * 2, rtol=1e-5)
     with pytest.raises(ValueError, match="--loss=focal: it can't be had of pictures with masks; choose auto or lovasz"):
@@ -324,7 +345,7 @@ def test_a_segmenter_learns_from_windows(shapes, tmp_path):
     assert result.returncode == 2 and "--train_size=32: cut out of 64x64 pixels" in result.stderr
     for size, said in (
         ("40", "cut out of 64x96 pixels, windows of such a side have maps that do not fit together; nearest that do: "),
-        ("264", "the pictures have 64x96 pixels; nearest that do: 62, 63, 64"),
+        ("264", "the pictures have 64x96 pixels; nearest that do: 64"),
     ):
         result = train(shapes, tmp_path / "odd", "--epochs=1", f"--train_size={size}")
         assert result.returncode == 2 and f"--train_size={size}: {said}" in result.stderr, result.stderr
@@ -363,9 +384,30 @@ def test_what_is_unknown_makes_no_edge():
         assert edges.score() < 0.05
 
 
-def test_losses_are_of_the_pixels_in_the_cells_middles():
-    masks = np.full((1, 4, 4), 255, np.uint8)
-    masks[0, 2, 2] = 1  # of the cell of rows and columns 0 to 3 the middle one
-    scores = np.log(np.array([[[[0.2, 0.8]]]]))
-    found = mask_metrics.losses(Mask(("a", "b"), (1, 1)), scores, masks)
-    np.testing.assert_allclose(found, [-np.log(0.8)], rtol=1e-6)
+@pytest.mark.parametrize("size", [(10, 13), (9, 13)])
+def test_losses_are_of_the_pixels_that_lie_on_the_cells(size):
+    """Of whatever decodes to one class everywhere, by the same rule, corners onto corners."""
+    masks = np.full((1, *size), 255, np.uint8)
+    rows, columns = (np.round(np.arange(4) * (side - 1) / 3).astype(int) for side in size)
+    masks[0, rows[:, None], columns] = 1
+    scores = np.log(np.full((1, 4, 4, 2), (0.2, 0.8)))
+    mask = Mask(("a", "b"), (4, 4))
+    np.testing.assert_allclose(mask_metrics.losses(mask, scores, masks), [-np.log(0.8)], rtol=1e-6)
+    masks[0, rows[1], columns[2]] = 0
+    wanted = (15 * -np.log(0.8) - np.log(0.2)) / 16
+    np.testing.assert_allclose(mask_metrics.losses(mask, scores, masks), [wanted], rtol=1e-6)
+
+
+def test_cells_of_windows_lie_where_those_of_whole_pictures_do():
+    """On maps of 4 pixels a corner away from every edge: sides that differ by 32 alone."""
+    backbone = ResNet(18, (97, 129, 3), width=0.25, stem="imagenet", features=True)
+    model = segmenter(backbone, 3, 16)
+    assert [n for n in range(60, 98) if pyramid.fits(model, (n, n + 32))] == [65, 97]
+    assert not pyramid.fits(model, (65, 96))
+    picture = np.random.default_rng(0).uniform(-1, 1, (1, 97, 129, 3)).astype(np.float32)
+    maps = keras.Model(model.input, model.get_layer("stem_relu").output)  # of 2 pixels, padded once
+    windows = segmenter(ResNet(18, (65, 97, 3), width=0.25, stem="imagenet", features=True), 3, 16)
+    windows.set_weights(model.get_weights())
+    cut = keras.Model(windows.input, windows.get_layer("stem_relu").output)
+    whole, part = (np.asarray(of(one)) for of, one in ((maps, picture), (cut, picture[:, 32:, 32:])))
+    np.testing.assert_allclose(part[:, 4:-4, 4:-4], whole[:, 20:-4, 20:-4], rtol=1e-4, atol=1e-5)

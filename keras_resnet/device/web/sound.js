@@ -2,6 +2,8 @@
 
 import {rint} from "./picture.js";
 
+const PCM = 1, EXTENSIBLE = 0xfffe;  // formats of samples; of the second the format itself comes later
+
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
 
 /** Samples in [-1, 1), the channels' mean, and their rate, of the bytes of a WAV file of 8, 16, 24 or 32 bits PCM. */
@@ -14,7 +16,8 @@ export function readWav(content) {
   for (let place = 12; place + 8 <= content.length;) {
     const size = view.getUint32(place + 4, true), inside = place + 8;
     if (name(place) === "fmt " && size >= 16 && inside + 16 <= content.length) {
-      if (view.getUint16(inside, true) !== 1) refuse();
+      const said = view.getUint16(inside, true), later = said === EXTENSIBLE && size >= 26 && inside + 26 <= content.length;
+      if ((later ? view.getUint16(inside + 24, true) : said) !== PCM) refuse();
       const [channels, rate] = [view.getUint16(inside + 2, true), view.getUint32(inside + 4, true)];
       format = {channels, rate, bytes: (view.getUint16(inside + 14, true) + 7) >> 3};
     }

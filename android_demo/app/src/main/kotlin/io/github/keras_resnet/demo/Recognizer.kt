@@ -198,8 +198,8 @@ class Recognizer(context: Context, private val screen: Screen) : Closeable {
         inferring.add((end - prepared) / 1e6)
         if (isLive && lastFrame != 0L) intervals.add((end - lastFrame) / 1e6)
         lastFrame = if (isLive) end else 0L
-        val answers = loaded.pipeline.answers(output, BarsView.COUNT)
         val places = picture?.let { loaded.pipeline.places(output, it.height, it.width) }
+        val answers = loaded.pipeline.answers(output, BarsView.COUNT, places)
         val times = times(isLive)
         say { if (loaded.number == wanted) showAnswers(answers, times, isLive, places) }
     }

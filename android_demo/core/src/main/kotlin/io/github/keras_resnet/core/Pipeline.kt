@@ -41,13 +41,14 @@ class Pipeline(val model: Model) {
     fun probabilities(output: ByteArray): DoubleArray = quantization.toProbabilities(output)
 
     /**
-     * The likeliest `k` labels and all others that are there, the likeliest first.
+     * The likeliest `k` labels and all others that are there, the likeliest first; of a mask those of its largest parts.
      *
+     * @param places what `places` made of the same output: parts of a mask are of the picture then, not of the cells.
      * @throws ModelError a probability is no number.
      */
-    fun answers(output: ByteArray, k: Int = 5): List<Answer> = when (val rules = model.contract.output) {
+    fun answers(output: ByteArray, k: Int = 5, places: Places? = null): List<Answer> = when (val rules = model.contract.output) {
         is Boxes -> boxes(output).take(k).map { Answer(rules.labels[it.label], it.probability) }
-        is Mask -> parts(rules.decode(values(output)[0], rules.rows, rules.columns), rules).take(k)
+        is Mask -> parts((places as? FoundMask)?.mask ?: rules.decode(values(output)[0], rules.rows, rules.columns), rules).take(k)
         else -> likeliest(output, k)
     }
 

@@ -139,6 +139,9 @@ class SoundInput(
     }
 }
 
+private const val PCM = 1
+private const val EXTENSIBLE = 0xfffe // the format itself comes later
+
 private fun readWav(content: ByteArray): Recording {
     val file = ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN)
     fun refuse(): Nothing = throw SoundError("This is no WAV file of 8, 16, 24 or 32 bits PCM.")
@@ -150,7 +153,9 @@ private fun readWav(content: ByteArray): Recording {
         val size = file.getInt(place + 4).toLong() and 0xffffffffL // the most: written as it came, up to the file's end
         val inside = place + 8
         if (name == "fmt " && size >= 16 && inside + 16 <= content.size) {
-            if (file.getShort(inside).toInt() != 1) refuse()
+            val said = file.getShort(inside).toInt() and 0xffff
+            val later = said == EXTENSIBLE && size >= 26 && inside + 26 <= content.size
+            if ((if (later) file.getShort(inside + 24).toInt() else said) != PCM) refuse()
             format = listOf(file.getShort(inside + 2).toInt(), file.getInt(inside + 4), (file.getShort(inside + 14) + 7) / 8)
         }
         if (name == "data") {

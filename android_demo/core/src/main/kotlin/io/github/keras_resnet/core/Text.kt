@@ -18,7 +18,7 @@ class TextInput(vocabulary: List<String>, val length: Int, private val pairs: In
 
     companion object {
         /** A text file's text, without the mark that some editors put before it. */
-        fun read(content: ByteArray): String = content.decodeToString().removePrefix("\uFEFF")
+        fun read(content: ByteArray): String = content.decodeToString(throwOnInvalidSequence = true).removePrefix("\uFEFF")
     }
 
     /** The numbers, row by row; 0 behind the end, 1 of a token that is not in the vocabulary. */

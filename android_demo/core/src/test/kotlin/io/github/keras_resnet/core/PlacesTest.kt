@@ -37,9 +37,9 @@ class PlacesTest {
                 } else {
                     val mask = pipeline.mask(bytes, height, width)
                     assertEquals("$height x $width", answer.text("sha256"), sha256(mask))
-                    val known = mask.filter { it != Mask.NO_CLASS }.map { rules.labels[it.toInt() and 255] }
-                    val parts = known.groupingBy { it }.eachCount().mapValues { it.value.toDouble() / mask.size }
-                    rows.forEach { (label, part) -> assertEquals(part as Double, parts.getValue(label as String), 1e-6) }
+                    val parts = pipeline.answers(bytes, rows.size, pipeline.places(bytes, height, width))
+                    assertEquals(rows.map { it[0] }, parts.map { it.label })
+                    rows.zip(parts).forEach { (row, part) -> assertEquals(row[1] as Double, part.probability, 1e-6) }
                 }
             }
         }

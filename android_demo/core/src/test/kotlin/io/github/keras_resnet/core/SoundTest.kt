@@ -27,7 +27,7 @@ class SoundTest {
             assertEquals(case.ints("shape"), sound.shape)
             assertArrayEquals("$case", case.bytes("pixels"), sound.pixels(recording.samples))
         }
-        assertEquals(12, cases.size)
+        assertEquals(14, cases.size)
     }
 
     @Test
