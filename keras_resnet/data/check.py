@@ -176,7 +176,9 @@ def lines(root, names, looked, strays, places=None):
     yield from _duplicates("the same text" if things == "texts" else "the same file", groups, not places)
     yield from _duplicates("nearly the same picture", pairs, not places)
     yield "" if groups or pairs else "no duplicates"
-    if places:
+    if places and not any(p.split == "train" for p in good):
+        yield "what suits: first pictures to learn from; none of train is here"
+    elif places:
         size = _suiting_size(good, places.what == check_places.OF_PIXELS)
         yield f"what suits:\n  keras-resnet train {_dataset(root)} --image_size={size}    # or a part of each side"
     elif any("training refuses" in line for line in counts):

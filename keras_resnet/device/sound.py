@@ -7,6 +7,7 @@ bytes are the same.
 import dataclasses
 import functools
 import numbers
+import shlex
 from typing import ClassVar
 
 import numpy as np
@@ -187,7 +188,7 @@ class Sound:
         if rate != self.rate:
             raise sound_files.SoundError(
                 f"{name}: {rate:,} samples a second, this model hears {self.rate:,}; "
-                f"ffmpeg -i {name} -ar {self.rate} OUT.wav makes them"
+                f"ffmpeg -i {shlex.quote(str(name))} -ar {self.rate} OUT.wav makes them"
             )
 
     def as_flags(self):

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import shlex
 import struct
 import typing
 import wave
@@ -67,7 +68,7 @@ def opened(file, name):
         except (OSError, ValueError) as error:
             raise SoundError(
                 f"{name}: no WAV file of 8, 16, 24 or 32 bits PCM ({error}); "
-                f"ffmpeg -i {name} -c:a pcm_s16le OUT.wav makes one"
+                f"ffmpeg -i {shlex.quote(str(name))} -c:a pcm_s16le OUT.wav makes one"
             ) from error
         yield found
 

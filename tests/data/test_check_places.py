@@ -78,6 +78,9 @@ def test_masks_are_counted_and_drawn(tmp_path):
     assert "2 pictures, 2 classes of pixels" in result.stdout and "--image_size=41x61 " in result.stdout
     assert "of all pixels: ground 75.0 %, sky 12.5 %" in result.stdout and "without a class: 12.5 %" in result.stdout
     assert sorted(path.name for path in (tmp_path / "sheets").iterdir()) == ["000-ground.png", "001-sky.png"]
+    for kind in ("images", "masks"):
+        (tmp_path / "data" / kind / "train").rename(tmp_path / "data" / kind / "test")
+    assert "first pictures to learn from; none of train" in check(tmp_path / "data", tmp_path / "sheets").stdout
     (tmp_path / "data" / "classes.txt").write_text("ground\n")
     result = check(tmp_path / "data", tmp_path / "sheets")
     assert result.returncode == 2 and "a pixel is 1, which nothing names" in result.stderr
