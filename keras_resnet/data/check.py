@@ -195,7 +195,7 @@ def lines(root, names, looked, strays, places=None):
 
 def _suiting_size(good, of_pixels):
     """The `--image_size` that suits boxes, or masks: of the median picture, or smaller."""
-    sides = np.median([p.size for p in good], 0)[::-1] if good else np.array([224, 224])
+    sides = np.median([p.size for p in good], 0)[::-1]
     sides = np.round(sides * min(1, LONG / max(sides))).astype(int)
     if of_pixels:  # the last cell lies on the last pixel
         sides = [CELL * round((side - 1) / CELL) + 1 for side in sides]
