@@ -203,13 +203,15 @@ def listen(reader, chosen):
     """Says the words in WAV files, or in what a microphone hears; returns the exit status."""
     from . import listening
 
+    hop = chosen.hop or listening.HOP
+
     def say(name, samples):
-        listener = listening.Listener(reader, chosen.hop or listening.HOP, threshold=chosen.threshold)
+        listener = listening.Listener(reader, hop, threshold=chosen.threshold)
         for part in samples:
             for word in listener.hear(part):
                 print(json.dumps({"sound": name, **word.as_json()}) if chosen.json else word, flush=True)
 
-    listening.Listener(reader, chosen.hop or listening.HOP, threshold=chosen.threshold)  # a wrong model is said at once
+    listening.Listener(reader, hop, threshold=chosen.threshold)  # a wrong model is said at once
     sound, failed = reader.contract.input, 0
     if chosen.microphone:
         say("microphone", listening.microphone(sound.rate))
