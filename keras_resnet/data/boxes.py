@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data import DataError
+from keras_resnet.data.class_folders import split_named
 from keras_resnet.device import picture
 
 OVER = "reaches over the picture's edge and is cut there"
@@ -138,6 +139,14 @@ def upright_size(path):
             return picture.upright_size(image)[::-1]
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: {error}; its annotation names it") from error
+
+
+def voc_lists(folder):
+    """Split -> text file of its pictures' names, of one of `ImageSets`' folders; `trainval` where there is no other."""
+    named = {path.stem: path for path in sorted(folder.glob("*.txt")) if path.stem.isalpha()}  # no `dog_train.txt`
+    found = {split_named(stem): path for stem, path in named.items() if split_named(stem)}
+    both = {"train": named["trainval"]} if "trainval" in named and not found.keys() & {"train", "validation"} else {}
+    return both | found
 
 
 def lines(path):

@@ -16,7 +16,7 @@ import numpy as np
 import tqdm
 from PIL import Image
 
-from keras_resnet import layouts, programs
+from keras_resnet import layouts, programs, recipes
 from keras_resnet.data import check_places, check_sounds, check_texts, class_folders, contact_sheets, labels_csv
 from keras_resnet.device import command_line
 from keras_resnet.device.picture import ORIENTATION, upright
@@ -176,10 +176,11 @@ def lines(root, names, looked, strays, places=None):
     yield from _duplicates("the same text" if things == "texts" else "the same file", groups, not places)
     yield from _duplicates("nearly the same picture", pairs, not places)
     yield "" if groups or pairs else "no duplicates"
-    if places and not any(p.split == "train" for p in good):
-        yield "what suits: first pictures to learn from; none of train is here"
+    taught = [p for p in good if p.split == "train"]
+    if not any(p.labels for p in taught):
+        yield f"what suits: first {things} to learn from; none of train " + ("shows a class" if taught else "is here")
     elif places:
-        size = _suiting_size(good, places.what == check_places.OF_PIXELS)
+        size = _suiting_size(good, places.what == check_places.OF_PIXELS) + _smaller_batch(root, taught)
         yield f"what suits:\n  keras-resnet train {_dataset(root)} --image_size={size}    # or a part of each side"
     elif any("training refuses" in line for line in counts):
         yield f"what suits: first more {things} of the classes above, or their folders taken away"
@@ -188,7 +189,7 @@ def lines(root, names, looked, strays, places=None):
             yield unbalanced
         yield "what suits:"
         part = math.ceil(100 * len(bad) / max(1, len(looked))) / 100
-        more = f" --max_bad_fraction={part}" * (part > 0.01)
+        more = f" --max_bad_fraction={part}" * (part > 0.01) + _smaller_batch(root, taught)
         suiting = other.commands(_dataset(root) + more, good) if other else commands(root, names, good, more)
         yield from (f"  {command}" for command in suiting)
 
@@ -200,6 +201,13 @@ def _suiting_size(good, of_pixels):
     if of_pixels:  # the last cell lies on the last pixel
         sides = [CELL * round((side - 1) / CELL) + 1 for side in sides]
     return "x".join(map(str, sides))
+
+
+def _smaller_batch(root, taught):
+    """The flags that training asks for where so few training pictures don't fill its usual batch."""
+    usual = recipes.default_recipe(f"{root}/")
+    recipe = recipes.RECIPES["finetune" if usual == "imagenet" else usual]
+    return f" {recipes.smaller_batch(recipe, len(taught))}" * (len(taught) < recipe.batch_size)
 
 
 def _counts(names, good, what, things):

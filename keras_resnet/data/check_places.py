@@ -48,7 +48,9 @@ def look_for(root):
             found.told.append("it has masks, too: --task=segmentation learns those")
         return found
     if pairs := label_maps.pairs(root):
-        return _masks(label_maps.read_names(root), pairs)
+        found = _masks(label_maps.read_names(root), pairs)
+        found.told.extend(label_maps.alone(root))
+        return found
     return None
 
 

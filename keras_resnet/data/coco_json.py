@@ -42,7 +42,7 @@ def read(root):
         except KeyError as error:
             raise DataError(f"{path}: no boxes in COCO's format (it lacks {error}, which it refers to)") from error
         except (ValueError, TypeError, AttributeError) as error:
-            raise DataError(f"{path}: no boxes in COCO's format ({type(error).__name__}: {error})") from error
+            raise DataError(f"{path}: no boxes in COCO's format ({error})") from error
     first = classes.get("train") or next(iter(classes.values()))
     for split, names in classes.items():
         if names != first:
@@ -56,7 +56,10 @@ def _categories(saved):
     used = {one["category_id"] for one in saved["annotations"]}
     above = {one.get("supercategory") for one in saved["categories"]}
     kept = [one for one in saved["categories"] if one["id"] in used or one["name"] not in above]
-    return {int(one["id"]): str(one["name"]) for one in kept}
+    names = {int(one["id"]): str(one["name"]) for one in kept}
+    if twice := [name for name in names.values() if [*names.values()].count(name) > 1]:
+        raise ValueError(f"two categories are called {twice[0]}; name one of them otherwise")
+    return names
 
 
 def _pictures(saved, folder, names):

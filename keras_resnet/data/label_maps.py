@@ -32,17 +32,41 @@ def pairs(root):
     Raises:
         DataError: a picture has no label map.
     """
-    form = layouts.masks(root)
-    if form == "voc":
+    if layouts.masks(root) == "voc":
         return _voc(root)
-    shown, folders = root if form == "camvid" else root / "images", {}
-    for folder in sorted(shown.iterdir()) if form else ():
-        maps = root / f"{folder.name}{layouts.ANNOTATED}" if form == "camvid" else root / "masks" / folder.name
-        if folder.is_dir() and maps.is_dir() and split_named(folder.name):
-            folders[split_named(folder.name)] = folder, maps
-    if form == "images" and not folders:
+    folders = {split_named(shown.name): (shown, maps) for shown, maps in _folders(root) if _both(shown, maps)}
+    if layouts.masks(root) == "images" and not folders:
         folders = {"train": (root / "images", root / "masks")}
     return {split: _matched(*both) for split, both in folders.items()}
+
+
+def _folders(root):
+    """(pictures, label maps), a folder each, of every split that has one of them."""
+    form = layouts.masks(root)
+    if form == "images":
+        names = {path.name for kind in ("images", "masks") for path in (root / kind).iterdir()}
+        both = [(root / "images" / name, root / "masks" / name) for name in sorted(names)]
+    else:
+        names = {path.name.removesuffix(layouts.ANNOTATED) for path in root.iterdir()} if form == "camvid" else ()
+        both = [(root / name, root / f"{name}{layouts.ANNOTATED}") for name in sorted(names)]
+    return [(shown, maps) for shown, maps in both if split_named(shown.name)]
+
+
+def _both(shown, maps):
+    return shown.is_dir() and maps.is_dir()
+
+
+def alone(root):
+    """Lines on the splits and label maps of a folder that are left out, for what they belong to is missing."""
+    found = pairs(root)
+    for shown, maps in _folders(root):
+        if not _both(shown, maps) and (shown.is_dir() or maps.is_dir()):
+            there, lacking = (shown, maps) if shown.is_dir() else (maps, shown)
+            yield f"left out: {there}, for there is no {lacking}"
+        elif _both(shown, maps):
+            used = {mask for _, mask in found[split_named(shown.name)]}
+            if lost := [path for path in pictures(maps) if path.lower().endswith(".png") and path not in used]:
+                yield f"left out: {len(lost):,} label map{'s' * (len(lost) > 1)} without a picture, as {lost[0]}"
 
 
 def _matched(shown, annotated):
@@ -59,15 +83,11 @@ def _matched(shown, annotated):
 def _voc(root):
     shown = {pathlib.Path(path).stem: path for path in pictures(root / "JPEGImages")}
     found = {}
-    for file in sorted((root / "ImageSets" / "Segmentation").glob("*.txt")):
-        if split := split_named(file.stem):
-            stems = boxes.lines(file)
-            masks = [root / "SegmentationClass" / f"{stem}.png" for stem in stems]
-            if lost := [
-                stem for stem, mask in zip(stems, masks, strict=True) if stem not in shown or not mask.is_file()
-            ]:
-                raise DataError(f"{root}: {lost[0]} lacks its picture or its label map; {file} lists it")
-            found[split] = [(shown[stem], str(mask)) for stem, mask in zip(stems, masks, strict=True)]
+    for split, file in boxes.voc_lists(root / "ImageSets" / "Segmentation").items():
+        masks = {stem: root / "SegmentationClass" / f"{stem}.png" for stem in boxes.lines(file)}
+        if lost := [stem for stem, mask in masks.items() if stem not in shown or not mask.is_file()]:
+            raise DataError(f"{root}: {lost[0]} lacks its picture or its label map; {file} lists it")
+        found[split] = [(shown[stem], str(mask)) for stem, mask in masks.items()]
     return found
 
 
@@ -131,10 +151,12 @@ def read(path, mask, numbers):
         with Image.open(mask) as image:
             stored = image.tile[0][3] if image.tile else ""  # it is gone once the pixels are there
             kind, size, values = image.mode, image.size, np.asarray(image) // WIDENED.get(stored, 1)
+            if kind.startswith("I") and values.max(initial=0) <= NO_CLASS:
+                kind = "L"
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{mask}: no picture ({error}); expected a PNG whose pixels are classes' numbers") from error
     if kind not in ("L", "P", "1"):
-        raise DataError(f"{mask}: its pixels are {kind}; expected a gray or palette PNG, a byte for each pixel's class")
+        raise DataError(f"{mask}: its pixels are {kind}; expected a gray or palette PNG of numbers below 256")
     if size != boxes.upright_size(path):
         width, height = boxes.upright_size(path)
         raise DataError(f"{mask}: it is {size[0]}x{size[1]}, its picture {path} is {width}x{height}")

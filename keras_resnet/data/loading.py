@@ -6,7 +6,7 @@ import pathlib
 
 from keras_resnet import layouts, runs
 from keras_resnet.data import DataError, annotated, box_folders, digits, folders, masks, sounds, texts, tfds_sets
-from keras_resnet.recipes import height_and_width, is_folder
+from keras_resnet.recipes import default_recipe, height_and_width, is_folder
 
 
 def load_dataset(
@@ -63,6 +63,9 @@ def load_dataset(
     size, heard = height_and_width(image_size), {"seconds": seconds, "bands": bands, "rate": sample_rate}
     fit = {"crop_fraction": crop_fraction, "resize": resize}
     read = {"tokens": tokens, "vocabulary": vocabulary, "pairs": pairs, "pieces": pieces}
+    if group_by and (not is_folder(name) or default_recipe(name, task) in (*layouts.EXPECTED, "texts")):
+        said = "it is of a folder with a folder per class; drop it, and divide train, validation and test yourself"
+        raise DataError(f"--group_by={group_by}: {said}")
     if name == "given":
         raise DataError("--dataset=given: this run's data came from a Python program; say where the same pictures lie")
     if name == "digits":
@@ -74,30 +77,19 @@ def load_dataset(
     if is_folder(name):
         root, shape = pathlib.Path(name).expanduser(), (*(size or (224, 224)), channels or 3)
         if task in ("auto", "detection") and (reader := box_folders.reader(root)):
-            _refuse_groups(group_by, "boxes")
             data = annotated.load(root, reader, shape, fit, strides)
             both = f"{root} has masks, too; --task=segmentation learns those" if layouts.masks(root) else ""
             return dataclasses.replace(data, note="\n".join(filter(None, (data.note, both))))
         if task in ("auto", "segmentation") and layouts.masks(root):
-            _refuse_groups(group_by, "masks")
             return masks.load(root, shape, fit, strides)
         if task in layouts.EXPECTED:
             raise DataError(f"--task={task}: {root} has none of {layouts.EXPECTED[task]}; see docs/places.md")
         if layouts.texts(root):
-            _refuse_groups(group_by, "texts")
             return texts.load(root, **read)
         if layouts.sounds(root):
             return sounds.load(root, max_bad_fraction=max_bad_fraction, group_by=group_by, **heard)
         return folders.load(root, shape, fit, max_bad_fraction, original, group_by)
     return tfds_sets.load(name, data_dir, size, channels, fit, original, strides, task, heard, read)
-
-
-def _refuse_groups(group_by, what):
-    if group_by:
-        raise DataError(
-            f"--group_by={group_by}: it is of a folder per class, this one has {what}; drop it, and divide train, "
-            "validation and test yourself"
-        )
 
 
 def load_data(recipe, run):

@@ -104,10 +104,10 @@ def load(root, shape, fit, strides):
     prints = {split: source.fingerprint(root) for split, source in sources.items()}
     if sum(map(len, sources.values())) * math.prod(shape) <= IN_MEMORY_BYTES:
         sources = {split: source.arrays(picture) for split, source in sources.items()}
-    return data(str(root), names, picture, sources, strides, prints)
+    return data(str(root), names, picture, sources, strides, prints, tuple(label_maps.alone(root)))
 
 
-def data(name, names, picture, sources, strides, prints=None):
+def data(name, names, picture, sources, strides, prints=None, told=()):
     """`Data` of pictures with masks.
 
     Args:
@@ -117,6 +117,7 @@ def data(name, names, picture, sources, strides, prints=None):
         sources: split -> `Arrays` or `MaskFiles`.
         strides: of the recipe.
         prints: split -> fingerprint; by default the sources' own.
+        told: lines for people.
 
     Raises:
         DataError: no training pixel has a class.
@@ -128,10 +129,10 @@ def data(name, names, picture, sources, strides, prints=None):
         )
     prints = prints or {split: source.fingerprint() for split, source in sources.items()}
     lacking = [name for i, name in enumerate(label_maps.classes(names)) if not there[i]]
-    note = f"no training pixel is of {', '.join(lacking)} (255 is no class)" if lacking else ""
+    told += (f"no training pixel is of {', '.join(lacking)} (255 is no class)",) if lacking else ()
     size = tuple(math.ceil(side / stride(strides)) for side in picture.shape[:2])
     contract = Contract(picture, Mask(label_maps.classes(names), size))
-    return Data(name, contract, **sources, note=note, fingerprint=prints)
+    return Data(name, contract, **sources, note="\n".join(told), fingerprint=prints)
 
 
 def move(targets, moves):

@@ -7,8 +7,8 @@ Everingham et al. 2010, http://host.robots.ox.ac.uk/pascal/VOC/. Coordinates sta
 import xml.etree.ElementTree as ET
 
 from keras_resnet.data import DataError
-from keras_resnet.data.boxes import Raw, lines
-from keras_resnet.data.class_folders import SUFFIXES, split_named
+from keras_resnet.data.boxes import Raw, lines, voc_lists
+from keras_resnet.data.class_folders import SUFFIXES
 
 SIDES = ("ymin", "xmin", "ymax", "xmax")
 
@@ -26,9 +26,7 @@ def read(root):
     names = {path.stem: path for path in paths}
     if twice := [path for path in paths if names[path.stem] != path]:
         raise DataError(f"{twice[0]}: {names[twice[0].stem].name} has the same annotation; take one of them away")
-    lists = sorted((root / "ImageSets" / "Main").glob("*.txt"))
-    lists = {split_named(path.stem): path for path in lists if path.stem.isalpha()}  # no `dog_train.txt`
-    lists.pop(None, None)  # as `trainval.txt`
+    lists = voc_lists(root / "ImageSets" / "Main")
     chosen = {split: _stems(path, names) for split, path in lists.items()} or {"train": list(names)}
     splits = {split: [_picture(root, names, stem, lists.get(split)) for stem in of] for split, of in chosen.items()}
     classes = sorted({name for raws in splits.values() for raw in raws for name, *_ in raw.objects})

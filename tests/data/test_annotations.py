@@ -167,6 +167,13 @@ def other_classes(root):
     coco_json.read(root)
 
 
+def twice_coco(root):
+    as_coco(root)
+    path = root / "train" / "_annotations.coco.json"
+    path.write_text(path.read_text().replace('"plate"', '"cell"'))
+    coco_json.read(root)
+
+
 def broken_coco(root):
     as_coco(root)
     (root / "train" / "_annotations.coco.json").write_text('{"images": []}')
@@ -221,6 +228,7 @@ def no_picture(root):
         (missing_voc, r"b.png: it has no .*b.xml; one without an object says that nothing is there"),
         (listed_voc, r"no picture z; .*train.txt lists it"),
         (other_classes, "the classes of validation are not those of train; differing: 5 dish, 5 plate"),
+        (twice_coco, r"in COCO's format \(two categories are called cell; name one of them otherwise\)"),
         (broken_coco, r"_annotations.coco.json: no boxes in COCO's format \(it lacks 'annotations', which"),
         (lone_coco, r"no split of pictures belongs to .*instances_odd.json; expected train/ beside it"),
         (listed_yolo, r"train.txt: no picture .*lost.png"),

@@ -50,7 +50,7 @@ def test_boxes_are_counted_and_drawn(tmp_path):
         "1 box, of which each has no area: ",
         "1 box, of which each reaches over the picture's edge and is cut there: ",
         "no duplicates",
-        f"keras-resnet train --dataset={tmp_path / 'data'}/ --image_size=120x160",
+        f"train --dataset={tmp_path / 'data'}/ --image_size=120x160 --batch_size=2 --learning_rate=0.00025",
     ):
         assert said in result.stdout, result.stdout
     assert "refuses" not in result.stdout
@@ -78,6 +78,9 @@ def test_masks_are_counted_and_drawn(tmp_path):
     assert "2 pictures, 2 classes of pixels" in result.stdout and "--image_size=41x61 " in result.stdout
     assert "of all pixels: ground 75.0 %, sky 12.5 %" in result.stdout and "without a class: 12.5 %" in result.stdout
     assert sorted(path.name for path in (tmp_path / "sheets").iterdir()) == ["000-ground.png", "001-sky.png"]
+    (tmp_path / "data" / "classes.txt").write_text("ignore\nvoid\n")
+    assert "first pictures to learn from; none of train shows" in check(tmp_path / "data", tmp_path / "sheets").stdout
+    (tmp_path / "data" / "classes.txt").write_text("ground\nsky\n")
     for kind in ("images", "masks"):
         (tmp_path / "data" / kind / "train").rename(tmp_path / "data" / kind / "test")
     assert "first pictures to learn from; none of train" in check(tmp_path / "data", tmp_path / "sheets").stdout

@@ -35,7 +35,7 @@ def test_what_a_folder_of_recordings_holds(tmp_path):
         "unreadable: 1 of 25; training leaves out 1 in 100 at most",
         "broken.wav: no WAV file of 8, 16, 24 or 32 bits PCM",
         "the same file: 1 times, across classes 1 (one label is wrong)",
-        f"keras-resnet train --dataset={root}/ --max_bad_fraction=0.04 --seconds=0.5",
+        f"train --dataset={root}/ --max_bad_fraction=0.04 --batch_size=16 --learning_rate=0.01 --seconds=0.5",
     ):
         assert said in made.stdout, said
     sheets = sorted((tmp_path / "sheets").iterdir())

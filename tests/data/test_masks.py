@@ -1,6 +1,7 @@
 """Label maps of three layouts: the same targets, what is ignored, what is refused, what moves with the pixels."""
 
 import json
+import pathlib
 import re
 import struct
 import zlib
@@ -11,7 +12,7 @@ from PIL import Image
 from small_sets import KrMasked
 
 from keras_resnet import recipes
-from keras_resnet.data import DataError, augmentation, label_maps, masks, sources, tfds_masks
+from keras_resnet.data import DataError, augmentation, check_places, label_maps, masks, sources, tfds_masks
 from keras_resnet.data.dataset import reading
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.device.picture import Picture
@@ -48,7 +49,7 @@ def as_voc(root):
     lists.mkdir(parents=True)
     for split, pictures in SHOWN.items():
         (lists / f"{split}.txt").write_text("".join(f"{split}{i}\n" for i in range(len(pictures))))
-    (lists / "trainval.txt").write_text("train0 val0")
+    (lists / "trainval.txt").write_text("train0\nval0\n")
     (root / "classes.txt").write_text("ground\nvoid\ntree\n\n")
 
 
@@ -73,6 +74,38 @@ def test_gray_pixels_of_four_bits_are_numbers_too(tmp_path):
     np.testing.assert_array_equal(label_maps.read(tmp_path / "train" / "0.png", path, table), values)
 
 
+def test_what_belongs_to_nothing_is_said(tmp_path):
+    as_folders(tmp_path)
+    for kind in ("images", "masks"):
+        (tmp_path / kind / "val").rename(tmp_path / kind / {"images": "test", "masks": "valid"}[kind])
+    said = [f"left out: {tmp_path}/images/test, for there is no {tmp_path}/masks/test"]
+    said.append(f"left out: {tmp_path}/masks/valid, for there is no {tmp_path}/images/valid")
+    assert load_dataset(f"{tmp_path}/", image_size="24x32").note.splitlines() == said
+    (tmp_path / "images" / "train" / "1.png").unlink()
+    said.insert(1, f"left out: 1 label map without a picture, as {tmp_path}/masks/train/1.png")
+    assert check_places.look_for(tmp_path).told[-3:] == said
+
+
+def test_numbers_of_two_bytes_are_numbers_too(tmp_path):
+    as_camvid(tmp_path)
+    path, table = tmp_path / "trainannot" / "0.png", np.arange(256, dtype=np.uint8)
+    Image.fromarray(MAPS["train"][0].astype(np.uint16)).save(path)
+    assert Image.open(path).mode == "I;16"
+    np.testing.assert_array_equal(label_maps.read(tmp_path / "train" / "0.png", path, table), MAPS["train"][0])
+    Image.fromarray(MAPS["train"][0].astype(np.uint16) + 1).save(path)
+    with pytest.raises(DataError, match="its pixels are I;16; expected a gray or palette PNG of numbers below 256"):
+        label_maps.read(tmp_path / "train" / "0.png", path, table)
+
+
+def test_train_and_validation_in_one_list(tmp_path):
+    as_voc(tmp_path)
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    assert {split: len(of) for split, of in label_maps.pairs(tmp_path).items()} == {"train": 3, "validation": 2}
+    (lists / "train.txt").unlink()
+    (lists / "val.txt").unlink()
+    assert [pathlib.Path(path).stem for path, _ in label_maps.pairs(tmp_path)["train"]] == ["train0", "val0"]
+
+
 def test_words_within_names_are_no_ignored_classes():
     names = ("ground", "ovoid cell", "Void", "ignore_region", "unlabelled", "devoid", "tree")
     assert label_maps.classes(names) == ("ground", "ovoid cell", "devoid", "tree")
@@ -80,8 +113,9 @@ def test_words_within_names_are_no_ignored_classes():
 
 def test_groups_are_of_folders_per_class(tmp_path):
     as_camvid(tmp_path)
-    with pytest.raises(DataError, match="--group_by=a: it is of a folder per class, this one has masks; drop it"):
-        load_dataset(f"{tmp_path}/", image_size="24x32", group_by="a")
+    for name in (f"{tmp_path}/", "digits", "cifar10"):
+        with pytest.raises(DataError, match="--group_by=a: it is of a folder with a folder per class; drop it"):
+            load_dataset(name, image_size="24x32", group_by="a")
 
 
 @pytest.mark.parametrize("layout", [as_camvid, as_voc, as_folders])
