@@ -17,6 +17,7 @@ AUGMENTATIONS += ("light", "cutout")
 OF_SOUNDS = ("later", "stretch", "gain", "babble", "stripes")
 OF_TEXTS = ("forget",)
 MOST_PASSES = 1000
+LONGEST_TRAINING, WIDEST = 1_000_000, 64  # epochs; times the usual filters
 AUGMENTATIONS += OF_SOUNDS + OF_TEXTS
 CROPS = AUGMENTATIONS[:4]
 MOVED_ALONE = ("resized_crop", "trivial", "rand")  # they move pixels, and nothing of what is learned
@@ -310,7 +311,7 @@ class Recipe:
                 re.fullmatch(r"2|(4|8|16|32)(,(8|16|32))*", self.strides) and sorted({*self.levels}) == [*self.levels],
                 "some of 4, 8, 16, 32, growing, as 8,16; of masks 4 or 2",
             ),
-            ("width", self.width > 0, "a positive factor, as 0.5 or 2"),
+            ("width", 0 < self.width <= WIDEST, f"a positive factor, as 0.5 or 2, up to {WIDEST}"),
             (
                 "weight_bits",
                 all(bits in (4, 8) for bits in self.widths.values())
@@ -319,8 +320,8 @@ class Recipe:
             ),
             (
                 "epochs",
-                self.epochs >= (0 if self.init else 1),
-                "at least 1 (0, by the number of pictures, with --init)",
+                (0 if self.init else 1) <= self.epochs <= LONGEST_TRAINING,
+                f"at least 1 (0, by the number of pictures, with --init) and at most {LONGEST_TRAINING:,}",
             ),
             ("patience", self.patience >= 0, "at least 1, or 0: never"),
             ("unfreeze", 0 <= self.unfreeze <= 1, "0 to 1, as 0.5"),

@@ -57,6 +57,8 @@ def test_resnet_rs():
     [
         ("depth", 19, "--depth=19: no such ResNet; choose 18"),
         ("epochs", 0, "--epochs=0: expected at least 1"),
+        ("epochs", 10**22, "with --init) and at most 1,000,000"),
+        ("width", 1e9, "expected a positive factor, as 0.5 or 2, up to 64"),
         ("head", "probe", "--head=probe: this is for a float training from weights; give --init"),
         ("batch_size", -1, "--batch_size=-1: expected at least 1"),
         ("learning_rate", float("nan"), "--learning_rate=nan: expected a finite number"),
