@@ -13,7 +13,7 @@ from keras_resnet import depths, layouts, origins
 
 # What training does to pictures, in this order.
 AUGMENTATIONS = ("resized_crop", "crop", "shift", "zoom", "flip", "vflip", "trivial", "rand", "jitter", "erase")
-AUGMENTATIONS += ("light", "cutout")
+AUGMENTATIONS += ("light", "cutout", "mosaic")
 OF_SOUNDS = ("later", "stretch", "gain", "babble", "stripes")
 OF_TEXTS = ("forget",)
 MOST_PASSES = 1000
@@ -56,7 +56,8 @@ class Recipe:
         "What training does to pictures, of crop: pad and crop; shift: the same with mirrored edges, for drawings; "
         "resized_crop: random resized crop, for large pictures; zoom: other sizes and places; flip: mirror; vflip: "
         "upside down; trivial: TrivialAugment; rand: RandAugment; jitter: of colours; light: another hour's and "
-        "camera's; erase: noise in a rectangle; cutout: hide a square; of texts forget: words; or none.",
+        "camera's; erase: noise in a rectangle; cutout: hide a square; mosaic: of boxes and masks, a picture of four; "
+        "of texts forget: words; or none.",
     )
     magnitude: int = option(9, "Of --augmentation=rand, 0 to 30.")
     zoom: float = option(1.4, "Of --augmentation=zoom, how many times larger or smaller a picture becomes at most.")

@@ -10,7 +10,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data import DataError, boxes, decoding
+from keras_resnet.data import DataError, augmentation, boxes, decoding
 from keras_resnet.data.dataset import IN_MEMORY_BYTES, Data
 from keras_resnet.data.sources import Files
 from keras_resnet.data.splits import drawn
@@ -87,8 +87,8 @@ def targets(found, picture):
     made = np.tile(np.float32(NOTHING), (len(found), most, 1))
     for target, one in zip(made, found, strict=True):
         width, height = one.size
-        ends = np.float32([picture.height, picture.width] * 2)
-        inside, left, whole = map(np.asarray, cut(picture.placed(one.boxes, height, width), ends))
+        ends = np.zeros(2, np.float32), np.float32([picture.height, picture.width])
+        inside, left, whole = map(np.asarray, cut(picture.placed(one.boxes, height, width), *ends))
         hard = one.hard[:, None] | (left < SEEN * whole)
         rows = np.concatenate([inside, one.classes[:, None], hard], -1)[left[:, 0] > 0]
         target[: len(rows)] = rows
@@ -109,14 +109,35 @@ def move(targets, moves):
     corners, classes, hard = tf.split(targets, (4, 1, 1), -1)
     ends = [[moves.moved(corners[..., i], i % 2) for i in (axis, axis + 2)] for axis in (0, 1)]
     top, left, bottom, right = (take(*ends[axis]) for take in (tf.minimum, tf.maximum) for axis in (0, 1))
-    inside, left, whole = cut(tf.stack([top, left, bottom, right], -1), tf.constant(moves.size * 2, tf.float32))
+    moved = tf.concat([tf.stack([top, left, bottom, right], -1), classes, hard], -1)
+    return _kept(moved, tf.zeros(2), tf.constant(moves.size, tf.float32))
+
+
+def mosaic(images, targets, seed):
+    """A batch of which half are made of four each (`augmentation.quarters`), for `Data.training`'s `mix`.
+
+    Returns:
+        (images, targets): float32 tensor (batch, 4 most, 6), boxes cut where their part ends.
+    """
+    parts = augmentation.quarters(images.shape[1:3], tf.shape(images)[0], seed)
+    kept = [
+        _kept(tf.roll(targets, -place, 0), part[:, None, :2], part[:, None, 2:])
+        for place, part in enumerate(tf.unstack(parts))
+    ]
+    return augmentation.mosaic(images, parts), tf.concat(kept, 1)
+
+
+def _kept(targets, first, last):
+    """Targets of what lies between two corners; a box of which less than `SEEN` does is hard."""
+    corners, classes, hard = tf.split(targets, (4, 1, 1), -1)
+    inside, left, whole = cut(corners, first, last)
     hard = tf.maximum(hard, tf.cast(left < SEEN * whole, tf.float32))
     there = (classes >= 0) & (left > 0)
     return tf.where(there, tf.concat([inside, classes, hard], -1), tf.constant(NOTHING, tf.float32))
 
 
-def cut(corners, ends):
-    """Boxes (…, 4) cut at a picture's edges, `ends`, and the areas (…, 1) that are left and that were: tensors."""
-    inside = tf.clip_by_value(corners, 0.0, ends)
+def cut(corners, first, last):
+    """Boxes (…, 4) cut at two corners (y, x), and the areas (…, 1) that are left and that were: tensors."""
+    inside = tf.clip_by_value(corners, tf.concat([first, first], -1), tf.concat([last, last], -1))
     left, whole = (tf.reduce_prod(box[..., 2:] - box[..., :2], -1, keepdims=True) for box in (inside, corners))
     return inside, left, whole

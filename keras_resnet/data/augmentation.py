@@ -220,6 +220,32 @@ def mix(images, targets, seed, mixup, cutmix, repeats=1):
     return images, kept * targets + (1 - kept) * other_targets
 
 
+def quarters(size, batch, seed):
+    """Which parts of four pictures make one: float32 (4, batch, 4), top, left, bottom, right of each.
+
+    A mosaic (Bochkovskiy et al. 2020, https://arxiv.org/abs/2004.10934), whose parts stay where they were: half of the
+    pictures are divided, at a point in their middle half each; of the others the first part is all there is.
+    """
+    seeds = tf.random.split(tf.random.fold_in(seed, 16))
+    ends = tf.constant(size, tf.float32)
+    point = tf.floor(ends * tf.random.stateless_uniform((batch, 2), seeds[0], 0.25, 0.75))
+    point = tf.where(tf.random.stateless_uniform((batch, 1), seeds[1]) < 0.5, point, ends)
+    first, last = (tf.zeros_like(point), point), (point, tf.ones_like(point) * ends)
+    corners = [(first[i][:, :1], first[j][:, 1:], last[i][:, :1], last[j][:, 1:]) for i in (0, 1) for j in (0, 1)]
+    return tf.stack([tf.concat(sides, -1) for sides in corners])
+
+
+def mosaic(maps, parts):
+    """Maps (batch, height, width, channels) whose `quarters` are of themselves and of the next three of the batch."""
+    y, x = (tf.range(side, dtype=tf.float32)[None] for side in maps.shape[1:3])
+    made = maps
+    for place, part in enumerate(tf.unstack(parts)):
+        top, left, bottom, right = tf.split(part, 4, -1)
+        there = ((y >= top) & (y < bottom))[:, :, None] & ((x >= left) & (x < right))[:, None]
+        made = tf.where(there[..., None], tf.roll(maps, -place, 0), made)
+    return made
+
+
 def draw_moves(size, batch, seed, steps, zoom=1.4, window=None):
     """The `Moves` of a batch: another place (`crop`, `shift`) and size (`zoom`), half of the pictures mirrored.
 

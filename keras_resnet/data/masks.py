@@ -135,6 +135,12 @@ def data(name, names, picture, sources, strides, prints=None, told=()):
     return Data(name, contract, **sources, note="\n".join(told), fingerprint=prints)
 
 
+def mosaic(images, targets, seed):
+    """A batch of which half are made of four each (`augmentation.quarters`), for `Data.training`'s `mix`."""
+    parts = augmentation.quarters(images.shape[1:3], tf.shape(images)[0], seed)
+    return augmentation.mosaic(images, parts), augmentation.mosaic(targets[..., None], parts)[..., 0]
+
+
 def move(targets, moves):
     """Masks (batch, height, width) that move with the pixels of a batch, for `augmentation.augment`."""
     return augmentation.moved(targets[..., None], moves, NO_CLASS)[..., 0]

@@ -85,6 +85,8 @@ class Classification:
             raise ValueError(f"--loss=lovasz: it is of masks; these {self.contract.input.THINGS} have classes")
         if recipe.strides != Recipe().strides:
             raise ValueError(f"--strides={recipe.strides}: it is of boxes and masks; drop it")
+        if "mosaic" in recipe.augmentations:
+            raise ValueError(f"--augmentation={recipe.augmentation}: mosaic is of boxes and masks; drop it")
         raw = [step for step in recipe.augmentations if step not in ("later", "stretch")]
         if self.contract.input.KIND == "sound" and self.contract.input.axes == 1 and raw:
             raise ValueError(f"--augmentation={recipe.augmentation}: of waves (--bands=0) give later, stretch, or none")

@@ -42,6 +42,11 @@ class Detection(Classification):
 
         return annotated.move
 
+    def mix(self, recipe):
+        from keras_resnet.data import annotated
+
+        return annotated.mosaic if "mosaic" in recipe.augmentations else None
+
     def check(self, recipe):
         check_installed()
         # Nothing says what the mirrored edges of `shift` show.

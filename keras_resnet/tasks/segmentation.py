@@ -34,6 +34,11 @@ class Segmentation(Classification):
 
         return masks.move
 
+    def mix(self, recipe):
+        from keras_resnet.data import masks
+
+        return masks.mosaic if "mosaic" in recipe.augmentations else None
+
     def check(self, recipe):
         refuse(recipe, OTHERS, "masks")
         if recipe.strides not in ("8", "4", "2"):  # 8 is what is usual for boxes

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from small_sets import KrBoxed
 
@@ -312,6 +313,37 @@ def test_boxes_move_with_the_pixels(steps):
     away = augmentation.Moves(size, np.float32([[4, 4]]), np.float32([[1, 1]]))  # four pixels up and to the left
     expected = [annotated.NOTHING, annotated.NOTHING, [0, 0, 28, 5, 0, 1]]
     np.testing.assert_array_equal(annotated.move(far, away)[0], expected)
+
+
+def test_a_mosaic_has_what_its_targets_say():
+    rng, size, batch = np.random.default_rng(0), (32, 48), 64
+    corners = rng.integers(0, (20, 30), (batch, 2))
+    corners = np.concatenate([corners, corners + rng.integers(3, 18, (batch, 2))], -1).clip(0, (32, 48, 32, 48))
+    kinds = np.arange(batch)[:, None]
+    targets = np.tile(np.float32(annotated.NOTHING), (batch, 2, 1))
+    targets[:, 0] = np.concatenate([corners, kinds, np.zeros((batch, 1))], -1)
+
+    def drawn(targets):
+        images = np.zeros((len(targets), *size, 1), np.uint8)
+        for image, boxes_on_it in zip(images, targets, strict=True):
+            for top, left, bottom, right, kind, _ in boxes_on_it.astype(int):
+                image[top:bottom, left:right] = kind + 1
+        return images
+
+    seed = np.array([3, 4], np.int32)
+    made = annotated.mosaic(tf.constant(drawn(targets)), tf.constant(targets), seed)
+    shown, made = (tensor.numpy() for tensor in made)
+    assert made.shape == (batch, 8, 6)
+    np.testing.assert_array_equal(drawn(made), shown)
+    area = (corners[:, 2:] - corners[:, :2]).prod(-1)
+    there = made[made[..., 4] >= 0]
+    left = (there[:, 2:4] - there[:, :2]).prod(-1)
+    np.testing.assert_array_equal(there[:, 5], left < 0.5 * area[there[:, 4].astype(int)])
+    assert there[:, 5].any() and not there[:, 5].all()
+    others = [{*(kinds[kinds >= 0] - i) % batch} - {0} for i, kinds in enumerate(made[..., 4])]
+    assert 0.3 < np.mean([len(of) > 0 for of in others]) < 0.7 and set.union(*others) == {1, 2, 3}
+    again, _ = annotated.mosaic(tf.constant(drawn(targets)), tf.constant(targets), seed)
+    np.testing.assert_array_equal(again, shown)
 
 
 def test_boxes_of_a_tfds_set(tmp_path, monkeypatch):

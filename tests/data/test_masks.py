@@ -74,6 +74,15 @@ def test_gray_pixels_of_four_bits_are_numbers_too(tmp_path):
     np.testing.assert_array_equal(label_maps.read(tmp_path / "train" / "0.png", path, table), values)
 
 
+def test_a_mosaic_of_masks_is_that_of_their_pictures():
+    values = rng.integers(0, 200, (16, 24, 32), np.uint8)
+    shown, made = masks.mosaic(values[..., None], values, np.array([3, 4], np.int32))
+    np.testing.assert_array_equal(made, shown[..., 0])
+    same = (made.numpy() == values).mean((1, 2))
+    assert 4 < np.sum(same == 1) < 12 and same.min() < 0.7
+    assert np.all(made[:, 0, 0] == values[:, 0, 0])  # of a divided picture the first quarter stays its own
+
+
 def test_what_belongs_to_nothing_is_said(tmp_path):
     as_folders(tmp_path)
     for kind in ("images", "masks"):

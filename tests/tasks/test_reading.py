@@ -87,6 +87,7 @@ def test_a_device_reads(reviews, finished, tmp_path):
         ("--head_learning_rate=0.1", "--head_learning_rate=0.1: it can't be had of texts"),
         ("--depth=50", "of texts give 6n+2, as 8 or 14"),
         ("--loss=lovasz", "these texts have classes"),
+        ("--augmentation=mosaic", "--augmentation=mosaic: mosaic is of boxes and masks; drop it"),
         ("--strides=4", "--strides=4: it is of boxes and masks; drop it"),
     ),
 )
