@@ -61,6 +61,7 @@ def run_dir(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_wide_gray_pictures_end_to_end(tmp_path):
     rng = np.random.default_rng(0)
     for i in range(24):
@@ -416,6 +417,7 @@ def test_int8_files_for_microcontrollers(run_dir):
     np.testing.assert_array_equal(*outputs)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_exported(run_dir, tmp_path):
     result = export(tmp_path)
     assert result.returncode == 2 and "no run is there" in result.stderr
@@ -561,6 +563,7 @@ def test_full_disk_leaves_nothing_half_written(finished, small_disk):
     assert len(Reader(disk / "resnet8-dynamic.tflite").contract.labels) == 10
 
 
+@pytest.mark.slow
 def test_lost_accuracy_is_an_exit_status(finished):
     # Its int8-aware model is broken: whatever it sees, it says 3. What that loses is known without any report.
     model, data = load_model(finished / "model.keras"), load_dataset("digits")

@@ -61,6 +61,7 @@ def test_history_and_report_of_one_model_agree(run_dir):
         assert row[f"val_{name}"] == pytest.approx(report["validation"][key], rel=1e-5), name  # labels are smoothed
 
 
+@pytest.mark.slow
 def test_a_report_knows_its_weights(run_dir, tmp_path):
     run = shutil.copytree(run_dir, tmp_path / "run")
     evaluation.report(run, "test")

@@ -104,7 +104,7 @@ def test_mixed_precision_learns_as_float32_does(steps, precision):
     assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) >= 0.98
 
 
-@pytest.mark.parametrize("precision", PRECISIONS[:2])
+@pytest.mark.parametrize("precision", [PRECISIONS[0], pytest.param(PRECISIONS[1], marks=pytest.mark.slow)])
 def test_validation_pictures_need_not_fill_the_replicas(tmp_path, precision):
     """257: the last batch has one picture for two replicas; oneDNN ends the process for a part without any."""
     for split, count in (("train", 32), ("validation", 257), ("test", 2)):

@@ -171,6 +171,7 @@ def test_the_recipe_says_what_the_origin_is(photos, tmp_path):
     assert size == (8, made.width, "small", 32, 3)
 
 
+@pytest.mark.slow
 def test_epochs_follow_the_pictures(photos, tmp_path):
     flags = ("--init=cifar10-jpeg-resnet20", f"--dataset={photos}/", "--batch_size=16", "--patience=1", "--head=random")
     flags += ("--learning_rate=1e-30", "--batch_norm=frozen")  # nothing moves

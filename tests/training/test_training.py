@@ -109,7 +109,9 @@ def test_killed_within_an_epoch_ends_with_the_same_bits(whole, tmp_path):
             assert one[key] == pytest.approx(other[key], rel=1e-5), key
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_signals_save_say_so_and_continue(whole, tmp_path, number, status):
     run_dir = tmp_path / "run"
     process = start(run_dir, "--save_seconds=0")
@@ -135,6 +137,7 @@ def test_other_flags_are_refused_with_the_difference(whole):
     assert "--learning_rate=0.3 (it has 0.1)" in output
 
 
+@pytest.mark.slow
 def test_killed_between_the_last_step_and_the_validation(whole, tmp_path):
     # The state that a save on an epoch's last step leaves: all steps are done, the epoch is not in the history yet.
     run_dir = tmp_path / "run"
@@ -152,6 +155,7 @@ def test_killed_between_the_last_step_and_the_validation(whole, tmp_path):
     assert_same_state(state(whole[0]), state(run_dir))
 
 
+@pytest.mark.slow
 def test_the_figure_that_is_asked_for_keeps_the_model(tmp_path, monkeypatch):
     """The validation's answers are made up, so that the figures disagree; all else is a training."""
 
@@ -197,6 +201,7 @@ def photos(folder, count=12, size=80):
             Image.fromarray(rng.integers(0, 256, (size, size, 3), np.uint8)).save(folder / name / f"{i}.jpg")
 
 
+@pytest.mark.slow
 def test_a_picture_damaged_meanwhile_is_named_and_the_process_ends(tmp_path):
     # TensorFlow's iterator waits for ever in about every second of such ends, the more the busier the machine is.
     photos(tmp_path / "data")
@@ -666,7 +671,7 @@ def assert_each_epoch_once(run_dir, steps=35, epochs=3):
         assert sorted(found) == [steps * (epoch + 1) for epoch in range(epochs)], name
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
 def test_every_log_holds_every_epoch_once(tmp_path, number):
     run_dir = tmp_path / "run"
     process = start(run_dir)
@@ -693,6 +698,7 @@ def test_what_tensorboard_lacks_is_written_at_the_next_start(whole, tmp_path):
     assert_each_epoch_once(run_dir)
 
 
+@pytest.mark.slow
 def test_run_needs_more_pictures_than_a_batch(tmp_path):
     output = finish(tmp_path / "run", "--batch_size=4000", status=2)
     assert "--batch_size=4000: there are only 1151 training pictures; try --batch_size=125 --learning" in output
