@@ -48,7 +48,9 @@ def _picture(root, names, stem, said_by):
         size = size is not None and tuple(int(size.findtext(side)) for side in ("width", "height"))
         if tree.tag != "annotation":
             raise ValueError(f"it begins with <{tree.tag}>, expected <annotation>")
-        return Raw(str(names[stem]), size or None, [_object(one) for one in tree.findall("object")])
+        return Raw(
+            str(names[stem]), size if size and all(size) else None, [_object(one) for one in tree.findall("object")]
+        )
     except FileNotFoundError as error:
         raise DataError(f"{names[stem]}: it has no {path}; one without an object says that nothing is there") from error
     except (ET.ParseError, TypeError, ValueError, AttributeError) as error:

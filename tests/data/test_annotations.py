@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -168,6 +169,12 @@ def other_classes(root):
     coco_json.read(root)
 
 
+def broken_name(root):
+    as_yolo(root)
+    (root / "data.yaml").write_text('train: train/images\nnames: ["ce\\nll", plate]\n')
+    load_dataset(f"{root}/")
+
+
 def twice_coco(root):
     as_coco(root)
     path = root / "train" / "_annotations.coco.json"
@@ -229,6 +236,7 @@ def no_picture(root):
         (missing_voc, r"b.png: it has no .*b.xml; one without an object says that nothing is there"),
         (listed_voc, r"no picture z; .*train.txt lists it"),
         (other_classes, "the classes of validation are not those of train; differing: 5 dish, 5 plate"),
+        (broken_name, r"the class 'ce.*ll' has a line break in its name; name it otherwise"),
         (twice_coco, r"in COCO's format \(two categories are called cell; name one of them otherwise\)"),
         (broken_coco, r"_annotations.coco.json: no boxes in COCO's format \(it lacks 'annotations', which"),
         (lone_coco, r"no split of pictures belongs to .*instances_odd.json; expected train/ beside it"),
@@ -241,8 +249,18 @@ def no_picture(root):
     ],
 )
 def test_what_cannot_be_understood_is_said(tmp_path, make, said):
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(ValueError, match=said):
         make(tmp_path)
+
+
+def test_a_size_of_nothing_says_nothing(tmp_path):
+    as_voc(tmp_path)
+    path = tmp_path / "Annotations" / "a.xml"
+    path.write_text(re.sub("<width>.*</height>", "<width>0</width><height>0</height>", path.read_text()))
+    assert "<width>0</width>" in path.read_text()
+    (raw, _), names = voc.read(tmp_path)[1]["train"], CLASSES
+    found, told = boxes.settle([raw], names)
+    assert raw.size is None and len(found[0].boxes) == 2 and not told
 
 
 @pytest.mark.parametrize("resize", ["cover", "stretch"])
