@@ -227,7 +227,7 @@ def quarters(size, batch, seed):
     pictures are divided, at a point in their middle half each; of the others the first part is all there is.
     """
     seeds = tf.random.split(tf.random.fold_in(seed, 16))
-    ends = tf.constant(size, tf.float32)
+    ends = tf.constant(tuple(size), tf.float32)
     point = tf.floor(ends * tf.random.stateless_uniform((batch, 2), seeds[0], 0.25, 0.75))
     point = tf.where(tf.random.stateless_uniform((batch, 1), seeds[1]) < 0.5, point, ends)
     first, last = (tf.zeros_like(point), point), (point, tf.ones_like(point) * ends)

@@ -238,7 +238,11 @@ def test_strides_that_cannot_be(shapes, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "flags",
-    [("--compile=xla",), ("--strategy=mirrored", "--logical_cpus=2"), ("--precision=mixed_bfloat16", "--ema=0.9")],
+    [
+        ("--compile=xla",),
+        ("--strategy=mirrored", "--logical_cpus=2"),
+        ("--precision=mixed_bfloat16", "--ema=0.9", "--augmentation=mosaic"),
+    ],
     ids=" ".join,
 )
 def test_a_detector_learns_on_any_hardware(shapes, tmp_path, flags):

@@ -326,7 +326,7 @@ def test_a_segmenter_learns_from_windows(shapes, tmp_path):
         "--image_size=64x64",
         "--strides=2",
         "--train_size=32",
-        "--augmentation=zoom,flip,light",
+        "--augmentation=zoom,flip,light,mosaic",
         "--passes=2",
         "--precision=mixed_bfloat16",
     )
