@@ -8,7 +8,10 @@ EXPECTED = {
     "detection": "Annotations/ and JPEGImages/ (VOC), annotations/instances_train.json (COCO) or data.yaml (YOLO)",
     "segmentation": "train/ and trainannot/, images/ and masks/, or JPEGImages/ and SegmentationClass/",
 }
-PICTURES = (".jpg", ".jpeg", ".png")
+PICTURES = (  # `device.picture_files.SUFFIXES`, without Pillow
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif"),
+    *(".webp", ".avif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
 SOUNDS = (".wav", ".wave", ".flac", ".ogg", ".mp3")
 TABLES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}  # of texts
 ANNOTATED = "annot"  # what CamVid's folders of label maps end with
@@ -30,12 +33,14 @@ def coco_files(root):
 
 
 def sounds(folder):
-    """Whether of pictures and recordings in a folder's folders the first one is a recording."""
+    """Whether the first of a folder's folders that has pictures or recordings has more recordings."""
     root = pathlib.Path(folder).expanduser()
-    for inside in ("*/*.*", "*/*/*.*"):
-        for path in root.glob(inside):
-            if not path.name.startswith(".") and path.suffix.lower() in SOUNDS + PICTURES:
-                return path.suffix.lower() in SOUNDS
+    for inside in ("*/", "*/*/"):
+        for parent in sorted(root.glob(inside)):
+            kinds = [path.suffix.lower() for path in parent.glob("*.*") if not path.name.startswith(".")]
+            heard, seen = (sum(kind in of for kind in kinds) for of in (SOUNDS, PICTURES))
+            if heard or seen:
+                return heard > seen
     return False
 
 

@@ -305,6 +305,8 @@ class Recipe:
                 self.repeats == 1 or not (self.mixup or self.cutmix) or self.batch_size >= 2 * self.repeats,
                 "at least twice --repeats, or --mixup and --cutmix would mix a picture with itself",
             ),
+            ("batch_size", "mosaic" not in steps or self.batch_size >= 4, "at least 4, of which a mosaic is made"),
+            ("repeats", "mosaic" not in steps or self.repeats == 1, "1, or a mosaic would be of one picture"),
             ("mixup", self.mixup >= 0, "a positive alpha, as 0.2, or 0: none"),
             ("cutmix", self.cutmix >= 0, "a positive alpha, as 1, or 0: none"),
             (

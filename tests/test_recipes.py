@@ -85,6 +85,19 @@ def test_nonsense_is_refused_with_what_would_do(field, value, says):
         dataclasses.replace(Recipe(), **{field: value}).check()
 
 
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"batch_size": 3}, "--batch_size=3: expected at least 4, of which a mosaic is made"),
+        ({"repeats": 2}, "--repeats=2: expected 1, or a mosaic would be of one picture"),
+    ],
+)
+def test_a_mosaic_is_of_four_pictures(fields, says):
+    with pytest.raises(ValueError, match=says):
+        Recipe(augmentation="flip,mosaic", **fields).check()
+    Recipe(augmentation="flip,mosaic", batch_size=4).check()
+
+
 def test_differences_name_the_flags():
     saved = dataclasses.asdict(Recipe(depth=20))
     assert Recipe(depth=20).differences(saved) == []

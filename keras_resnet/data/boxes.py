@@ -143,7 +143,9 @@ def upright_size(path):
 
 def voc_lists(folder):
     """Split -> text file of its pictures' names, of one of `ImageSets`' folders; `trainval` where there is no other."""
-    named = {path.stem: path for path in sorted(folder.glob("*.txt")) if path.stem.isalpha()}  # no `dog_train.txt`
+    named = {path.stem: path for path in sorted(folder.glob("*.txt"))}
+    if folder.name == "Main":  # where `dog_train.txt` is of dogs
+        named = {stem: path for stem, path in named.items() if stem.isalpha()}
     found = {split_named(stem): path for stem, path in named.items() if split_named(stem)}
     both = {"train": named["trainval"]} if "trainval" in named and not found.keys() & {"train", "validation"} else {}
     return both | found

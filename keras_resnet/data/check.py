@@ -17,7 +17,7 @@ import tqdm
 from PIL import Image
 
 from keras_resnet import layouts, programs, recipes
-from keras_resnet.data import check_places, check_sounds, check_texts, class_folders, contact_sheets, labels_csv
+from keras_resnet.data import check_places, check_sounds, check_texts, class_folders, contact_sheets, labels_csv, splits
 from keras_resnet.device import command_line
 from keras_resnet.device.picture import ORIENTATION, upright
 
@@ -30,6 +30,7 @@ UNBALANCED = 5  # times as many pictures as the smallest class has
 LEAST = 3  # pictures of a class that splits are drawn from
 SMALL = 64  # pixels of the shorter side
 CELL = 4  # pixels of a segmenter's cells
+LEAST_SIDE = 32  # pixels, of the networks of boxes and masks
 LONG = 640  # pixels of the longer side, from which on boxes and masks are learned slowly
 MOST_LINES, MOST_ROWS = 10, 60
 # What is looked at besides pictures -> (what they are, what tells of them).
@@ -180,7 +181,7 @@ def lines(root, names, looked, strays, places=None):
     if not any(p.labels for p in taught):
         yield f"what suits: first {things} to learn from; none of train " + ("shows a class" if taught else "is here")
     elif places:
-        size = _suiting_size(good, places.what == check_places.OF_PIXELS) + _smaller_batch(root, taught)
+        size = _suiting_size(good, places.what == check_places.OF_PIXELS) + _smaller_batch(root, good, False)
         yield f"what suits:\n  keras-resnet train {_dataset(root)} --image_size={size}    # or a part of each side"
     elif any("training refuses" in line for line in counts):
         yield f"what suits: first more {things} of the classes above, or their folders taken away"
@@ -189,7 +190,7 @@ def lines(root, names, looked, strays, places=None):
             yield unbalanced
         yield "what suits:"
         part = math.ceil(100 * len(bad) / max(1, len(looked))) / 100
-        more = f" --max_bad_fraction={part}" * (part > 0.01) + _smaller_batch(root, taught)
+        more = f" --max_bad_fraction={part}" * (part > 0.01) + _smaller_batch(root, good, not _several(root))
         suiting = other.commands(_dataset(root) + more, good) if other else commands(root, names, good, more)
         yield from (f"  {command}" for command in suiting)
 
@@ -197,17 +198,25 @@ def lines(root, names, looked, strays, places=None):
 def _suiting_size(good, of_pixels):
     """The `--image_size` that suits boxes, or masks: of the median picture, or smaller."""
     sides = np.median([p.size for p in good], 0)[::-1]
-    sides = np.round(sides * min(1, LONG / max(sides))).astype(int)
+    sides = np.maximum(LEAST_SIDE, np.round(sides * min(1, LONG / max(sides)))).astype(int)
     if of_pixels:  # the last cell lies on the last pixel
         sides = [CELL * round((side - 1) / CELL) + 1 for side in sides]
     return "x".join(map(str, sides))
 
 
-def _smaller_batch(root, taught):
-    """The flags that training asks for where so few training pictures don't fill its usual batch."""
+def _smaller_batch(root, good, by_class):
+    """The flags that training asks for where what is left to learn from does not fill its usual batch.
+
+    Splits that are missing are drawn before, `by_class` or not.
+    """
+    labels = [p.labels[0] if by_class else 0 for p in good if p.split == "train"]
+    counts = np.bincount(labels)
+    for _ in {"validation", "test"} - {p.split for p in good}:
+        counts = counts - (splits.quotas(counts, 0.1) if by_class else max(1, len(labels) // 10))
+    count = max(1, int(counts.sum()))
     usual = recipes.default_recipe(f"{root}/")
     recipe = recipes.RECIPES["finetune" if usual == "imagenet" else usual]
-    return f" {recipes.smaller_batch(recipe, len(taught))}" * (len(taught) < recipe.batch_size)
+    return f" {recipes.smaller_batch(recipe, count)}" * (count < recipe.batch_size)
 
 
 def _counts(names, good, what, things):

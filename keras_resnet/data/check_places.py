@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet import layouts
-from keras_resnet.data import box_folders, boxes, label_maps
+from keras_resnet.data import DataError, box_folders, boxes, label_maps
 from keras_resnet.device import drawing
 from keras_resnet.device.mask import NO_CLASS, Masked, palette
 from keras_resnet.device.picture import upright
@@ -99,6 +99,8 @@ def _masks(names, pairs):
             counts = np.bincount(label_maps.read(path, mask, numbers).ravel(), minlength=NO_CLASS + 1)
             pixels += counts
             entries.append((split, path, tuple(np.flatnonzero(counts[: len(labels)]).tolist())))
+    if odd := label_maps.all_or_nothing(labels, pixels):
+        raise DataError(odd)
     total = max(1, pixels.sum())
     parts = [f"{label} {100 * part / total:.1f} %" for label, part in zip(labels, pixels[: len(labels)], strict=True)]
     told = ["of all pixels: " + ", ".join(parts), f"without a class: {100 * pixels[NO_CLASS] / total:.1f} %"]

@@ -56,6 +56,8 @@ def _categories(saved):
     used = {one["category_id"] for one in saved["annotations"]}
     above = {one.get("supercategory") for one in saved["categories"]}
     kept = [one for one in saved["categories"] if one["id"] in used or one["name"] not in above]
+    taken = {one["name"] for one in kept if one["id"] in used}
+    kept = [one for one in kept if one["id"] in used or one["name"] not in taken]
     names = {int(one["id"]): str(one["name"]) for one in kept}
     if twice := [name for name in names.values() if [*names.values()].count(name) > 1]:
         raise ValueError(f"two categories are called {twice[0]}; name one of them otherwise")

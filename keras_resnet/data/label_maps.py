@@ -34,7 +34,13 @@ def pairs(root):
     """
     if layouts.masks(root) == "voc":
         return _voc(root)
-    folders = {split_named(shown.name): (shown, maps) for shown, maps in _folders(root) if _both(shown, maps)}
+    folders = {}
+    for shown, maps in _folders(root):
+        split = split_named(shown.name)
+        if _both(shown, maps) and split in folders:
+            raise DataError(f"{folders[split][0]}, {shown}: both are of {split} pictures; put them into one folder")
+        if _both(shown, maps):
+            folders[split] = shown, maps
     if layouts.masks(root) == "images" and not folders:
         folders = {"train": (root / "images", root / "masks")}
     return {split: _matched(*both) for split, both in folders.items()}
@@ -49,7 +55,7 @@ def _folders(root):
     else:
         names = {path.name.removesuffix(layouts.ANNOTATED) for path in root.iterdir()} if form == "camvid" else ()
         both = [(root / name, root / f"{name}{layouts.ANNOTATED}") for name in sorted(names)]
-    return [(shown, maps) for shown, maps in both if split_named(shown.name)]
+    return [(shown, maps) for shown, maps in both if shown != root and split_named(shown.name)]
 
 
 def _both(shown, maps):
@@ -120,6 +126,21 @@ def read_names(root):
 def classes(names):
     """Of names, those that are classes."""
     return tuple(name for name in names if not IGNORED.search(name))
+
+
+def all_or_nothing(labels, pixels):
+    """What is wrong where label maps have 255 for the only class beside another, as programs of two colours write them.
+
+    Args:
+        labels: of the classes.
+        pixels: of each number, 255 among them.
+    """
+    there = [label for label, count in zip(labels, pixels, strict=False) if count]
+    if len(labels) < 2 or len(there) != 1 or not pixels[NO_CLASS]:
+        return ""
+    lacking = labels[0] if there[0] == labels[1] else labels[1]
+    said = f"its label maps have {there[0]} alone, and 255, which is no class"
+    return f"{said}; write {lacking}'s number, which is its line in the list of classes, counted from 0"
 
 
 def numbers(names):

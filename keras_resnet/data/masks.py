@@ -127,6 +127,8 @@ def data(name, names, picture, sources, strides, prints=None, told=()):
         raise DataError(
             f"{name}: no pixel of the training masks has a class; their pixels are numbers, 0 for the first"
         )
+    if odd := label_maps.all_or_nothing(label_maps.classes(names), there):
+        raise DataError(f"{name}: {odd}")
     prints = prints or {split: source.fingerprint() for split, source in sources.items()}
     lacking = [name for i, name in enumerate(label_maps.classes(names)) if not there[i]]
     told += (f"no training pixel is of {', '.join(lacking)} (255 is no class)",) if lacking else ()

@@ -11,6 +11,7 @@ from keras_resnet.data.boxes import Raw, lines, upright_size
 from keras_resnet.data.class_folders import pictures
 
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "test": "test"}
+NOTHING = ("", "~", "null", "false", [])
 
 
 def read(root):
@@ -24,7 +25,7 @@ def read(root):
     """
     said = _yaml(root / "data.yaml")
     names = _names(root / "data.yaml", said.get("names"))
-    splits = {SPLITS[key]: _split(root, said, key, names) for key in SPLITS if said.get(key)}
+    splits = {SPLITS[key]: _split(root, said, key, names) for key in SPLITS if said.get(key, "") not in NOTHING}
     if "train" not in splits:
         raise DataError(f"{root / 'data.yaml'}: it has no train; expected the folder of the training pictures")
     return names, splits
@@ -35,7 +36,7 @@ def _names(path, given):
     listed = [given.get(str(i)) for i in range(len(given))] if isinstance(given, dict) else given
     right = isinstance(listed, list) and all(isinstance(one, str) for one in listed)
     names = tuple(one.strip() for one in listed) if right else ()
-    if not names or not all(names) or len({*names}) < len(names):
+    if not names or {*names} & {"", "~", "null"} or len({*names}) < len(names):
         said = str(given)[:80]
         raise DataError(
             f"{path}: its names are {said}; expected a list of the classes, each once, or 0: name, 1: name, …"

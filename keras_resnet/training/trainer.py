@@ -108,6 +108,8 @@ class Trainer:
         self.steps = len(self.data.train) // recipe.batch_size * recipe.passes
         if not self.steps:
             things = self.data.contract.input.THINGS
+            if not len(self.data.train):
+                raise DataError(f"no training {things} are left where others were drawn from them; give some more")
             raise DataError(
                 f"--batch_size={recipe.batch_size}: there are only {len(self.data.train)} training {things}; "
                 f"try {recipes.smaller_batch(recipe, len(self.data.train))}"

@@ -50,7 +50,7 @@ def test_boxes_are_counted_and_drawn(tmp_path):
         "1 box, of which each has no area: ",
         "1 box, of which each reaches over the picture's edge and is cut there: ",
         "no duplicates",
-        f"train --dataset={tmp_path / 'data'}/ --image_size=120x160 --batch_size=2 --learning_rate=0.00025",
+        f"train --dataset={tmp_path / 'data'}/ --image_size=120x160 --batch_size=1 --learning_rate=0.00013",
     ):
         assert said in result.stdout, result.stdout
     assert "refuses" not in result.stdout
@@ -61,6 +61,22 @@ def test_boxes_are_counted_and_drawn(tmp_path):
     places = check_places.look_for(tmp_path / "data")
     pixels = np.asarray(places.drawn(str(tmp_path / "data" / "train" / "0.png")))
     assert tuple(pixels[60, 25]) == drawing.PALETTE[0] and tuple(pixels[50, 20]) not in drawing.PALETTE
+
+
+def test_sizes_and_batches_that_suit_are_those_training_takes(tmp_path):
+    for i in range(9):
+        (tmp_path / "train").mkdir(exist_ok=True)
+        (tmp_path / "trainannot").mkdir(exist_ok=True)
+        Image.new("RGB", (2000, 40)).save(tmp_path / "train" / f"{i}.png")
+        Image.new("L", (2000, 40)).save(tmp_path / "trainannot" / f"{i}.png")
+    (tmp_path / "classes.txt").write_text("ground\n")
+    # Of nine pictures seven are left when test and validation are drawn.
+    command = f"train --dataset={tmp_path}/ --image_size=33x641 --batch_size=4 --learning_rate=0.01 "
+    assert command in check(tmp_path, tmp_path.parent / "sheets").stdout
+    for i in range(9, 12):
+        Image.new("RGB", (40, 40)).save(tmp_path / "train" / f"{i}.png")
+        Image.new("L", (40, 40)).save(tmp_path / "trainannot" / f"{i}.png")
+    assert f"train --dataset={tmp_path}/ --image_size=33x641  " in check(tmp_path, tmp_path.parent / "sheets").stdout
 
 
 def test_masks_are_counted_and_drawn(tmp_path):

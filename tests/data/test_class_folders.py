@@ -6,7 +6,9 @@ import re
 
 import pytest
 
+from keras_resnet import layouts
 from keras_resnet.data import class_folders, folders
+from keras_resnet.device import picture_files
 
 
 def tree(root, *paths):
@@ -19,6 +21,11 @@ def tree(root, *paths):
 def classes_in(*parents, of=("cat", "dog")):
     """Paths of two pictures in each class's folder below each parent."""
     return [f"{parent}/{name}/{i}.jpg" for parent in parents for name in of for i in (1, 2)]
+
+
+def test_layouts_know_every_kind_of_picture(tmp_path):
+    assert layouts.PICTURES == picture_files.SUFFIXES
+    assert not layouts.sounds(tree(tmp_path, "a/1.bmp", "a/2.bmp", "a/note.wav"))
 
 
 @pytest.mark.parametrize(

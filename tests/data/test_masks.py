@@ -93,6 +93,10 @@ def test_what_belongs_to_nothing_is_said(tmp_path):
     (tmp_path / "images" / "train" / "1.png").unlink()
     said.insert(1, f"left out: 1 label map without a picture, as {tmp_path}/masks/train/1.png")
     assert check_places.look_for(tmp_path).told[-3:] == said
+    for kind in ("images", "masks"):
+        (tmp_path / kind / "training").mkdir()
+    with pytest.raises(DataError, match="images/training: both are of train pictures; put them into one folder"):
+        label_maps.pairs(tmp_path)
 
 
 def test_numbers_of_two_bytes_are_numbers_too(tmp_path):
@@ -110,8 +114,11 @@ def test_train_and_validation_in_one_list(tmp_path):
     as_voc(tmp_path)
     lists = tmp_path / "ImageSets" / "Segmentation"
     assert {split: len(of) for split, of in label_maps.pairs(tmp_path).items()} == {"train": 3, "validation": 2}
-    (lists / "train.txt").unlink()
-    (lists / "val.txt").unlink()
+    (lists / "train.txt").rename(lists / "train_2012.txt")
+    (lists / "val.txt").rename(lists / "val_2012.txt")
+    assert {split: len(of) for split, of in label_maps.pairs(tmp_path).items()} == {"train": 3, "validation": 2}
+    (lists / "train_2012.txt").unlink()
+    (lists / "val_2012.txt").unlink()
     assert [pathlib.Path(path).stem for path, _ in label_maps.pairs(tmp_path)["train"]] == ["train0", "val0"]
 
 
@@ -262,6 +269,16 @@ def lost_picture(root):
     (root / "ImageSets" / "Segmentation" / "train.txt").write_text("train0\nelsewhere\n")
 
 
+def two_colours(root):
+    as_camvid(root)
+    (root / "classes.json").write_text('["ground", "tree"]')
+    for path in root.glob("*annot/*.png"):
+        values = np.asarray(Image.open(path))
+        Image.fromarray(np.where(values == 2, 255, 0).astype(np.uint8)).save(path)
+    with pytest.raises(DataError, match="ground alone, and 255, which is no class"):
+        check_places.look_for(root)
+
+
 def no_training(root):
     as_voc(root)
     (root / "ImageSets" / "Segmentation" / "train.txt").unlink()
@@ -280,6 +297,7 @@ def no_training(root):
         (no_list, r"classes\.json: expected a list"),
         (lost_picture, r"elsewhere lacks its picture or its label map; .*train\.txt lists it"),
         (no_training, "no training pictures"),
+        (two_colours, r"ground alone, and 255, which is no class; write tree's number"),
     ],
 )
 def test_what_does_not_fit_is_said(tmp_path, make, said):
