@@ -35,6 +35,8 @@ def load(root, reader, shape, fit, strides):
     picture = Picture(*shape, **fit)
     labels, raws = reader.read(root)
     found, told = boxes.settle_splits(raws, labels)
+    if not found.get("train"):
+        raise DataError(f"{root}: no training pictures; expected a list, a folder or a JSON file called train")
     if not any(len(one.boxes) for one in found.get("train", ())):
         why = boxes.report(told) or "its lists are empty, or nothing is annotated"
         raise DataError(f"{root}: no box is left to learn from; {why}")

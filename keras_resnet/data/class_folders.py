@@ -33,6 +33,10 @@ def splits(root):
     if not root.is_dir():
         raise ValueError(f"--dataset={root}: no such folder; say where its pictures lie now (--dataset=FOLDER/)")
     folders = subfolders(root)
+    if {"images", "labels"} <= {folder.name for folder in folders}:
+        raise ValueError(
+            f"{root}: images/ and labels/ look like YOLO's; write {root / 'data.yaml'} with train, val, names"
+        )
     named = [(s, f) for s in SPLIT_WORDS for f in folders if split_named(f.name) == s and subfolders(f)]
     doubt = _doubt_of_splits(folders, named) if named else _doubt_of_classes(folders)
     if doubt:

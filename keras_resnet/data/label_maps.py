@@ -80,6 +80,8 @@ def _matched(shown, annotated):
     for path in pictures(shown):
         place = annotated / pathlib.Path(path).relative_to(shown)
         masks = [mask for suffix in (".png", ".PNG") if (mask := place.with_suffix(suffix)).is_file()]
+        if not masks and place.with_suffix(".jpg").is_file():
+            raise DataError(f"{place.with_suffix('.jpg')}: a JPEG, whose pixels are no exact numbers; give a PNG")
         if not masks:
             raise DataError(f"{path}: it has no label map, expected {place.with_suffix('.png')}")
         found.append((path, str(masks[0])))

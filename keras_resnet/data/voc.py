@@ -4,6 +4,7 @@ Everingham et al. 2010, http://host.robots.ox.ac.uk/pascal/VOC/. Coordinates sta
 1, most people's at 0, and no file says which.
 """
 
+import pathlib
 import xml.etree.ElementTree as ET
 
 from keras_resnet.data import DataError
@@ -34,8 +35,9 @@ def read(root):
 
 
 def _stems(path, names):
-    """The names in a list, one a line; behind a space some lists have a number."""
-    return [line if line in names else line.split()[0] for line in lines(path)]
+    """The names in a list, one a line; behind a space some lists have a number, some names have their suffix."""
+    rows = [(line, line.split()[0], pathlib.PurePath(line).stem) for line in lines(path)]
+    return [next((stem for stem in row if stem in names), row[1]) for row in rows]
 
 
 def _picture(root, names, stem, said_by):

@@ -175,6 +175,18 @@ def broken_name(root):
     load_dataset(f"{root}/")
 
 
+def untrained_voc(root):
+    as_voc(root)
+    (root / "ImageSets" / "Main" / "train.txt").unlink()
+    load_dataset(f"{root}/")
+
+
+def unnamed_yolo(root):
+    for kind in ("images", "labels"):
+        (root / kind / "train").mkdir(parents=True)
+    load_dataset(f"{root}/")
+
+
 def twice_coco(root):
     as_coco(root)
     path = root / "train" / "_annotations.coco.json"
@@ -237,6 +249,8 @@ def no_picture(root):
         (listed_voc, r"no picture z; .*train.txt lists it"),
         (other_classes, "the classes of validation are not those of train; differing: 5 dish, 5 plate"),
         (broken_name, r"the class 'ce.*ll' has a line break in its name; name it otherwise"),
+        (untrained_voc, "no training pictures; expected a list, a folder or a JSON file called train"),
+        (unnamed_yolo, r"images/ and labels/ look like YOLO's; write .*data.yaml with train, val, names"),
         (twice_coco, r"in COCO's format \(two categories are called cell; name one of them otherwise\)"),
         (broken_coco, r"_annotations.coco.json: no boxes in COCO's format \(it lacks 'annotations', which"),
         (lone_coco, r"no split of pictures belongs to .*instances_odd.json; expected train/ beside it"),
@@ -251,6 +265,18 @@ def no_picture(root):
 def test_what_cannot_be_understood_is_said(tmp_path, make, said):
     with pytest.raises(ValueError, match=said):
         make(tmp_path)
+
+
+def test_lists_may_have_suffixes_and_yaml_say_nothing(tmp_path):
+    as_voc(tmp_path / "voc")
+    before = voc.read(tmp_path / "voc")
+    (tmp_path / "voc" / "ImageSets" / "Main" / "train.txt").write_text("a.png\r\nb.png 1\r\n")
+    assert voc.read(tmp_path / "voc") == before
+    names, splits = as_yolo(tmp_path / "yolo")
+    (tmp_path / "yolo" / "data.yaml").write_text(
+        "train: train/images\nval: val.txt\ntest: null\nnames: [cell, plate]\n"
+    )
+    assert yolo_txt.read(tmp_path / "yolo") == (names, splits)
 
 
 def test_a_size_of_nothing_says_nothing(tmp_path):

@@ -269,6 +269,13 @@ def lost_picture(root):
     (root / "ImageSets" / "Segmentation" / "train.txt").write_text("train0\nelsewhere\n")
 
 
+def lossy(root):
+    as_camvid(root)
+    path = root / "trainannot" / "1.png"
+    Image.open(path).save(path.with_suffix(".jpg"))
+    path.unlink()
+
+
 def two_colours(root):
     as_camvid(root)
     (root / "classes.json").write_text('["ground", "tree"]')
@@ -297,6 +304,7 @@ def no_training(root):
         (no_list, r"classes\.json: expected a list"),
         (lost_picture, r"elsewhere lacks its picture or its label map; .*train\.txt lists it"),
         (no_training, "no training pictures"),
+        (lossy, r"trainannot/1\.jpg: a JPEG, whose pixels are no exact numbers; give a PNG"),
         (two_colours, r"ground alone, and 255, which is no class; write tree's number"),
     ],
 )
