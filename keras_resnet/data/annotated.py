@@ -37,7 +37,7 @@ def load(root, reader, shape, fit, strides):
     found, told = boxes.settle_splits(raws, labels)
     if not found.get("train"):
         raise DataError(f"{root}: no training pictures; expected a list, a folder or a JSON file called train")
-    if not any(len(one.boxes) for one in found.get("train", ())):
+    if not any(len(one.boxes) for one in found["train"]):
         why = boxes.report(told) or "its lists are empty, or nothing is annotated"
         raise DataError(f"{root}: no box is left to learn from; {why}")
     found = drawn(found)

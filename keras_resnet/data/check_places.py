@@ -49,7 +49,7 @@ def look_for(root):
         return found
     if pairs := label_maps.pairs(root):
         found = _masks(label_maps.read_names(root), pairs)
-        found.told.extend(label_maps.alone(root))
+        found.told.extend(label_maps.alone(root, pairs))
         return found
     return None
 

@@ -62,9 +62,8 @@ def _both(shown, maps):
     return shown.is_dir() and maps.is_dir()
 
 
-def alone(root):
-    """Lines on the splits and label maps of a folder that are left out, for what they belong to is missing."""
-    found = pairs(root)
+def alone(root, found):
+    """Lines on a folder's splits and label maps that are in none of its `pairs`, for their other half is missing."""
     for shown, maps in _folders(root):
         if not _both(shown, maps) and (shown.is_dir() or maps.is_dir()):
             there, lacking = (shown, maps) if shown.is_dir() else (maps, shown)

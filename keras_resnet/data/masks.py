@@ -96,7 +96,7 @@ def load(root, shape, fit, strides):
     names, found = label_maps.read_names(root), label_maps.pairs(root)
     if not found.get("train"):
         raise DataError(f"{root}: no training pictures; expected train/, or train.txt in ImageSets/Segmentation/")
-    found = splits.drawn(found)
+    told, found = tuple(label_maps.alone(root, found)), splits.drawn(found)
     numbers = label_maps.numbers(names)
     if not label_maps.classes(names):
         raise DataError(f"{root}: all of {', '.join(names)} are ignored; name at least one class otherwise")
@@ -104,7 +104,7 @@ def load(root, shape, fit, strides):
     prints = {split: source.fingerprint(root) for split, source in sources.items()}
     if sum(map(len, sources.values())) * math.prod(shape) <= IN_MEMORY_BYTES:
         sources = {split: source.arrays(picture) for split, source in sources.items()}
-    return data(str(root), names, picture, sources, strides, prints, tuple(label_maps.alone(root)))
+    return data(str(root), names, picture, sources, strides, prints, told)
 
 
 def data(name, names, picture, sources, strides, prints=None, told=()):
