@@ -7,10 +7,11 @@ recordings of the same digit and split, anew in each epoch, and noise is laid ov
 has two residual backbones, whose features are laid side by side (Ngiam et al. 2011); in training one of its inputs is
 left out now and then (Neverova et al. 2014, https://arxiv.org/abs/1501.00102), so that it answers without it, too.
 Beside it each backbone alone, trained for as long. The file is what `python -m export` makes of the model, calibrated
-by training pairs.
+by training pairs; the contract of both inputs is inside, so that `keras-resnet predict` reads pictures and recordings.
 """
 
 import argparse
+import json
 import pathlib
 import subprocess
 import sys
@@ -19,7 +20,9 @@ import numpy as np
 
 from benchmarks.trainings import markdown, mean_and_deviation
 from keras_resnet import environment
-from keras_resnet.device.tensors import Tensors
+from keras_resnet.device.contract import Contract
+from keras_resnet.device.reader import Reader
+from keras_resnet.device.several import Several
 
 BATCH, WIDTH = 32, 0.5
 TEST_DRAWS = 5  # of a recording and of noise, for each of the test pictures
@@ -28,7 +31,7 @@ NOISE = {"picture": 2.4, "recording": 0.95}  # deviations, of what lies in [-1, 
 
 
 def load(folder):
-    """Split -> input's name -> (examples, float32 in [-1, 1), and their digits)."""
+    """Split -> input's name -> (examples, float32 in [-1, 1), and their digits); and the `Contract` of both."""
     from keras_resnet.data.decoding import normalize
     from keras_resnet.data.loading import load_dataset
 
@@ -40,7 +43,8 @@ def load(folder):
     for split in ("train", "test"):
         parts = {name: data.split(split) for name, data in sets.items()}
         both[split] = {name: (normalize(part.images), part.labels) for name, part in parts.items()}
-    return both
+    inputs = {name: data.contract.input for name, data in sets.items()}
+    return both, Contract(Several(inputs, optional=tuple(inputs)), sets["picture"].contract.output)
 
 
 def pairs(split, rng):
@@ -99,23 +103,25 @@ def train(model, split, epochs, seed):
     copy_weights(twin, model)
 
 
-def exported(model, split, seed, path):
-    """`Tensors` of the int8 file that is made of a model, saved at a path."""
+def exported(model, split, contract, seed, path):
+    """`Reader` of the int8 file that is made of a model, saved at a path."""
     model.save(path)
+    path.with_suffix(".json").write_text(json.dumps(contract.as_json()))
     np.savez(path.with_suffix(".npz"), **pairs(split, np.random.default_rng(seed))[0])
-    flags = [f"--examples={path.with_suffix('.npz')}", "--calibration=500", "--formats=int8-qat"]
+    flags = [f"--examples={path.with_suffix('.npz')}", f"--contract={path.with_suffix('.json')}"]
+    flags += ["--calibration=500", "--formats=int8-qat"]
     subprocess.run([sys.executable, "-m", "export", path, *flags], check=True, stdout=sys.stderr)
-    return Tensors(path.parent / f"{path.stem}-export" / f"{path.stem}-int8-qat.tflite")
+    return Reader(path.parent / f"{path.stem}-export" / f"{path.stem}-int8-qat.tflite")
 
 
 def answers(file, examples):
-    """The file's logits, float32 (n, 10)."""
-    (output,) = file.outputs
-    each = (dict(zip(examples, one, strict=True)) for one in zip(*examples.values(), strict=True))
-    return np.stack([file.dequantize(file.invoke(file.quantize(one)))[output] for one in each])
+    """The file's logits, float32 (n, 10), of examples in [-1, 1), which are rounded to the contract's bytes."""
+    pixels = {name: np.rint(128 * x + 128).astype(np.uint8) for name, x in examples.items()}
+    each = (dict(zip(pixels, one, strict=True)) for one in zip(*pixels.values(), strict=True))
+    return np.stack([file.dequantize(file.run(one)) for one in each])
 
 
-def one_seed(splits, epochs, seed, out):
+def one_seed(splits, contract, epochs, seed, out):
     """Name of a row -> accuracy on the test pairs in per cent, of the model and, of both inputs, of its file."""
     many = {name: [np.concatenate([part] * TEST_DRAWS) for part in parts] for name, parts in splits["test"].items()}
     examples, digits = pairs(many, np.random.default_rng(1000))
@@ -134,7 +140,7 @@ def one_seed(splits, epochs, seed, out):
         rows[f"{name} alone"] = [accuracy(predicted(alone, examples))]
     model = network(shapes, seed)
     train(model, splits["train"], epochs, seed)
-    file = exported(model, splits["train"], seed, out / f"fusion-{seed}.keras")
+    file = exported(model, splits["train"], contract, seed, out / f"fusion-{seed}.keras")
     for name, missing in {"both": (), "both, no picture": ("picture",), "both, no recording": ("recording",)}.items():
         given = {**examples, **{one: np.zeros_like(examples[one]) for one in missing}}
         rows[name] = [accuracy(predicted(model, given)), accuracy(answers(file, given))]
@@ -150,9 +156,9 @@ def main():
     chosen = parser.parse_args()
     environment.load_tensorflow()
     chosen.out.mkdir(parents=True, exist_ok=True)
-    splits, found = load(chosen.fsdd), {}
+    (splits, contract), found = load(chosen.fsdd), {}
     for seed in map(int, chosen.seeds.split(",")):
-        for name, values in one_seed(splits, chosen.epochs, seed, chosen.out).items():
+        for name, values in one_seed(splits, contract, chosen.epochs, seed, chosen.out).items():
             found.setdefault(name, []).append(values)
             print(f"seed {seed}, {name}: {', '.join(f'{value:.1f} %' for value in values)}", flush=True)
     rows = []

@@ -268,7 +268,12 @@ def _convert(converter):
 
 
 def with_extremes(pictures, ends):
-    """Pictures, and two of black and white alone, `ends`: so the input's range is the contract's, not the pictures'."""
+    """Pictures, and two of black and white alone, `ends`: so the input's range is the contract's, not the pictures'.
+
+    Of a text's numbers, which have no range and no ends, the first two again.
+    """
+    if ends is None:
+        return np.concatenate([pictures, pictures[:2]])
     return np.concatenate([pictures, *(np.full((1, *pictures.shape[1:]), end, np.float32) for end in ends)])
 
 

@@ -46,7 +46,7 @@ def embed(content, contract, card):
 
     Args:
         content: the file's bytes, as the converter made them.
-        contract: `Contract` of pictures and classes, labels, boxes or a mask.
+        contract: `Contract`.
         card: `Card`.
 
     Returns:
@@ -57,7 +57,7 @@ def embed(content, contract, card):
 
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(model_metadata(contract, card, _answered(model)), np.uint8)
+    buffer.data = np.frombuffer(model_metadata(contract, card, *_names(model)), np.uint8)
     model.buffers.append(buffer)
     entry = schema.MetadataT()
     entry.name, entry.buffer = NAME, len(model.buffers) - 1
@@ -82,25 +82,30 @@ def append_files(content, files):
     return buffer.getvalue()
 
 
-def _answered(model):
-    """Names of a file's outputs by its signature, in the order in which clients count them; none without one."""
-    named = {one.tensorIndex: one.name.decode() for signature in model.signatureDefs or () for one in signature.outputs}
-    return [named[i] for i in model.subgraphs[0].outputs if i in named]
+def _names(model):
+    """Names of a file's inputs and outputs by its signature, in the order in which clients count them; else none."""
+    graph, found = model.subgraphs[0], []
+    for side in ("inputs", "outputs"):
+        named = {one.tensorIndex: one.name.decode() for s in model.signatureDefs or () for one in getattr(s, side)}
+        found.append([named[i] for i in getattr(graph, side) if i in named])
+    return found
 
 
-def model_metadata(contract, card, names=()):
-    """The standard's `ModelMetadata` as a flatbuffer; `names` are its outputs' in their order, where it matters."""
+def model_metadata(contract, card, inputs=(), names=()):
+    """The standard's `ModelMetadata` as a flatbuffer; inputs and outputs by name where there are several."""
     b = flatbuffers.Builder(1024)
     labels = table(
         b, 5, {0: text(b, "labels.txt"), 1: text(b, "class names, in the order of the output")}, {2: AXIS_LABELS}
     )
-    given = {"picture": _picture, "sound": _sound, "text": _words}[contract.input.KIND](b, contract.input)
+    several = contract.input.KIND == "several"
+    parts = [contract.input.parts[name] for name in inputs] if several else [contract.input]
+    given = [{"picture": _picture, "sound": _sound, "text": _words}[part.KIND](b, part) for part in parts]
     if special := CLIENTS.get(contract.output.KIND):
         made, custom = special.tensors(b, contract, labels), [special.custom(b, contract)]
         made = [made[name] for name in names] if len(made) > 1 and names else list(made.values())
     else:
         made, custom = [_scores(b, contract.output, labels)], []
-    slots = {2: offsets(b, [given]), 3: offsets(b, made)}
+    slots = {2: offsets(b, given), 3: offsets(b, made)}
     graph = table(b, 10, slots | ({9: offsets(b, custom)} if custom else {}))
     names = {0: card.name, 1: card.description, 2: card.version, 4: card.author, 5: card.license, 7: "1.0.0"}
     root = table(b, 8, {slot: text(b, value) for slot, value in names.items() if value} | {3: offsets(b, [graph])})

@@ -42,6 +42,8 @@ def export(path, options):
     """
     model = _model(path)
     contract = _contract(model, options.contract)
+    if options.android and contract.input.KIND == "several":
+        raise NetworkError("--android: the app takes one picture, recording or text; this model takes several together")
     examples, images = _examples(model, options.examples, contract)
     formats = _formats(model, options.formats)
     calibration = [part[: options.calibration] for part in examples]
@@ -101,33 +103,59 @@ def _model(path):
 
 
 def _contract(model, path):
-    """The contract that is given for a model of pictures and classes, held to its shapes; None without."""
+    """The contract that is given for a model of classes, held to its shapes; None without."""
     if path is None:
         return None
     try:
         contract = Contract.load(path)
     except (OSError, ValueError) as error:
         raise NetworkError(f"--contract={path}: {error}; docs/quantizing.md shows one") from error
-    shapes = [tuple(tensor.shape[1:]) for tensor in (*model.inputs, *model.outputs)]
-    expected = [contract.shape, (len(contract.labels),)]
-    if shapes != expected:
-        raise NetworkError(f"--contract={path}: it is of {expected[0]} to {expected[1]}, the model is of {shapes}")
+    given, made = ([tuple(tensor.shape[1:]) for tensor in tensors] for tensors in (model.inputs, model.outputs))
+    if contract.input.KIND == "several":
+        given = {tensor.name: shape for tensor, shape in zip(model.inputs, given, strict=True)}
+    else:
+        given = given[0] if len(given) == 1 else given
+    expected = [(len(contract.labels),)]
+    if (given, made) != (contract.shape, expected):
+        raise NetworkError(
+            f"--contract={path}: it is of {contract.shape} to {expected[0]}, the model is of {given} to {made}"
+        )
     if isinstance(model, QuantizedModel):
-        rounding = next(layer for layer in model.layers if isinstance(layer, FakeQuantize))
-        found, wanted = [float(end) for end in rounding.range], pixel_range(contract.input)
-        if not np.allclose(found, wanted, atol=(wanted[1] - wanted[0]) / 2000):
-            raise NetworkError(
-                f"--contract={path}: its pixels are {wanted[0]:.4g} to {wanted[1]:.4g}, the model was quantized for "
-                f"{found[0]:.4g} to {found[1]:.4g}; quantize_aware(…, input_range=({wanted[0]}, {wanted[1]}))"
-            )
+        layers = {layer.name: layer for layer in model.layers if isinstance(layer, FakeQuantize)}
+        for tensor, wanted in zip(model.inputs, _ranges(model, contract), strict=True):
+            rounding = layers.get(f"{tensor.name}_range")
+            found = [float(end) for end in rounding.range] if rounding and wanted else wanted
+            if wanted and not np.allclose(found, wanted, atol=(wanted[1] - wanted[0]) / 2000):
+                raise NetworkError(
+                    f"--contract={path}: its pixels are {wanted[0]:.4g} to {wanted[1]:.4g}, the model was quantized "
+                    f"for {found[0]:.4g} to {found[1]:.4g}; quantize_aware(…, input_range={_asked(model, contract)})"
+                )
     return contract
+
+
+def _ranges(model, contract):
+    """The range of each of the model's inputs by the contract, (low, high); None of a text's numbers."""
+    several = contract.input.KIND == "several"
+    kinds = [contract.input.parts[i.name] for i in model.inputs] if several else [contract.input]
+    return [None if kind.KIND == "text" else pixel_range(kind) for kind in kinds]
+
+
+def _asked(model, contract):
+    """What `quantize_aware` takes as `input_range`."""
+    ranges = _ranges(model, contract)
+    return ranges[0] if len(ranges) == 1 else ranges
+
+
+def _clipped(part, ends):
+    """Examples of an input within its range; a text's numbers as they are."""
+    return np.clip(part, *ends) if ends else part
 
 
 def _examples(model, path, contract):
     """A list of an array (n, …) for each input, and, of a folder, its pictures as uint8, else None."""
     said, path = f"--examples={path}", pathlib.Path(path)
     if path.suffix not in (".npz", ".npy"):
-        if contract is None:
+        if contract is None or contract.input.KIND != "picture":
             raise NetworkError(f"{said}: expected a .npz or .npy file, or a folder of pictures with --contract")
         found = contract.input.find([path])
         # A folder's first pictures may all be of one class.
@@ -156,13 +184,14 @@ def _examples(model, path, contract):
     for name, part in zip(names, parts, strict=True):
         if np.abs(part).max() > LARGEST:
             raise NetworkError(f"{said}: values of {name} go up to {np.abs(part).max():.3g}; no int8 range holds them")
-    if contract:
-        low, high = pixel_range(contract.input)
-        beyond = np.mean((parts[0] < low - (high - low) / 64) | (parts[0] > high + (high - low) / 64))
+    for name, part, ends in zip(names, parts, _ranges(model, contract) if contract else (), strict=False):
+        low, high = ends or (part.min(), part.max())
+        beyond = np.mean((part < low - (high - low) / 64) | (part > high + (high - low) / 64))
         if beyond > CLIPPED:
+            of = f" of {name}" if len(names) > 1 else ""
             raise NetworkError(
-                f"{said}: {beyond:.1%} of the values are not between {low:.4g} and {high:.4g}, where the contract's "
-                "pixels are; give what the network takes, (pixel - mean) / std"
+                f"{said}: {beyond:.1%} of the values{of} are not between {low:.4g} and {high:.4g}, where the "
+                "contract's pixels are; give what the network takes, (pixel - mean) / std"
             )
     return parts, None
 
@@ -208,8 +237,9 @@ def _quantized(model, calibration, contract):
         return model
     if not contract:
         return quantize_aware(model, calibration)
-    low, high = pixel_range(contract.input)  # of which a white pixel may be beyond
-    return quantize_aware(model, [np.clip(calibration[0], low, high)], input_range=(low, high))
+    ranges = _ranges(model, contract)  # of which a white pixel may be beyond
+    clipped = {i.name: _clipped(*one) for i, *one in zip(model.inputs, calibration, ranges, strict=True)}
+    return quantize_aware(model, clipped, input_range=_asked(model, contract))
 
 
 def _content(name, model, calibration, io, contract):
@@ -217,8 +247,8 @@ def _content(name, model, calibration, io, contract):
     if name in ("int8-ptq", "int16x8") and (odd := [one for one in layers if isinstance(one, keras.layers.RNN)]):
         raise NetworkError(f"layer {odd[0].name}: of a recurrent layer in int8, TensorFlow's converter dies")
     if contract:  # the converter's range is what it sees
-        ends = pixel_range(contract.input)
-        calibration = [conversion.with_extremes(np.clip(calibration[0], *ends), ends)]
+        each = zip(calibration, _ranges(model, contract), strict=True)
+        calibration = [conversion.with_extremes(_clipped(part, ends), ends) for part, ends in each]
     return conversion.convert(name, model, calibration, io, raw_pixels=False)
 
 

@@ -13,11 +13,12 @@ from .classes import Classes
 from .labels import Labels
 from .mask import Mask
 from .picture import Picture
+from .several import Several
 from .sound import Sound
 from .text import Text
 
-VERSION, STRETCHED = 2, 3  # the newer one only where a reader of the older would prepare another picture
-INPUTS = {"picture": Picture, "sound": Sound, "text": Text}
+VERSION, STRETCHED, SEVERAL = 2, 3, 4  # newer ones only where a reader of an older would prepare something else
+INPUTS = {"picture": Picture, "sound": Sound, "text": Text, "several": Several}
 OUTPUTS = {"classes": Classes, "labels": Labels, "boxes": Boxes, "mask": Mask}
 # What a file that holds something else makes `parse` raise: a list for an object, a hundred thousand brackets.
 DAMAGES = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
@@ -28,16 +29,20 @@ class Contract:
     """From a raw thing to an answer.
 
     Attributes:
-        input: how the thing becomes a tensor, `Picture`, `Sound` or `Text`.
+        input: how the thing becomes a tensor, `Picture`, `Sound` or `Text`; several tensors, `Several`.
         output: how the network's outputs become an answer, as `Classes`.
     """
 
-    input: Picture | Sound | Text
+    input: Picture | Sound | Text | Several
     output: Classes
+
+    def __post_init__(self):
+        if self.input.KIND == "several" and self.output.KIND not in ("classes", "labels"):
+            raise ValueError(f"{self.output.KIND} of several inputs; expected classes or labels")
 
     @property
     def shape(self):
-        """Of the network's input, without the batch."""
+        """Of the network's input, without the batch; of several ones by their names."""
         return self.input.shape
 
     @property
@@ -65,6 +70,7 @@ class Contract:
     def as_json(self):
         """What `contract.json` holds, with the input's rules in words, so that a reader needs no other source."""
         version = STRETCHED if getattr(self.input, "resize", "cover") == "stretch" else VERSION
+        version = SEVERAL if self.input.KIND == "several" else version
         return {"version": version, "input": _saved(self.input), "output": _saved(self.output)}
 
     @classmethod
@@ -79,7 +85,10 @@ class Contract:
 
 
 def _saved(part):
-    return {"kind": part.KIND, **dataclasses.asdict(part), **part.EXPLAINED}
+    saved = {"kind": part.KIND, **dataclasses.asdict(part), **part.EXPLAINED}
+    if part.KIND == "several":
+        saved["parts"] = {name: _saved(one) for name, one in part.parts.items()}
+    return saved
 
 
 class Unknown(ValueError):
@@ -110,8 +119,8 @@ def parse(saved):
         one of `DAMAGES`: it says none.
     """
     version = saved.get("version", 1)
-    if isinstance(version, bool) or version not in (1, VERSION, STRETCHED):  # true equals 1
-        raise Unknown(f"version {version!r} of a contract; known are 1 to {STRETCHED}: install a newer keras-resnet")
+    if isinstance(version, bool) or version not in (1, VERSION, STRETCHED, SEVERAL):  # true equals 1
+        raise Unknown(f"version {version!r} of a contract; known are 1 to {SEVERAL}: install a newer keras-resnet")
     if version == 1:
         saved = {
             "input": {**saved, "kind": "picture"},
@@ -125,4 +134,7 @@ def _part(name, saved, kinds):
         raise Unknown(f"{name} {saved['kind']!r}; known are {', '.join(kinds)}: install a newer keras-resnet")
     kind = kinds[saved["kind"]]
     known = {field.name for field in dataclasses.fields(kind)}
-    return kind(**{field: value for field, value in saved.items() if field in known})
+    fields = {field: value for field, value in saved.items() if field in known}
+    if kind is Several:
+        fields["parts"] = {key: _part(f"{name} {key}", one, INPUTS) for key, one in saved["parts"].items()}
+    return kind(**fields)

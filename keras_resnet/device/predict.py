@@ -1,5 +1,7 @@
 """Answers: `python -m device predict MODEL.tflite FILE… | FOLDER… | --camera | --microphone`.
 
+A model of several inputs takes `INPUT=FILE` for each, or `INPUT=FOLDER`, where files of one name belong together.
+
 Exit status: 0; 1, some pictures could not be read; 2, bad input.
 """
 
@@ -22,7 +24,12 @@ BATCH = 64  # things that are prepared beside one another, and all that are in m
 def arguments(given, program):
     parser = argparse.ArgumentParser(program, description="Says what pictures show, recordings and texts say.")
     parser.add_argument("model", metavar="MODEL.tflite")
-    parser.add_argument("things", nargs="*", metavar="FILE", help="pictures, WAV or text files, and folders of them")
+    parser.add_argument(
+        "things",
+        nargs="*",
+        metavar="FILE",
+        help="pictures, WAV or text files, and folders of them; INPUT=FILE of several",
+    )
     parser.add_argument("--text", action="append", default=[], help="a text instead of a file; it may come again")
     parser.add_argument("--camera", action="store_true", help="what a camera sees, until Ctrl-C")
     parser.add_argument("--device", help="number or path of a camera for OpenCV, or a video file")

@@ -61,7 +61,7 @@ class Reader:
 
     Attributes:
         contract: `Contract`.
-        input, outputs: LiteRT's details of the tensors.
+        input, outputs: LiteRT's details of the tensors; of several inputs by their names.
 
     Raises:
         ValueError: it is no `.tflite`, none that this reader understands, or the labels are not as many as its classes.
@@ -71,9 +71,16 @@ class Reader:
         self.interpreter = opened(path, threads)
         saved = metadata.saved_contract(path)
         self.input, self.outputs = _tensors(path, self.interpreter, saved)
-        shape, *made = (tuple(int(n) for n in tensor["shape"][1:]) for tensor in (self.input, *self.outputs))
+        made = [_shape(tensor) for tensor in self.outputs]
+        several = bool(saved) and saved.input.KIND == "several"
+        shape = {name: _shape(one) for name, one in self.input.items()} if several else _shape(self.input)
         probabilities = ends_in_softmax(self.interpreter)
         self.contract = metadata.read_contract(path, saved, shape, made, labels, probabilities, self.input)
+
+    @property
+    def several(self):
+        """Whether the network has inputs by name."""
+        return self.contract.input.KIND == "several"
 
     @property
     def output(self):
@@ -83,9 +90,12 @@ class Reader:
     def quantize(self, pixels):
         """Turns uint8 pixels (height, width, channels) into the input tensor's type, exactly where the scale allows.
 
-        Numbers of a text, int32, are what it takes.
+        Numbers of a text, int32, are what it takes. Several inputs are given and returned by their names.
         """
-        return metadata.quantized(self.contract.input.scaled(pixels), self.input)
+        x = self.contract.input.scaled(pixels)
+        if self.several:
+            return {name: metadata.quantized(x[name], tensor) for name, tensor in self.input.items()}
+        return metadata.quantized(x, self.input)
 
     def run(self, pixels):
         """Runs the network on uint8 pixels (height, width, channels); returns the output, as (classes,), as it is."""
@@ -93,10 +103,15 @@ class Reader:
 
     def invoke(self, tensor):
         """Runs the network on what `quantize` made; returns the output, as (classes,), as it is."""
-        self.interpreter.set_tensor(self.input["index"], tensor[None])
+        for given, details in self._inputs(tensor):
+            self.interpreter.set_tensor(details["index"], given[None])
         self.interpreter.invoke()
         made = [self.interpreter.get_tensor(output["index"])[0] for output in self.outputs]
         return made[0] if len(made) == 1 else made
+
+    def _inputs(self, tensor):
+        """Pairs of what an input is given and LiteRT's details of it."""
+        return [(tensor[name], one) for name, one in self.input.items()] if self.several else [(tensor, self.input)]
 
     def dequantize(self, output):
         """Turns an output into float32 scores: logits, or probabilities where the network ends with them."""
@@ -106,6 +121,8 @@ class Reader:
 
     def prepare(self, file, name=None):
         """The network's input of a file (a path, or a binary file that messages call `name`), as `Prepared`.
+
+        Of several inputs: of a dict of their names and files.
 
         Raises:
             ValueError: it can't be read or prepared.
@@ -142,35 +159,42 @@ class Reader:
         return self.answer(self.prepare(file), top).shown
 
 
+def _shape(tensor):
+    """Of a tensor by LiteRT's details of it, without the batch."""
+    return tuple(int(n) for n in tensor["shape"][1:])
+
+
 def _tensors(path, interpreter, contract):
-    """LiteRT's details of the input, and of a contract's outputs, else of the first; ValueError where it has others."""
-    inputs, outputs, there = (
-        interpreter.get_input_details(),
-        interpreter.get_output_details()[:1],
-        named(interpreter)[1],
-    )
-    names = contract.output.TENSORS if contract else ()
-    if lacking := [name for name in names if name not in there]:
-        raise ValueError(
-            f"{path}: the contract inside wants an output {lacking[0]}, the network has {', '.join(there)}"
-        )
-    outputs = [there[name] for name in names] or outputs
+    """LiteRT's details of the input, and of a contract's outputs, else of the first; ValueError where it has others.
+
+    Of several inputs: of each by its name.
+    """
+    there = named(interpreter)
+    several = bool(contract) and contract.input.KIND == "several"
+    names = list(contract.shape) if several else (), contract.output.TENSORS if contract else ()
+    for kind, wanted, found in zip(("input", "output"), names, there, strict=True):
+        if lacking := [name for name in wanted if name not in found]:
+            raise ValueError(
+                f"{path}: the contract inside wants an {kind} {lacking[0]}, the network has {', '.join(found)}"
+            )
+    inputs = [there[0][name] for name in names[0]] or interpreter.get_input_details()
+    outputs = [there[1][name] for name in names[1]] or interpreter.get_output_details()[:1]
     given, made = ([tuple(int(n) for n in tensor["shape"]) for tensor in tensors] for tensors in (inputs, outputs))
+    shapes = [*contract.shape.values()] if several else [contract.shape if contract else (0, 0, 0)]
     ranks, sizes = [len(shape) for shape in given + made], sum(given + made, ())
-    rank = 1 + len(contract.shape) if contract else 4
-    wanted = [rank, *(1 + len(shape) for shape in contract.output.shapes)] if contract else [4, 2]
+    wanted = [1 + len(shape) for shape in (*shapes, *(contract.output.shapes if contract else [(0,)]))]
     batches = {shape[0] for shape in given + made if shape}
-    if ranks != wanted or min(sizes) < 1 or batches != {1} or (rank == 4 and given[0][3] not in (1, 3)):
+    odd = [shape for shape in given if len(shape) == 4 and shape[3] not in (1, 3)]
+    if ranks != wanted or min(sizes) < 1 or batches != {1} or odd or len(there[0]) != len(inputs):
         expected = "(1, classes)" if wanted == [4, 2] else f"{[(1, *shape) for shape in contract.output.shapes]}"
-        raise ValueError(
-            f"{path}: it makes {made} of {given}; expected {expected} of one picture (1, height, width, 1 or 3)"
-        )
+        of = [(1, *shape) for shape in shapes] if several else "one picture (1, height, width, 1 or 3)"
+        raise ValueError(f"{path}: it makes {made} of {given}; expected {expected} of {of}")
     for tensor in (*inputs, *outputs):
-        of_numbers = [np.int32] if rank == 3 and tensor in inputs else []
+        of_numbers = [np.int32] if len(tensor["shape"]) == 3 and any(tensor is one for one in inputs) else []
         if tensor["dtype"] not in (np.float32, np.uint8, np.int8, np.int16, *of_numbers):
             kind = np.dtype(tensor["dtype"]).name
             raise ValueError(f"{path}: a tensor of {kind} comes in or out; expected float32, uint8, int8 or int16")
-    return inputs[0], outputs
+    return dict(zip(names[0], inputs, strict=True)) if several else inputs[0], outputs
 
 
 def ends_in_softmax(interpreter):

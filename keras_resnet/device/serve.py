@@ -20,6 +20,7 @@ import urllib.parse
 from . import bounded_server, camera, command_line, drawing, picture_files
 from .bounded_server import Refused
 from .picture import upright
+from .several import SINGLE
 
 SHOWN = 640  # pixels, of the longer side of a picture with its answer, at least
 PAGE = pathlib.Path(__file__).with_name("page.html")
@@ -41,6 +42,8 @@ def main(given, program):
     parser.add_argument("--labels", metavar="FILE", help="class names, one a line, instead of those in the model")
     chosen = parser.parse_args(given)
     reader = command_line.load(parser, chosen.model, chosen.threads, chosen.labels)
+    if why := no_page(reader.contract.input):
+        command_line.fail(parser, f"{chosen.model}: {why}")
     try:
         if chosen.camera:
             camera.check(reader.contract.input)
@@ -68,6 +71,11 @@ def open_camera(chosen):
         print(f"no camera: {error}", file=sys.stderr)
         return None
     return frames
+
+
+def no_page(given):
+    """Why a page can't ask for what a contract's input takes, a sentence; None where it can."""
+    return None if given.KIND in SINGLE else f"it takes {given.THINGS}, a page one file; keras-resnet predict has them"
 
 
 def about(contract, model):

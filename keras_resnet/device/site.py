@@ -18,7 +18,7 @@ import numpy as np
 
 from . import command_line, verify
 from .metadata import quantization
-from .serve import PAGE, about
+from .serve import PAGE, about, no_page
 
 WEB = pathlib.Path(__file__).with_name("web")
 LITERT = "2.5.3"  # of LiteRT.js, that the tests run
@@ -69,6 +69,8 @@ def refused(folder, reader, model, runtime):
         return f"{folder}: a file; give a folder"
     if folder.exists() and any(folder.iterdir()):
         return f"{folder}: there is something in it; give a new folder"
+    if why := no_page(reader.contract.input):
+        return f"{model}: {why}"
     kinds = {np.dtype(tensor["dtype"]).name for tensor in (reader.input, *reader.outputs)} - {*TYPES}
     if kinds:
         return f"{model}: a tensor of {kinds.pop()} comes in or out; browsers take {', '.join(TYPES)}"

@@ -47,14 +47,15 @@ def batches(model, calibration):
 
 
 def pixel_range(picture):
-    """The range (low, high) of a network's input by its contract, a `Picture`: of pixels from 0 to 255 in any channel.
+    """The range (low, high) of a network's input by its contract: of pixels, or log-mel bytes, 0 to 255 in any channel.
 
     Where pixels would lie in the middle between two steps (as by a mean of 127.5), steps are a 256th smaller: else the
     last bit of a quotient would say which of two each becomes.
     """
-    ends = picture.scaled(np.array([[[0] * picture.channels], [[255] * picture.channels]], np.uint8)).astype(float)
+    channels = getattr(picture, "channels", 1)
+    ends = picture.scaled(np.array([[[0] * channels], [[255] * channels]], np.uint8)).astype(float)
     low, high = min(ends.min(), 0.0), max(ends.max(), 0.0)
-    pixels = np.arange(256, dtype=np.uint8)[:, None, None].repeat(picture.channels, -1)
+    pixels = np.arange(256, dtype=np.uint8)[:, None, None].repeat(channels, -1)
     steps = picture.scaled(pixels) / ((high - low) / 255) % 1
     if np.mean(np.abs(steps - 0.5) < TIED, (0, 1)).max() > 0.5:  # of any channel
         low, high = low * 255 / 256, high * 255 / 256
