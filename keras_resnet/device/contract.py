@@ -126,7 +126,10 @@ def parse(saved):
             "input": {**saved, "kind": "picture"},
             "output": {"kind": "classes", "labels": saved["labels"], "scores": saved.get("output", "logits")},
         }
-    return Contract(_part("input", saved["input"], INPUTS), _part("output", saved["output"], OUTPUTS))
+    contract = Contract(_part("input", saved["input"], INPUTS), _part("output", saved["output"], OUTPUTS))
+    if (contract.input.KIND == "several") != (version == SEVERAL):
+        raise ValueError(f"version {version} with an input {contract.input.KIND!r}; several are of version {SEVERAL}")
+    return contract
 
 
 def _part(name, saved, kinds):

@@ -184,6 +184,10 @@ def test_what_is_no_contract_of_several_inputs():
     ):
         with pytest.raises(ValueError, match=sentence):
             Several(wrong, optional)
+    saved = CONTRACT.as_json()
+    for wrong in (saved | {"version": 3}, saved | {"input": saved["input"]["parts"]["cry"]}):
+        with pytest.raises(ValueError, match=r"version \d with an input '\w+'; several are of version 4"):
+            parse(wrong)
     with pytest.raises(ValueError, match="boxes of several inputs; expected classes or labels"):
         Contract(Several(parts), Boxes(("a",), ((1, 1, 8),)))
 
