@@ -1,8 +1,9 @@
 # Two commands on a fresh machine with Python 3.11+, git and make: `make demo`, `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+LOCK ?= requirements.lock
 
-.PHONY: demo test test-slow test-all lint bench arm-test browser android-test apk clean
+.PHONY: demo test test-slow test-all newest lint lock licences bench arm-test browser android-test apk clean
 
 demo: .venv/installed
 	rm -rf runs/demo
@@ -43,11 +44,22 @@ apk:
 	android_demo/tools/apk.sh
 	android_demo/tools/test_app.sh
 
-.venv/installed: setup.cfg pyproject.toml
+# What `make test` installs, by version and hash, for Linux, macOS and Windows and Python 3.11 on; renewed by hand.
+lock: .venv/installed
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-annotate --custom-compile-command="make lock" --python-version=3.11 --extra=dev --extra=tfmot --output-file=$(LOCK) setup.cfg
+
+newest: .venv/installed
+	PYTHON=$(PYTHON) .ci/newest
+
+# Of everything that is installed, a table.
+licences: .venv/installed
+	@$(BIN)/pip-licenses --from=mixed --order=license --format=markdown
+
+.venv/installed: requirements.lock setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or later is needed, this is {sys.version.split()[0]}; try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --quiet --editable ".[dev,tfmot]"
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 clean:
