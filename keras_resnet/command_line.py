@@ -6,7 +6,7 @@ import pathlib
 
 from absl import flags
 
-from keras_resnet import depths, environment, models, origins, programs, recipes, runs, tasks
+from keras_resnet import depths, environment, models, origins, programs, recipes, runs, tasks, workers
 from keras_resnet.recipes import RECIPES, Recipe
 from keras_resnet.reports import wandb_writer
 
@@ -48,6 +48,7 @@ def define_flags():
     flags.DEFINE_bool("wandb", False, "Log to Weights & Biases, too; WANDB_MODE=offline needs no account.")
     flags.DEFINE_bool("profile", False, "Profile ten steps, for TensorBoard, and say which operations took the time.")
     flags.DEFINE_float("save_seconds", 300, "Time between two saves within an epoch.", 0)
+    flags.DEFINE_float("wait_seconds", 300, "With --strategy=multi_worker: for the other workers, at the start.", 1)
 
 
 def recipe_from_flags():
@@ -198,7 +199,14 @@ def main(argv):
         raise ValueError(
             f"--run_dir={run_dir}: it lies in the data set, of which its pictures would become a part; give another"
         )
-    runs.check(runs.Run(run_dir), recipe)
+    several = recipe.strategy == "multi_worker"
+    if several and FLAGS.dry_run:
+        raise ValueError("--dry_run: one machine tries what one would do; drop --strategy=multi_worker")
+    if several and FLAGS.logical_cpus > 1:
+        raise ValueError(f"--logical_cpus={FLAGS.logical_cpus}: a worker has one CPU; start more workers")
+    writes = not several or workers.place().is_chief
+    if writes:
+        runs.check(runs.Run(run_dir), recipe)
     environment.load_tensorflow()
     from keras_resnet.reports import evaluation
     from keras_resnet.training import distribution, monitoring, trainer
@@ -211,7 +219,9 @@ def main(argv):
         dry_run(recipe, runs.Run(run_dir))
         return
     monitor = monitoring.Monitor(FLAGS.log_steps, FLAGS.wandb, FLAGS.profile)
-    data = trainer.train(recipe, run_dir, FLAGS.save_seconds, monitor=monitor)
+    data = trainer.train(recipe, run_dir, FLAGS.save_seconds, monitor=monitor, wait_seconds=FLAGS.wait_seconds)
+    if not writes:  # the report is the chief's
+        return
     if data is None:
         print(f"{run_dir}: this run is finished; nothing to train")
         if evaluation.has_report(run_dir, FLAGS.split):

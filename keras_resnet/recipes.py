@@ -223,8 +223,8 @@ class Recipe:
     # What it runs on
     strategy: str = option(
         "auto",
-        "tf.distribute strategy; auto: mirrored where there are several GPUs.",
-        ("auto", "one_device", "mirrored"),
+        "tf.distribute strategy; auto: mirrored where there are several GPUs; multi_worker: on several machines.",
+        ("auto", "one_device", "mirrored", "multi_worker"),
     )
     precision: str = option(
         "auto",

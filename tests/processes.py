@@ -1,7 +1,9 @@
 """Real processes of `train.py`: started, finished, killed; and what their runs hold."""
 
+import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import time
@@ -29,6 +31,41 @@ def python(*command, status=0):
     made = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, cwd=ROOT, timeout=500)
     assert made.returncode == status, made.stdout + made.stderr
     return made.stdout + made.stderr * bool(status)
+
+
+def free_ports(count):
+    """Ports of this machine that nobody has; a moment later somebody might."""
+    sockets = [socket.create_server(("", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def start_workers(run_dir, *flags, count=2, recipe=SMALL, others=()):
+    """Processes of `train.py --strategy=multi_worker` that train together; `others`: flags that the chief lacks."""
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
+    started = []
+    for index in range(count):
+        command = [sys.executable, str(ROOT / "train.py"), *recipe, "--strategy=multi_worker", "--wait_seconds=120"]
+        command += [f"--run_dir={run_dir if not index else f'{run_dir}-{index}'}", *flags, *(others if index else ())]
+        told = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        environment = os.environ | {"TF_CONFIG": json.dumps(told)}
+        started.append(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+        )
+    return started
+
+
+def ended(processes, seconds=300):
+    """(status, output) of each; of one that does not end the test fails, and all are killed."""
+    until = time.monotonic() + seconds
+    try:
+        said = [process.communicate(timeout=max(1, until - time.monotonic()))[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(process.returncode, text) for process, text in zip(processes, said, strict=True)]
 
 
 def state(run_dir):

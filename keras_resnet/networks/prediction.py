@@ -13,8 +13,8 @@ def batch_size(recipe):
 def predictor(model, xla=False):
     """Makes a function from pictures, a tensor (n, height, width, channels), to logits, NumPy (n, classes).
 
-    On several replicas each computes its part. A batch is filled up to a multiple of them, and what was filled in is
-    dropped again: oneDNN aborts the process for a part without a picture.
+    On several replicas each computes its part; several machines are all asked for the same. A batch is filled up to a
+    multiple of them, and what was filled in is dropped again: oneDNN aborts the process for a part without a picture.
 
     Args:
         model: functional `keras.Model`; the strategy in whose scope it was made says which devices compute.
@@ -23,13 +23,17 @@ def predictor(model, xla=False):
     strategy = model.distribute_strategy
     replicas = strategy.num_replicas_in_sync
     shape, dtype = model.input_shape[1:], model.inputs[0].dtype
+    elsewhere = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
     def part(parts):
-        return model(parts[tf.distribute.get_replica_context().replica_id_in_sync_group], training=False)
+        context = tf.distribute.get_replica_context()
+        made = model(parts[context.replica_id_in_sync_group], training=False)
+        return context.all_gather(made, 0) if elsewhere else made
 
     @tf.function(input_signature=[tf.TensorSpec((replicas, None, *shape), dtype)], jit_compile=xla)
     def logits(parts):
-        return tf.concat(strategy.experimental_local_results(strategy.run(part, (parts,))), 0)
+        made = strategy.experimental_local_results(strategy.run(part, (parts,)))
+        return made[0] if elsewhere else tf.concat(made, 0)
 
     def predict(images):
         filled = tf.pad(images, [(0, -len(images) % replicas)] + [(0, 0)] * len(shape))

@@ -71,16 +71,18 @@ class StepWatch(keras.callbacks.Callback):
 
     Args:
         progress: the training's `Progress`; its step and partial sums are as of the last look.
-        received: list of signal numbers, from `signals`.
+        asked_to_stop: function without arguments that says whether to stop after this step.
         save: function without arguments that saves the state.
         save_seconds: time between two saves within an epoch.
+        always: whether every step is looked at: several machines have to stop at the same one.
     """
 
     LOOK_SECONDS = 1.0
 
-    def __init__(self, progress, received, save, save_seconds):
+    def __init__(self, progress, asked_to_stop, save, save_seconds, always=False):
         super().__init__()
-        self.progress, self.received, self.save, self.save_seconds = progress, received, save, save_seconds
+        self.progress, self.asked_to_stop, self.save, self.save_seconds = progress, asked_to_stop, save, save_seconds
+        self.always = always
         self.finite = True
         self.unseen = []  # logs of the steps since the last look
         self.seen = 0
@@ -92,9 +94,10 @@ class StepWatch(keras.callbacks.Callback):
         self.unseen.append(logs)
         now = time.monotonic()
         save = now - self.saved_at > self.save_seconds
-        if self.received or save or not self.seen or now - self.looked_at > self.LOOK_SECONDS:
+        stop = self.asked_to_stop()
+        if self.always or stop or save or not self.seen or now - self.looked_at > self.LOOK_SECONDS:
             self._look()
-        if self.received:
+        if stop:
             self.model.stop_training = True
         elif save and self.finite:
             self.progress.partial["step_seconds"] = self.median_step_seconds()
@@ -136,7 +139,7 @@ class StepWatch(keras.callbacks.Callback):
 class ProgressBar(keras.callbacks.Callback):
     """One bar for the whole training: images/s, time left, loss and metrics."""
 
-    def __init__(self, epochs, steps, batch_size, first_step):
+    def __init__(self, epochs, steps, batch_size, first_step, quiet=False):
         super().__init__()
         self.epochs, self.steps, self.batch_size, self.step = epochs, steps, batch_size, first_step
         interactive = sys.stderr.isatty()
@@ -148,9 +151,13 @@ class ProgressBar(keras.callbacks.Callback):
             smoothing=0.05,
             mininterval=0.2 if interactive else 60,
             dynamic_ncols=True,
+            disable=quiet,
         )
+        self.quiet = quiet
 
     def on_train_batch_end(self, batch, logs):
+        if self.quiet:
+            return
         self.step += 1
         epoch = -(-self.step // self.steps)
         self.bar.set_description(f"epoch {epoch}/{self.epochs}", refresh=False)
@@ -162,7 +169,8 @@ class ProgressBar(keras.callbacks.Callback):
 
     def say(self, line):
         """Prints a line above the bar."""
-        self.bar.write(line)
+        if not self.quiet:
+            self.bar.write(line)
 
     def close(self):
         self.bar.close()

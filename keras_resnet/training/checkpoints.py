@@ -43,7 +43,7 @@ def previous(path):
 
 def save(path, model, optimizer, progress, average=None):
     """Writes model, optimizer, average and progress to one `.npz`, atomically; what was there is kept as `previous`."""
-    arrays = {name: value(variable) for name, variable in _variables(model, optimizer, average)}
+    arrays = {name: value(variable) for name, variable in variables(model, optimizer, average)}
     with files.atomic(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, progress=np.array(json.dumps(dataclasses.asdict(progress))), **arrays)
         if path.exists():
@@ -81,13 +81,13 @@ def restore(path, model, optimizer, average=None):
         except Exception as error:  # of many kinds: a zip's, NumPy's, JSON's
             broken.append(f"{candidate.name}: {str(error) or type(error).__name__}")
             continue
-        variables = dict(_variables(model, optimizer, average))
-        if variables.keys() != arrays.keys() and len(variables) == len(arrays):
+        ours = dict(variables(model, optimizer, average))
+        if ours.keys() != arrays.keys() and len(ours) == len(arrays):
             # Names that Keras gave: layers of a network that is built again in the same process have others.
-            arrays = dict(zip(variables, arrays.values(), strict=True))
-        if {n: tuple(v.shape) for n, v in variables.items()} != {n: a.shape for n, a in arrays.items()}:
+            arrays = dict(zip(ours, arrays.values(), strict=True))
+        if {n: tuple(v.shape) for n, v in ours.items()} != {n: a.shape for n, a in arrays.items()}:
             raise CheckpointError(f"{candidate}: a checkpoint of another model; give another --run_dir")
-        for name, variable in variables.items():
+        for name, variable in ours.items():
             variable.assign(arrays[name])
         if candidate != path:
             print(f"no readable checkpoint ({'; '.join(broken) or path.name}); the one before it is taken", flush=True)
@@ -109,7 +109,8 @@ def _read(path):
     return Progress(**progress), arrays
 
 
-def _variables(model, optimizer, average):
+def variables(model, optimizer, average=None):
+    """Pairs of a name and a variable: all that a checkpoint holds."""
     for variable in model.variables:
         yield f"model/{variable.path}", variable
     for variable in optimizer.variables:

@@ -32,9 +32,13 @@ class Hardware:
     @property
     def chosen(self):
         """The flags that ask for this choice, for the day when `auto` would be another one."""
-        mirrored = isinstance(self.strategy, tf.distribute.MirroredStrategy)
+        kinds = {
+            tf.distribute.MirroredStrategy: "mirrored",
+            tf.distribute.MultiWorkerMirroredStrategy: "multi_worker",
+            tf.distribute.OneDeviceStrategy: "one_device",
+        }
         return {
-            "strategy": "mirrored" if mirrored else "one_device",
+            "strategy": kinds[type(self.strategy)],
             "precision": self.precision,
             "compile": "xla" if self.xla else "none",
             "batch_norm": "synchronized" if self.batch_norm == "auto" else self.batch_norm,
@@ -50,16 +54,20 @@ class Hardware:
         return "stock" if self.xla else "fused"
 
 
-def choose(strategy="auto", precision="auto", compile="auto", batch_norm="auto", batch_size=None, accumulate=1):
+def choose(
+    strategy="auto", precision="auto", compile="auto", batch_norm="auto", batch_size=None, accumulate=1, workers=None
+):
     """Chooses and checks what a run computes on.
 
     Args:
-        strategy: `auto`, `one_device` or `mirrored` (all GPUs, or all logical CPUs where there is no GPU).
+        strategy: `auto`, `one_device`, `mirrored` (all GPUs, or all logical CPUs where there is no GPU) or
+            `multi_worker`, the same on several machines.
         precision: `auto`, `float32`, `mixed_bfloat16`, `mixed_float16`.
         compile: `auto`, `xla`, `none`.
         batch_norm: `auto` (synchronized), `synchronized` or `per_replica`, the same thing on one device; or `frozen`.
         batch_size: the global one; it must be a multiple of the replicas.
         accumulate: batches whose mean gradient makes one update.
+        workers: `Cluster`, of several machines.
 
     Raises:
         ValueError: the parts do not go together on this machine.
@@ -68,16 +76,18 @@ def choose(strategy="auto", precision="auto", compile="auto", batch_norm="auto",
     devices = gpus or cpus
     if strategy == "auto":
         strategy = "mirrored" if len(gpus) > 1 else "one_device"
-    if strategy == "mirrored":
+    if strategy == "multi_worker":
+        tf_strategy = workers.strategy
+    elif strategy == "mirrored":
         tf_strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
     else:
         tf_strategy = tf.distribute.OneDeviceStrategy(devices[0].name)
     replicas = tf_strategy.num_replicas_in_sync
     if precision == "auto":
         precision = _precision(gpus)
-    if compile == "xla" and strategy == "mirrored":
+    if compile == "xla" and strategy in ("mirrored", "multi_worker"):
         raise ValueError(
-            "--compile=xla --strategy=mirrored: TensorFlow can't compile a replicated Keras 3 step; "
+            f"--compile=xla --strategy={strategy}: TensorFlow can't compile a replicated Keras 3 step; "
             "drop --compile, or use --strategy=one_device"
         )
     # On a CPU the compiled step was slower than oneDNN's kernels (benchmarks/training_step.py).
@@ -103,6 +113,45 @@ def split_cpu(devices):
     if devices > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
+
+
+def make_fit_work(model, spec):
+    """Makes `fit` of a compiled model work on several machines, which Keras 3's own doesn't (keras issue #20585).
+
+    It would reduce a whole batch by the strategy, and each log along an axis that it lacks. So the model is built here,
+    from what batches look like, and gets a train function of its own, which Keras leaves alone. One private name of
+    Keras is called, `_symbolic_build`, and one replaced.
+
+    Args:
+        model: `keras.Model`, in the scope of its strategy.
+        spec: `element_spec` of its batches.
+    """
+    model._symbolic_build(data_batch=spec)  # reads shapes and dtypes alone
+    model._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
+    make_train_function(model)
+
+
+def make_train_function(model):
+    """What `make_train_function(force=True)` is to Keras, with logs that are equal on all machines."""
+    strategy = model.distribute_strategy
+
+    def step(data):
+        # One collective: who stops at a loss that is not finite stops with all.
+        return tf.distribute.get_replica_context().all_reduce("MEAN", model.train_step(data))
+
+    @tf.function(reduce_retracing=True)
+    def train_function(iterator):
+        logs = strategy.run(step, (next(iterator),))
+        return tf.nest.map_structure(lambda log: strategy.experimental_local_results(log)[0], logs)
+
+    model.train_function = train_function
+
+
+def shared_out(batches):
+    """Global batches, of which each machine makes all and takes its part; TensorFlow's own choice shares out files."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.with_options(options)
 
 
 def _precision(gpus):

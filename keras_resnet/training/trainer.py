@@ -6,7 +6,10 @@ Every random draw is a function of (seed, step), so a restart needs only weights
 import contextlib
 import dataclasses
 import math
+import pathlib
 import resource
+import signal
+import tempfile
 import time
 
 import tensorflow as tf
@@ -22,6 +25,7 @@ from keras_resnet.training import (
     averaging,
     callbacks,
     checkpoints,
+    cluster,
     distillation,
     distribution,
     freezing,
@@ -33,7 +37,15 @@ from keras_resnet.training import (
 from keras_resnet.training.starting import build_model
 
 
-def train(recipe, run_dir, save_seconds=300, data=None, model=None, monitor=monitoring.NOTHING):
+def train(
+    recipe,
+    run_dir,
+    save_seconds=300,
+    data=None,
+    model=None,
+    monitor=monitoring.NOTHING,
+    wait_seconds=cluster.WAIT_SECONDS,
+):
     """Trains a recipe in a folder of its own, or continues there.
 
     Args:
@@ -43,6 +55,7 @@ def train(recipe, run_dir, save_seconds=300, data=None, model=None, monitor=moni
         data: `Data`; by default the recipe's is loaded.
         model: functional float32 `keras.Model` that is trained; by default the recipe's is made.
         monitor: `Monitor`: what is watched beside the history.
+        wait_seconds: for the other workers at the start, of several machines.
 
     Returns:
         The `Data` that it was trained on, or None if the run was finished already.
@@ -52,25 +65,34 @@ def train(recipe, run_dir, save_seconds=300, data=None, model=None, monitor=moni
         DataError: the data can't be had or learned from.
         Interrupted: SIGTERM or Ctrl-C came; the state is saved.
         Diverged: the loss is not finite; the last good state is kept.
+        WorkersError, WorkerLost: of several machines one did not come, has other flags or data, or is gone.
     """
-    run = runs.Run(run_dir)
-    runs.check(run, recipe)
-    recipe = runs.extended(run, recipe)
-    if data:
-        runs.check_data(run, data)
-    with runs.locked(run):
+    run, workers = runs.Run(run_dir), None
+    with contextlib.ExitStack() as folder:
+        if recipe.strategy == "multi_worker":
+            workers = cluster.Cluster(recipe, wait_seconds)
+            folder.enter_context(workers.understood())
+            if not workers.is_chief:  # which alone writes
+                run = runs.Run(pathlib.Path(folder.enter_context(tempfile.TemporaryDirectory())))
+        runs.check(run, recipe)
+        folder.enter_context(runs.locked(run))
+        if workers:
+            workers.share_folder(run)
+        recipe = runs.extended(run, recipe)
+        if data:
+            runs.check_data(run, data)
         saved = runs.load_recipe(run) if runs.is_finished(run) else None
         if saved and saved.epochs >= recipe.epochs:
             if not data and (saved.dataset, saved.data_dir) != (recipe.dataset, recipe.data_dir):
                 load_data(recipe, run)  # the same pictures elsewhere, or others, whose run this is not
             return None
-        trainer = Trainer(recipe, run, save_seconds, data, model, monitor)
+        trainer = Trainer(recipe, run, save_seconds, data, model, monitor, workers)
         with callbacks.signals() as trainer.received, reading(trainer.data):
             trainer.fit()
         return trainer.data
 
 
-def choose_hardware(recipe, run):
+def choose_hardware(recipe, run, workers=None):
     """What a run computes on: where its recipe says `auto`, what that became when the run began, on whatever machine.
 
     Raises:
@@ -81,7 +103,8 @@ def choose_hardware(recipe, run):
         asked["precision"] = "float32"
     began = {name: value for name, value in runs.chosen(run).items() if asked.get(name) == "auto"}
     try:
-        return distribution.choose(**{**asked, **began}, batch_size=recipe.batch_size, accumulate=recipe.accumulate)
+        shared = {"batch_size": recipe.batch_size, "accumulate": recipe.accumulate, "workers": workers}
+        return distribution.choose(**{**asked, **began}, **shared)
     except ValueError as error:
         if not run.recipe.exists():
             raise
@@ -95,13 +118,16 @@ def choose_hardware(recipe, run):
 class Trainer:
     """The parts of one training, made once; `fit` goes through the epochs."""
 
-    def __init__(self, recipe, run, save_seconds, data=None, model=None, monitor=monitoring.NOTHING):
-        self.run, self.save_seconds, self.monitor = run, save_seconds, monitor
+    def __init__(self, recipe, run, save_seconds, data=None, model=None, monitor=monitoring.NOTHING, workers=None):
+        self.run, self.save_seconds, self.monitor, self.workers = run, save_seconds, monitor, workers
+        self.writes = not workers or workers.is_chief
         self.profiled, self.step_log = False, None
         self.received = []  # signals, from `callbacks.signals`
-        self.hardware = hardware = choose_hardware(recipe, run)
+        self.hardware = hardware = choose_hardware(recipe, run, workers)
         print(hardware.description, flush=True)
         self.data = data or load_data(recipe, run)
+        if workers:
+            workers.hold_data_alike(self.data)
         self.task = tasks.of(self.data.contract)
         self.best = self.task.best(recipe.best)
         self.chosen = {**hardware.chosen, "best": self.best}
@@ -161,9 +187,16 @@ class Trainer:
                 metrics=self.task.running(recipe),
                 jit_compile=hardware.xla,
             )
+            if workers:
+                distribution.make_fit_work(self.twin, self.batches(0, 0).element_spec)
             self.predict = prediction.predictor(self.twin, hardware.xla)
             self.average = averaging.Average(self.twin, recipe.ema, recipe.accumulate) if recipe.ema else None
             self.progress = checkpoints.restore(run.checkpoint, self.twin, self.optimizer, self.average)
+            if workers:
+                self.progress = workers.share(
+                    [variable for _, variable in checkpoints.variables(self.twin, self.optimizer, self.average)],
+                    self.progress,
+                )
         if self.progress.history and not run.model.exists():  # the best epoch's; the checkpoint has the last one's
             raise runs.model_removed(run)
 
@@ -199,7 +232,8 @@ class Trainer:
     def save(self):
         if broken_weight(self.twin):  # a step with a finite loss can still ruin the weights
             raise self._diverged()
-        checkpoints.save(self.run.checkpoint, self.twin, self.optimizer, self.progress, self.average)
+        if self.writes:
+            checkpoints.save(self.run.checkpoint, self.twin, self.optimizer, self.progress, self.average)
 
     def introduce(self):
         """Prints what is learned by what."""
@@ -227,14 +261,14 @@ class Trainer:
         runs.begin(self.run, recipe, self.data, self.hardware, self.chosen)
         if progress.history:  # a kill may have come between the last checkpoint and its row
             write_history(self.run.history, progress.history)
-        writer = monitoring.Writers(self.run, recipe, self.monitor.wandb)
+        writer = monitoring.Writers(self.run, recipe, self.monitor.wandb and self.writes)
         if not progress.step:
             words = getattr(self.data.contract.input, "words", None)
             writer.tensorboard.begin(self.model, self.batches(0, 0, shown=True), recipe, words)
         for row in progress.history:  # nor need it be in TensorBoard's files
             writer.epoch(row)
         warning = None
-        bar = callbacks.ProgressBar(recipe.epochs, self.steps, recipe.batch_size, progress.step)
+        bar = callbacks.ProgressBar(recipe.epochs, self.steps, recipe.batch_size, progress.step, quiet=not self.writes)
         try:
             if recipe.init and not progress.step and not progress.history:
                 self._end_epoch(writer, bar)  # what it starts with may be the best there will be
@@ -252,15 +286,21 @@ class Trainer:
 
     def _epoch(self, epoch, writer, bar):
         """The steps of one epoch, from wherever it was cut off."""
-        watch = callbacks.StepWatch(self.progress, self.received, self.save, self.save_seconds)
+        watch = callbacks.StepWatch(
+            self.progress, self._asked_to_stop, self.save, self.save_seconds, bool(self.workers)
+        )
         first = self.progress.step - epoch * self.steps
         if first < self.steps:
             following = [averaging.Following(self.average, self.progress.step)] if self.average else []
             following += self._watching(writer, bar)
             if self._freeze(epoch):
-                self.twin.make_train_function(force=True)
+                if self.workers:
+                    distribution.make_train_function(self.twin)
+                else:
+                    self.twin.make_train_function(force=True)
+            batches = self.batches(epoch, first)
             self.twin.fit(
-                self.batches(epoch, first),
+                distribution.shared_out(batches) if self.workers else batches,
                 initial_epoch=epoch,
                 epochs=epoch + 1,
                 steps_per_epoch=self.steps - first,
@@ -296,6 +336,8 @@ class Trainer:
         Returns:
             The task's warning, or None.
         """
+        if self.workers:
+            self.workers.hold_weights_alike(self.twin)
         figures, worn = self._validate(), contextlib.nullcontext()
         if self.average and self.progress.step:
             with self.average.worn():
@@ -362,12 +404,18 @@ class Trainer:
 
     def _keep_best(self, row):
         """Saves the model, as stock layers, when its row is the best on the validation pictures."""
-        if best_row(self.progress.history, self.best) is row:
+        if best_row(self.progress.history, self.best) is row and self.writes:
             copy_weights(self.twin, self.model)
             save_model(self.model, self.run.model)
 
+    def _asked_to_stop(self):
+        """Whether a signal has come, to this process or, where there are several, to any of the workers."""
+        if self.workers and self.workers.any(self.received):
+            self.received.append(signal.SIGTERM)  # whatever came to the other
+        return bool(self.received)
+
     def _stop_if_asked(self):
-        if self.received:
+        if self._asked_to_stop():
             raise callbacks.Interrupted(self.received[0], self.progress.step)
 
     def _diverged(self):

@@ -1,0 +1,141 @@
+"""Two and three real processes that train as one, over loopback; killed, asked to stop, started wrongly."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+from processes import assert_same_state, ended, finish, start_workers, state, wait_until
+from small_sets import make_folder
+
+from keras_resnet.history import read_history
+
+# Few steps: what is rounded otherwise is soon another training.
+RECIPE = ("--dataset=digits", "--epochs=4", "--width=0.5", "--batch_size=128", "--seed=7", "--augmentation=crop,flip")
+
+
+def trained(run_dir, *flags, recipe=RECIPE, **given):
+    """Workers that train to the end; what they said."""
+    said = ended(start_workers(run_dir, *flags, recipe=recipe, **given))
+    assert [status for status, _ in said] == [0] * len(said), said
+    return [text for _, text in said]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A training of two workers that nothing disturbed."""
+    run_dir = tmp_path_factory.mktemp("cluster") / "run"
+    return run_dir, trained(run_dir)
+
+
+def test_the_chief_alone_writes_and_speaks(run):
+    run_dir, (chief, other) = run
+    assert (run_dir / "report.json").exists() and len(read_history(run_dir / "history.csv")) == 4
+    assert not run_dir.with_name("run-1").exists()
+    assert "epoch   4/4" in chief and "report: " in chief
+    assert "epoch" not in other.split("-> ")[1] and "2 replica(s)" in other  # nor a progress bar
+    numbers = [path.name.split(".")[-2] for path in (run_dir / "tensorboard").rglob("events*")]
+    assert len(numbers) == len({*numbers})  # of a process each writer has another
+
+
+def test_two_workers_end_as_two_replicas_of_one_process(run, tmp_path):
+    run_dir, _ = run
+    finish(tmp_path / "mirrored", "--strategy=mirrored", "--logical_cpus=2", recipe=RECIPE)
+    two, one = state(run_dir), state(tmp_path / "mirrored")
+    assert two.keys() == one.keys()
+    for name, array in one.items():
+        np.testing.assert_allclose(two[name], array, rtol=0, atol=1e-3 * np.abs(array).max(), err_msg=name)
+    rows = [read_history(path / "history.csv") for path in (run_dir, tmp_path / "mirrored")]
+    for ours, theirs in zip(*rows, strict=True):
+        assert ours["val_accuracy"] == pytest.approx(theirs["val_accuracy"], abs=0.01)
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
+    changed = sum(np.abs(array).sum() for name, array in one.items() if "kernel" in name)
+    assert changed > 100  # something is there to be equal
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("count", "flags"),
+    [
+        (2, ["--precision=mixed_bfloat16"]),
+        (2, ["--precision=mixed_float16"]),
+        (2, ["--batch_norm=per_replica"]),
+        (2, ["--optimizer=muon", "--learning_rate=0.01", "--ema=0.9"]),
+        (3, ["--batch_size=96"]),
+    ],
+)
+def test_workers_end_as_replicas_in_every_precision(tmp_path, count, flags):
+    flags = [*flags, "--epochs=1"]
+    trained(tmp_path / "run", *flags, count=count)
+    finish(tmp_path / "mirrored", "--strategy=mirrored", f"--logical_cpus={count}", *flags, recipe=RECIPE)
+    two, one = state(tmp_path / "run"), state(tmp_path / "mirrored")
+    exact = any("float16" in flag for flag in flags)  # in halves both round alike
+    for name, array in one.items():
+        size = np.abs(array).max()
+        near = 0.02 if exact else 1e-3
+        np.testing.assert_allclose(two[name], array, rtol=0, atol=near * size + 1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("who", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_a_worker_that_is_killed_ends_all_and_they_continue_with_the_same_bits(run, tmp_path, who):
+    started = start_workers(tmp_path / "run", "--save_seconds=0", recipe=RECIPE)
+    checkpoint = tmp_path / "run" / "checkpoints" / "latest.npz"
+    wait_until(lambda: checkpoint.exists() and _steps(checkpoint) > 9, started[0])  # in the second epoch
+    started[who].kill()
+    said = ended(started, 90)
+    assert said[who][0] == -signal.SIGKILL
+    status, text = said[1 - who]
+    assert status == 75 and f"worker {1 - who} (127.0.0.1:" in text and "another worker is gone; start all" in text
+    assert "Traceback" not in text
+    trained(tmp_path / "run")
+    assert_same_state(state(tmp_path / "run"), state(run[0]))
+
+
+def _steps(checkpoint):
+    try:
+        with np.load(checkpoint) as saved:
+            return json.loads(str(saved["progress"]))["step"]
+    except OSError:
+        return 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", [0, 1])
+def test_a_signal_to_one_saves_and_stops_all(run, tmp_path, who):
+    started = start_workers(tmp_path / "run", "--save_seconds=0", recipe=RECIPE)
+    checkpoint = tmp_path / "run" / "checkpoints" / "latest.npz"
+    wait_until(lambda: checkpoint.exists() and _steps(checkpoint) > 9, started[0])
+    started[who].send_signal(signal.SIGTERM)
+    said = ended(started, 60)
+    steps = _steps(checkpoint)
+    assert [status for status, _ in said] == [128 + signal.SIGTERM] * 2
+    assert all(f"SIGTERM: saved at step {steps}; the same command continues" in text for _, text in said)
+    trained(tmp_path / "run")
+    assert_same_state(state(tmp_path / "run"), state(run[0]))
+
+
+@pytest.mark.slow
+def test_workers_that_do_not_go_together_are_named(tmp_path):
+    for others, sentence in (
+        (["--batch_size=64"], "was started with --batch_size=64 (the chief has 128); give all workers the same flags"),
+        (["--learning_rate=0.01"], "was started with --learning_rate=0.01 (the chief has"),
+    ):
+        said = ended(start_workers(tmp_path / "run", others=others, recipe=RECIPE))
+        assert all(status == 2 and "worker 1 (127.0.0.1:" in text and sentence in text for status, text in said), said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_other_pictures_on_one_worker_are_named(tmp_path):
+    for name, seed in (("one", 0), ("other", 1)):
+        make_folder(tmp_path / name, size=(32 + seed, 40), seed=seed)
+    flags = ["--epochs=1", "--width=0.25", "--depth=8", "--batch_size=8", "--image_size=32"]
+    recipe = [f"--dataset={tmp_path / 'one'}/", *flags]
+    said = ended(start_workers(tmp_path / "run", recipe=recipe, others=[f"--dataset={tmp_path / 'other'}/"]))
+    assert all(status == 2 and "worker 1" in text and "has other data" in text for status, text in said), said
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_finished_for_all(run):
+    chief, other = trained(run[0])
+    assert "this run is finished; nothing to train" in chief and "Traceback" not in other
