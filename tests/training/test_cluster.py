@@ -39,21 +39,6 @@ def test_the_chief_alone_writes_and_speaks(run):
     assert len(numbers) == len({*numbers})  # of a process each writer has another
 
 
-def test_two_workers_end_as_two_replicas_of_one_process(run, tmp_path):
-    run_dir, _ = run
-    finish(tmp_path / "mirrored", "--strategy=mirrored", "--logical_cpus=2", recipe=RECIPE)
-    two, one = state(run_dir), state(tmp_path / "mirrored")
-    assert two.keys() == one.keys()
-    for name, array in one.items():
-        np.testing.assert_allclose(two[name], array, rtol=0, atol=5e-3 * np.abs(array).max(), err_msg=name)
-    rows = [read_history(path / "history.csv") for path in (run_dir, tmp_path / "mirrored")]
-    for ours, theirs in zip(*rows, strict=True):
-        assert ours["val_accuracy"] == pytest.approx(theirs["val_accuracy"], abs=0.01)
-        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
-    changed = sum(np.abs(array).sum() for name, array in one.items() if "kernel" in name)
-    assert changed > 100  # something is there to be equal
-
-
 @pytest.mark.parametrize(
     ("count", "flags"),
     [
@@ -70,11 +55,13 @@ def test_workers_end_as_replicas_in_every_precision(tmp_path, count, flags):
     trained(tmp_path / "run", *flags, count=count)
     finish(tmp_path / "mirrored", "--strategy=mirrored", f"--logical_cpus={count}", *flags, recipe=RECIPE)
     two, one = state(tmp_path / "run"), state(tmp_path / "mirrored")
-    exact = any("float16" in flag for flag in flags)  # in halves both round alike
+    # Halves are rounded in steps of their own; Muon makes every direction as large as the others, rounding's too.
+    near = 0.02 if "float16" in str(flags) or "muon" in str(flags) else 1e-3
     for name, array in one.items():
-        size = np.abs(array).max()
-        near = 0.02 if exact else 1e-3
-        np.testing.assert_allclose(two[name], array, rtol=0, atol=near * size + 1e-6, err_msg=name)
+        np.testing.assert_allclose(two[name], array, rtol=0, atol=near * np.abs(array).max() + 1e-6, err_msg=name)
+    rows = [read_history(tmp_path / name / "history.csv")[0] for name in ("run", "mirrored")]
+    assert rows[0]["val_accuracy"] == pytest.approx(rows[1]["val_accuracy"], abs=0.02)
+    assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], rel=1e-3)
 
 
 @pytest.mark.parametrize("who", [0, 1])
