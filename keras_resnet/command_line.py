@@ -48,7 +48,9 @@ def define_flags():
     flags.DEFINE_bool("wandb", False, "Log to Weights & Biases, too; WANDB_MODE=offline needs no account.")
     flags.DEFINE_bool("profile", False, "Profile ten steps, for TensorBoard, and say which operations took the time.")
     flags.DEFINE_float("save_seconds", 300, "Time between two saves within an epoch.", 0)
-    flags.DEFINE_float("wait_seconds", 300, "With --strategy=multi_worker: for the other workers, at the start.", 1)
+    flags.DEFINE_float(
+        "wait_seconds", 300, "With --strategy=multi_worker: for the other workers, at the start.", 1, 86_400
+    )
 
 
 def recipe_from_flags():
@@ -204,6 +206,8 @@ def main(argv):
         raise ValueError("--dry_run: one machine tries what one would do; drop --strategy=multi_worker")
     if several and FLAGS.logical_cpus > 1:
         raise ValueError(f"--logical_cpus={FLAGS.logical_cpus}: a worker has one CPU; start more workers")
+    if not several and workers.others_are_meant():
+        print("TF_CONFIG names several workers, this one trains alone: --strategy=multi_worker joins them", flush=True)
     writes = not several or workers.place().is_chief
     if writes:
         runs.check(runs.Run(run_dir), recipe)

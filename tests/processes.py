@@ -26,11 +26,11 @@ def finish(run_dir, *flags, status=0, recipe=SMALL):
     return output
 
 
-def python(*command, status=0):
-    """What a Python program printed that ended with a status; of one that failed its errors, too."""
+def python(*command, status=0, errors=False):
+    """What a Python program printed that ended with a status; of one that failed, or with `errors`, its errors, too."""
     made = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, cwd=ROOT, timeout=500)
     assert made.returncode == status, made.stdout + made.stderr
-    return made.stdout + made.stderr * bool(status)
+    return made.stdout + made.stderr * bool(status or errors)
 
 
 def free_ports(count):

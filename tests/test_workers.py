@@ -25,8 +25,17 @@ def test_what_is_no_worker_is_not_heard():
     """A port scanner's connection, another program's line."""
     here, there = places(2)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        chief = pool.submit(workers.meet, here, "chief", 20)
-        for line in (b"", b"GET / HTTP/1.1\n", b"[5]\n"):
+        chief = pool.submit(workers.meet, here, {"of": "chief"}, 20)
+        strangers = (
+            b"",
+            b"GET / HTTP/1.1\n",
+            b"[5]\n",
+            b"[[1], [], {}]\n",
+            b'["1", [], {}]\n',
+            b"[0, [], {}]\n",
+            b"[" * 90_000,
+        )
+        for line in strangers:
             for _ in range(100):
                 try:
                     with socket.create_connection(("127.0.0.1", int(here.addresses[0].split(":")[1])), 5) as one:
@@ -34,7 +43,44 @@ def test_what_is_no_worker_is_not_heard():
                     break
                 except ConnectionRefusedError:
                     pass
-        assert workers.meet(there, "other", 20) == chief.result() == ["chief", "other"]
+        assert workers.meet(there, {"of": 1}, 20) == chief.result() == [{"of": "chief"}, {"of": 1}]
+
+
+def test_workers_that_were_told_otherwise_end_at_once_on_both_sides():
+    here, there = places(2)
+    more = workers.Place(1, (*there.addresses, "127.0.0.1:9"))
+    for other, sentence in ((more, "worker 1 was told of the workers .*127.0.0.1:9, the chief of "),):
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(workers.meet, one, {}, 20) for one in (here, other)]
+            for one in both:
+                with pytest.raises(workers.WorkersError, match=sentence):
+                    one.result()
+
+
+def test_an_index_that_comes_twice_and_a_worker_that_has_gone_again():
+    first, second, third = places(3)
+    host, port = first.addresses[0].split(":")
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        chief = pool.submit(workers.meet, first, {"of": 0}, 20)
+        gone = workers.json.dumps([1, list(first.addresses), {"of": "gone"}]).encode() + b"\n"
+        for _ in range(100):
+            try:
+                with socket.create_connection((host, int(port)), 5) as one:
+                    one.sendall(gone)
+                break
+            except ConnectionRefusedError:
+                pass
+        said = list(pool.map(lambda here: workers.meet(here, {"of": here.index}, 20), (second, third)))
+        assert said == [chief.result()] * 2 and said[0][1] == {"of": 1}
+    first, second, third = places(3)
+    twin = workers.Place(1, first.addresses)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        chief = pool.submit(workers.meet, first, {}, 20)
+        # On another machine it would have its port.
+        both = [pool.submit(workers._sent, one, {}, workers.time.monotonic() + 20, 20) for one in (second, twin)]
+        for one in (chief, *both):
+            with pytest.raises(workers.WorkersError, match="two workers have index 1; give each its own"):
+                one.result()
 
 
 def test_who_does_not_come_is_named_by_both_sides():
@@ -67,7 +113,12 @@ def config(*addresses, index=0, kind="worker"):
     [
         (None, "there is no TF_CONFIG; expected TF_CONFIG="),
         ("hm", "TF_CONFIG is 'hm'; expected TF_CONFIG="),
-        ("{}", "('cluster'); expected"),
+        ("{}", "(it has no 'cluster'); expected"),
+        ("[" * 100_000, "; expected TF_CONFIG="),
+        (config("one:1", "two:2", index=True), "(index True of 2 workers)"),
+        (config("one:1", "two:2", index=1.7), "(index 1.7 of 2 workers)"),
+        (config("http://one:1", "two:2"), "('http://one:1' is no HOST:PORT)"),
+        (json.dumps({"cluster": {"worker": "one:1"}, "task": {"index": 0}}), "worker is no list of addresses"),
         (config("one:1", "two:2", index=2), "(index 2 of 2 workers)"),
         (config("one:1", "two"), "('two' is no HOST:PORT)"),
         (config("one:1", "two:99999"), "('two:99999' is no HOST:PORT)"),
@@ -92,6 +143,10 @@ def test_slurm_says_where_we_are(monkeypatch):
     workers.os.environ["SLURM_STEP_NUM_TASKS"] = "6"
     with pytest.raises(ValueError, match=r"6 tasks on 3 nodes.*--ntasks-per-node=1"):
         workers.place()
+    for name, text in (("SLURM_STEP_NODELIST", "n[a-b]"), ("SLURM_PROCID", "x")):
+        monkeypatch.setitem(workers.os.environ, name, text)
+        with pytest.raises(ValueError, match=r"SLURM's step can't be read .*; start it by srun, or set TF_CONFIG"):
+            workers.place()
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,8 @@ def predict(reader, paths, chosen):
         speed = len(paths) / (time.perf_counter() - began)
         things = reader.contract.input.THINGS
         print(f"{len(paths)} {things}, {speed:.1f} a second, {failed} could not be read", file=sys.stderr)
+        if lacking := [path for path in paths if isinstance(path, dict) and len(path) < max(map(len, paths))]:
+            print(f"{len(lacking)} of them lack what others have, as {lacking[0]}", file=sys.stderr)
     return int(failed > 0)
 
 

@@ -48,12 +48,16 @@ class Several:
     EXPLAINED: ClassVar = {"rules": {"optional": "an input that is left out is x = 0"}}
 
     def __post_init__(self):
+        if not isinstance(self.parts, dict) or isinstance(self.optional, str):
+            raise TypeError("expected inputs as an object of names, and optional ones as a list of names")
         object.__setattr__(self, "parts", dict(self.parts))
         object.__setattr__(self, "optional", tuple(self.optional))
         if len(self.parts) < 2 or odd_names(self.parts):
             raise ValueError(f"inputs {', '.join(map(repr, self.parts))}: expected two or more names without = or /")
-        if odd := [name for name, part in self.parts.items() if getattr(part, "KIND", None) not in SINGLE]:
-            raise ValueError(f"input {odd[0]}: {self.parts[odd[0]]!r}; expected one of {', '.join(SINGLE)}")
+        for name, part in self.parts.items():
+            kind = getattr(part, "KIND", type(part).__name__)
+            if kind not in SINGLE or isinstance(part, type):
+                raise ValueError(f"input {name}: {kind}; expected one of {', '.join(SINGLE)}, with its sizes")
         if odd := sorted({*self.optional} - {*self.parts}):
             raise ValueError(f"optional is {odd[0]!r}, no input; known are {', '.join(self.parts)}")
 
@@ -133,6 +137,8 @@ class Several:
         """What files are called, without the suffix and below their folder -> file; of a file alone ''."""
         files = self.parts[name].find([path])
         if not path.is_dir():
+            if not path.is_file():
+                raise SeveralError(f"{name}={path}: neither a file nor a folder")
             return {"": files[0]}
         found = {}
         for file in files:

@@ -9,8 +9,9 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import signal
-import threading
+import os
+import subprocess
+import sys
 
 import numpy as np
 import tensorflow as tf
@@ -143,22 +144,29 @@ def _hold_alike(place, recipes):
     """Refuses a worker that was started with other flags than the chief; on all of them alike."""
     first = recipes[0]
     for index, theirs in enumerate(recipes):
+        if theirs.keys() != first.keys():
+            raise workers.WorkersError(
+                f"{place.named(index)} runs another keras-resnet than the chief; install the same"
+            )
         own = {name: first[name] for name in OWN}
         if found := Recipe(**{**theirs, **own}).differences(first):
             given, name = ", ".join(found).replace("it has", "the chief has"), place.named(index)
             raise workers.WorkersError(f"{name} was started with {given}; give all workers the same flags")
 
 
+# TensorFlow waits without letting any other thread or signal of its process in.
+WATCH = """
+import os, select, sys
+if not select.select([0], [], [], float(sys.argv[1]))[0]:
+    print("train: all workers were there, but did not join within", sys.argv[1], "s; start all again", file=sys.stderr)
+    os.kill(int(sys.argv[2]), 9)
+"""
+
+
 @contextlib.contextmanager
 def _at_most(seconds):
-    """Ends the process where TensorFlow waits longer for a worker that was there a moment ago; it hears no signal."""
-    if threading.current_thread() is not threading.main_thread():
+    """Ends the process, with a sentence and by SIGKILL, where TensorFlow waits longer for a worker that was there."""
+    command = [sys.executable, "-S", "-c", WATCH, f"{seconds:g}", str(os.getpid())]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as watch:
         yield
-        return
-    before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(max(1, int(seconds)))
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        watch.stdin.close()

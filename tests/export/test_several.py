@@ -133,6 +133,8 @@ def test_programs(folder):
         assert said["several"] == " ".join(f"{name}={path}" for name, path in files.items())
         shown = reader.predict(files).as_json()
         assert said["top"] == shown["top"]
+    program_said = python(*program, "predict", model, f"cry={sounds}", f"zebra={pictures}", "--csv", errors=True)
+    assert "1 of them lack what others have, as zebra=" in program_said and "dog.png" in program_said
     assert "8/8 identical" in python(*program, "verify", model)
     assert python(*program, "benchmark", model, "--threads=1", "--seconds=0.05").startswith("{")
     for command in (["serve", model], ["site", model, f"--output={folder / 'page'}"]):
@@ -179,11 +181,14 @@ def test_what_is_no_contract_of_several_inputs():
     for wrong, optional, sentence in (
         ({"a": PICTURE}, (), "expected two or more names"),
         ({"a=b": PICTURE, "b": SOUND}, (), "without = or /"),
-        ({"a": PICTURE, "b": Several(parts)}, (), "input b: .*expected one of picture, sound, text"),
+        ({"a": PICTURE, "b": Several(parts)}, (), "input b: several; expected one of picture, sound, text"),
         (parts, ("c",), "optional is 'c', no input; known are a, b"),
+        ({"a": PICTURE, "b": Sound}, (), "input b: sound; expected one of picture, sound, text, with its sizes"),
     ):
         with pytest.raises(ValueError, match=sentence):
             Several(wrong, optional)
+    with pytest.raises(TypeError, match="optional ones as a list of names"):
+        Several(parts, "a")
     saved = CONTRACT.as_json()
     for wrong in (saved | {"version": 3}, saved | {"input": saved["input"]["parts"]["cry"]}):
         with pytest.raises(ValueError, match=r"version \d with an input '\w+'; several are of version 4"):
