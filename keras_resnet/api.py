@@ -105,6 +105,8 @@ def train(recipe, data=None, contract=None, model=None, run_dir=None, split="val
     recipe = RECIPES[recipe] if isinstance(recipe, str) else recipe
     if run_dir is None or (data is None) != (contract is None):
         raise ValueError("train: expected run_dir, and data with its contract or neither")
+    if recipe.strategy == "multi_worker":
+        raise ValueError("train: several machines begin by python train.py --strategy=multi_worker; docs/cluster.md")
     environment.load_tensorflow()
     from keras_resnet.reports import evaluation
     from keras_resnet.training import trainer

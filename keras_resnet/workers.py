@@ -72,7 +72,7 @@ def place():
             raise ValueError(f"index {index} of {len(addresses)} workers")
         for address in addresses:
             host, _, port = address.rpartition(":")
-            if not host or set(host) & set("/ ") or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+            if not host or set(host) & set("/ []:") or not port.isdecimal() or not 0 < int(port) < 1 << 16:
                 raise ValueError(f"{address!r} is no HOST:PORT")
         if len({*addresses}) < len(addresses):
             raise ValueError("an address comes twice")
@@ -120,6 +120,8 @@ def hosts_of(nodes):
             first, _, last = part.partition("-")
             numbers = range(int(first), int(last or first) + 1)
             hosts += [f"{prefix}{number:0{len(first)}}{suffix}" for number in numbers]
+    if set("".join(hosts)) & set("[]"):
+        raise ValueError(f"{nodes} has two ranges in one name")
     return hosts
 
 

@@ -117,6 +117,7 @@ def config(*addresses, index=0, kind="worker"):
         ("[" * 100_000, "; expected TF_CONFIG="),
         (config("one:1", "two:2", index=True), "(index True of 2 workers)"),
         (config("one:1", "two:2", index=1.7), "(index 1.7 of 2 workers)"),
+        (config("[::1]:1", "two:2"), "('[::1]:1' is no HOST:PORT)"),
         (config("http://one:1", "two:2"), "('http://one:1' is no HOST:PORT)"),
         (json.dumps({"cluster": {"worker": "one:1"}, "task": {"index": 0}}), "worker is no list of addresses"),
         (config("one:1", "two:2", index=2), "(index 2 of 2 workers)"),
@@ -159,6 +160,12 @@ def test_slurm_says_where_we_are(monkeypatch):
 )
 def test_slurms_lists_of_nodes(nodes, hosts):
     assert workers.hosts_of(nodes) == hosts
+
+
+def test_two_ranges_in_one_name_are_refused():
+    for nodes in ("rack[1-2]n[01-02]", "a[1-3]b[1-2],c"):
+        with pytest.raises(ValueError, match="two ranges in one name"):
+            workers.hosts_of(nodes)
 
 
 def test_wrong_flags_end_before_tensorflow_is_loaded():

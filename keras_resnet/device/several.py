@@ -125,7 +125,7 @@ class Several:
         if len({path.is_dir() for path in paths.values()}) > 1:
             raise SeveralError(f"{Together(paths)}: a file and a folder; expected files, or a folder for each input")
         keys = sorted(set().union(*found.values()))
-        if len(found) > 1 and not set.intersection(*map(set, found.values())):
+        if len(found) > 1 and sum(map(len, found.values())) == len(keys):
             first = [next(iter(of_name.values())) for of_name in found.values()]
             raise SeveralError(f"{Together(paths)}: no two files of one name ({first[0]}, {first[1]})")
         together = [Together({name: found[name][key] for name in found if key in found[name]}) for key in keys]

@@ -8,6 +8,7 @@ stops, for a signal, stops all at the same step.
 import contextlib
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import workers
+from keras_resnet import runs, workers
 from keras_resnet.networks.weights import value
 from keras_resnet.recipes import Recipe
 
@@ -27,6 +28,8 @@ OWN = ("data_dir", "dataset")
 
 # What TensorFlow raises where a worker has gone.
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError, tf.errors.CancelledError)
+# What is in their words, so that it is no fault of the program's.
+OF_THE_NETWORK = ("unhealthy", "onnection", "RPC", "ocket", "peer")
 
 
 class WorkerLost(Exception):
@@ -43,6 +46,7 @@ class Cluster:
     Args:
         recipe: `Recipe` that this worker was started with.
         seconds: to wait for the others.
+        log_steps: what `Monitor` has; it changes the step.
 
     Attributes:
         place: `workers.Place`.
@@ -52,10 +56,10 @@ class Cluster:
         WorkersError: a worker does not come, or was started with other flags.
     """
 
-    def __init__(self, recipe, seconds=WAIT_SECONDS):
+    def __init__(self, recipe, seconds=WAIT_SECONDS, log_steps=0):
         self.place = workers.place()
-        recipes = workers.meet(self.place, dataclasses.asdict(recipe), seconds)
-        _hold_alike(self.place, recipes)
+        said = {"recipe": dataclasses.asdict(recipe), "log_steps": log_steps, "versions": runs.origin()["versions"]}
+        _hold_alike(self.place, workers.meet(self.place, said, seconds))
         with _at_most(seconds):
             self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
         self._longest = tf.function(lambda n: self._all(tf.reduce_max, n))
@@ -71,6 +75,8 @@ class Cluster:
         try:
             yield
         except LOST as error:
+            if isinstance(error, tf.errors.InternalError) and not any(word in str(error) for word in OF_THE_NETWORK):
+                raise
             raise WorkerLost(
                 f"{self.place.named(self.place.index)}: another worker is gone; start all workers again, with the same "
                 "command: they continue from what the chief saved last"
@@ -113,16 +119,37 @@ class Cluster:
         if wrong := [self.place.named(i) for i, theirs in enumerate(others, 1) if theirs != first]:
             raise RuntimeError(f"{', '.join(wrong)}: other weights than the chief's")
 
-    def share_folder(self, run):
-        """Gives the other workers what the chief's folder says of the run, in a folder of their own."""
-        known = {path.name: path.read_text() for path in (run.recipe, run.contract, run.history) if path.exists()}
-        first = json.loads(self.texts(json.dumps([known, run.model.exists()]) if self.is_chief else "")[0])
-        if self.is_chief:
-            return
-        for name, text in first[0].items():
-            (run.path / name).write_text(text)
-        if first[1]:
-            run.model.touch()
+    def share_folder(self, run, model):
+        """Gives the other workers what the chief's folder says of the run, in a folder of their own.
+
+        Args:
+            run: `Run`, of each its own.
+            model: whether the best model's file is given, too, which a training with `--init` is built of; else they
+                have an empty one, which says that it is there.
+        """
+        told, packed = (
+            [path for path in (run.recipe, run.contract, run.history, run.model) if path.exists()],
+            io.BytesIO(),
+        )
+        contents = {path.name: b"" if path == run.model and not model else path.read_bytes() for path in told}
+        np.savez(packed, **{name: np.frombuffer(content, np.uint8) for name, content in contents.items()})
+        with np.load(io.BytesIO(self._chiefs(packed.getvalue()))) as given:
+            for name in () if self.is_chief else given:
+                (run.path / name).write_bytes(given[name].tobytes())
+
+    def _chiefs(self, content):
+        """The chief's bytes."""
+        words = np.frombuffer(content + bytes(-len(content) % 4), np.int32) if self.is_chief else np.zeros(0, np.int32)
+        mine = np.zeros(int(self._longest(tf.constant(len(words), tf.int32))), np.int32)
+        mine[: len(words)] = words
+
+        def taken():
+            context = tf.distribute.get_replica_context()
+            part = tf.where(context.replica_id_in_sync_group == 0, mine, 0)
+            return context.all_reduce("SUM", part)
+
+        made = self.strategy.experimental_local_results(self.strategy.run(tf.function(taken)))[0]
+        return made.numpy().tobytes()
 
     def share(self, variables, progress):
         """Gives the other workers the chief's values of variables, and its `Progress`; returns that."""
@@ -140,17 +167,20 @@ class Cluster:
         return type(progress)(**saved)
 
 
-def _hold_alike(place, recipes):
-    """Refuses a worker that was started with other flags than the chief; on all of them alike."""
-    first = recipes[0]
-    for index, theirs in enumerate(recipes):
-        if theirs.keys() != first.keys():
-            raise workers.WorkersError(
-                f"{place.named(index)} runs another keras-resnet than the chief; install the same"
-            )
-        own = {name: first[name] for name in OWN}
-        if found := Recipe(**{**theirs, **own}).differences(first):
-            given, name = ", ".join(found).replace("it has", "the chief has"), place.named(index)
+def _hold_alike(place, said):
+    """Refuses a worker that was started with other flags or versions than the chief; on all of them alike."""
+    first = said[0]
+    for index, theirs in enumerate(said):
+        name, packages = place.named(index), ("python", "keras-resnet", "tensorflow", "keras")
+        if other := [p for p in packages if theirs["versions"].get(p) != first["versions"].get(p)]:
+            given, wanted = (of["versions"].get(other[0]) for of in (theirs, first))
+            raise workers.WorkersError(f"{name} has {other[0]} {given}, the chief {wanted}; install the same on all")
+        own = {field: first["recipe"][field] for field in OWN}
+        found = Recipe(**{**theirs["recipe"], **own}).differences(first["recipe"])
+        if theirs["log_steps"] != first["log_steps"]:
+            found.append(f"--log_steps={theirs['log_steps']} (it has {first['log_steps']})")
+        if found:
+            given = ", ".join(found).replace("it has", "the chief has")
             raise workers.WorkersError(f"{name} was started with {given}; give all workers the same flags")
 
 

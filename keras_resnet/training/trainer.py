@@ -70,14 +70,14 @@ def train(
     run, workers = runs.Run(run_dir), None
     with contextlib.ExitStack() as folder:
         if recipe.strategy == "multi_worker":
-            workers = cluster.Cluster(recipe, wait_seconds)
+            workers = cluster.Cluster(recipe, wait_seconds, monitor.log_steps)
             folder.enter_context(workers.understood())
             if not workers.is_chief:  # which alone writes
                 run = runs.Run(pathlib.Path(folder.enter_context(tempfile.TemporaryDirectory())))
         runs.check(run, recipe)
         folder.enter_context(runs.locked(run))
         if workers:
-            workers.share_folder(run)
+            workers.share_folder(run, bool(recipe.init))
         recipe = runs.extended(run, recipe)
         if data:
             runs.check_data(run, data)

@@ -104,11 +104,18 @@ def test_a_signal_to_one_saves_and_stops_all(run, tmp_path, who):
 def test_workers_that_do_not_go_together_are_named(tmp_path):
     for others, sentence in (
         (["--batch_size=64"], "was started with --batch_size=64 (the chief has 128); give all workers the same flags"),
+        (["--log_steps=5"], "was started with --log_steps=5 (the chief has 0)"),
         (["--learning_rate=0.01"], "was started with --learning_rate=0.01 (the chief has"),
     ):
         said = ended(start_workers(tmp_path / "run", others=others, recipe=RECIPE))
         assert all(status == 2 and "worker 1 (127.0.0.1:" in text and sentence in text for status, text in said), said
     assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_starts_from_another_continues_and_is_extended(run, tmp_path):
+    trained(tmp_path / "run", f"--init={run[0]}", "--epochs=1", "--log_steps=2")
+    trained(tmp_path / "run", f"--init={run[0]}", "--epochs=2", "--log_steps=2")
+    assert [row["epoch"] for row in read_history(tmp_path / "run" / "history.csv")] == [0, 1, 2]
 
 
 def test_other_pictures_on_one_worker_are_named(tmp_path):
