@@ -8,6 +8,7 @@ import tqdm
 from keras_resnet import files, recipes, runs, tasks
 from keras_resnet.data.loading import load_data
 from keras_resnet.device.reader import Reader
+from keras_resnet.device.several import SINGLE
 from keras_resnet.networks.weights import broken_weight, fitting
 from keras_resnet.quantization import quantize_aware
 from keras_resnet.quantization.saved import load_model
@@ -58,6 +59,8 @@ class Export:
             raise ExportError(
                 f"--output=probabilities: scores of a {contract.output.KIND} stay logits, fine in int8; drop it"
             )
+        if options.android and contract.input.KIND not in SINGLE:
+            raise ExportError(f"--android: the app has no {contract.input.THINGS}; drop it")
         self.task = tasks.of(contract)
         self.pictures = self.data.calibration(options.calibration, self.recipe.seed)
 

@@ -99,7 +99,8 @@ def model_metadata(contract, card, inputs=(), names=()):
     )
     several = contract.input.KIND == "several"
     parts = [contract.input.parts[name] for name in inputs] if several else [contract.input]
-    given = [{"picture": _picture, "sound": _sound, "text": _words}[part.KIND](b, part) for part in parts]
+    made_of = {"picture": _picture, "sound": _sound, "text": _words, "row": _row}
+    given = [made_of[part.KIND](b, part) for part in parts]
     if special := CLIENTS.get(contract.output.KIND):
         made, custom = special.tensors(b, contract, labels), [special.custom(b, contract)]
         made = [made[name] for name in names] if len(made) > 1 and names else list(made.values())
@@ -123,6 +124,12 @@ def _words(b, given):
     """The metadata of a text's numbers; of their rules the standard knows little, `contract.json` all."""
     about = f"numbers of {given.length} tokens, of a vocabulary of {len(given.vocabulary)}; see contract.json"
     return table(b, 7, {0: text(b, "ids"), 1: text(b, about)})
+
+
+def _row(b, given):
+    """The metadata of a row's bytes; `contract.json` says how they are made."""
+    about = f"{given.size} bytes of {len(given.columns)} columns; x = q / 128 - 1, see contract.json"
+    return table(b, 7, {0: text(b, "row"), 1: text(b, about)})
 
 
 def _picture(b, picture):

@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras_resnet import files, runs
 from keras_resnet.device.contract import Contract
 from keras_resnet.device.reader import Reader
+from keras_resnet.device.several import SINGLE
 from keras_resnet.device.tensors import Tensors
 from keras_resnet.networks.weights import broken_weight
 from keras_resnet.quantization import quantize_aware
@@ -42,8 +43,9 @@ def export(path, options):
     """
     model = _model(path)
     contract = _contract(model, options.contract)
-    if options.android and contract.input.KIND == "several":
-        raise NetworkError("--android: the app takes one picture, recording or text; this model takes several together")
+    if options.android and contract.input.KIND not in SINGLE:
+        things = contract.input.THINGS
+        raise NetworkError(f"--android: the app takes one picture, recording or text; this model takes {things}")
     examples, images = _examples(model, options.examples, contract)
     formats = _formats(model, options.formats)
     calibration = [part[: options.calibration] for part in examples]

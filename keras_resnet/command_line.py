@@ -128,7 +128,7 @@ def _recipe_from_origin(given):
             return _continued_recipe(init, run, given)
         given_to = runs.load_contract(run).input
         held = recipes.things(given.get("dataset", theirs.dataset), given.get("task", "auto"))
-        if held not in (None, given_to.THINGS) and "texts" in (held, given_to.THINGS):
+        if held not in (None, given_to.THINGS) and {"texts", "rows"} & {held, given_to.THINGS}:
             raise ValueError(f"--init={init}: it has read {given_to.THINGS}, {given['dataset']} has {held}")
         fields = {name: getattr(theirs, name) for name in recipes.NETWORK}
         if given_to.KIND != "text":

@@ -1,5 +1,7 @@
-"""What a folder holds, by its files' names: pictures with boxes, with masks or without, recordings, or texts."""
+"""What a folder holds, by its files' names: pictures with boxes, masks or none, recordings, tables of texts or rows."""
 
+import csv
+import itertools
 import pathlib
 
 # What a task learns, as an output of the contract calls it.
@@ -13,7 +15,9 @@ PICTURES = (  # `device.picture_files.SUFFIXES`, without Pillow
     *(".webp", ".avif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
 )
 SOUNDS = (".wav", ".wave", ".flac", ".ogg", ".mp3")
-TABLES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}  # of texts
+TABLES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
+# What a header calls the label, and what the text that it is of.
+LABEL, TEXT = ("label", "class", "category", "target", "sentiment"), ("text", "sentence", "review", "content")
 ANNOTATED = "annot"  # what CamVid's folders of label maps end with
 
 
@@ -45,9 +49,42 @@ def sounds(folder):
 
 
 def texts(folder):
-    """Split -> table of a folder's texts; empty where it has none, or where pictures or recordings stand beside it.
+    """Split -> table of a folder's texts; empty where it has none."""
+    return _tables(folder, False)
 
-    Such a table is about them, not of texts.
+
+def rows(folder):
+    """Split -> table of a folder's rows, CSV with a header that names a label and columns; empty where it has none."""
+    return _tables(folder, True)
+
+
+def _has_columns(path):
+    """Whether a table is CSV whose header names a label and other columns, none of them a text.
+
+    One other column alone must begin with a number: what looks like a header may be the first of texts.
+    """
+    from keras_resnet.device.csv_files import delimiter, number
+
+    if path.suffix.lower() != ".csv":
+        return False
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+            by = delimiter(file.readline())
+            file.seek(0)
+            header, first = [*itertools.islice(csv.reader(file, delimiter=by), 2), [], []][:2]
+    except (OSError, csv.Error):
+        return False
+    names = [name.strip().lower() for name in header]
+    if not {*names} & {*LABEL} or {*names} & {*TEXT} or len(names) < 2:
+        return False
+    others = [cell.strip() for name, cell in zip(names, first, strict=False) if name not in LABEL]
+    return len(names) > 2 or any(number(cell) is not None for cell in others)
+
+
+def _tables(folder, columns):
+    """Split -> table of a folder; empty where it has none, or of the other form, with `columns` or not.
+
+    A table that stands beside pictures or recordings is about them, not of texts or rows.
     """
     root, found = pathlib.Path(folder).expanduser(), {}
     for split, names in TABLES.items():
@@ -56,7 +93,8 @@ def texts(folder):
             found[split] = path
     if "train" not in found or (root / "train").is_dir() or sounds(folder):
         return {}
-    return {} if any(path.suffix.lower() in PICTURES for path in root.glob("*/*.*")) else found
+    beside = any(path.suffix.lower() in PICTURES for path in root.glob("*/*.*"))
+    return {} if beside or _has_columns(found["train"]) != columns else found
 
 
 def masks(folder):

@@ -688,6 +688,20 @@ RECIPES = {
         dropout=0.5,
         ema=0.998,
     ),
+    # This project's own, for some hundred rows of a table; docs/tables.md.
+    "tables": Recipe(
+        depth=8,
+        augmentation="none",
+        epochs=20,
+        passes=4,
+        batch_size=16,
+        optimizer="adamw",
+        learning_rate=1e-3,
+        weight_decay=0.05,
+        warmup=0.1,
+        dropout=0.2,
+        ema=0.99,
+    ),
     # A network that has learned already, for a few hundred pictures: after Kumar et al. 2022,
     # https://arxiv.org/abs/2202.10054, the new last layer is fitted first, so that its errors do not distort the rest.
     "finetune": Recipe(
@@ -728,6 +742,8 @@ def default_recipe(dataset, task="auto"):
         return "sounds"
     if name in WRITTEN or (is_folder(dataset) and layouts.texts(dataset)):
         return "texts"
+    if is_folder(dataset) and layouts.rows(dataset):
+        return "tables"
     if name in SMALL_PICTURES or not dataset:
         return "cifar10"
     if name in CHARACTERS:
@@ -749,7 +765,8 @@ def things(dataset, task="auto"):
     if name and name not in ("digits", "speech_commands", *SMALL_PICTURES, *SPOKEN, *WRITTEN, *BOXED, *CHARACTERS):
         return None
     usual = default_recipe(dataset, task)
-    return {"sounds": "recordings", "speech_commands": "recordings", "texts": "texts"}.get(usual, "pictures")
+    held = {"sounds": "recordings", "speech_commands": "recordings", "texts": "texts", "tables": "rows"}
+    return held.get(usual, "pictures")
 
 
 def check_things(dataset, task, given):
@@ -771,7 +788,7 @@ NETWORK = ("depth", "axes", "width", "version", "stem", "shortcut", "se", "blur"
 def finetuned(recipe, dataset):
     """A recipe's augmentation made that of a data set of small pictures, of those not to be mirrored, or of sounds."""
     usual = RECIPES[default_recipe(dataset, recipe.task)].augmentation
-    others = not is_folder(dataset) or layouts.sounds(dataset) or layouts.texts(dataset)
+    others = not is_folder(dataset) or layouts.sounds(dataset) or layouts.texts(dataset) or layouts.rows(dataset)
     crops = "resized_crop" in recipe.augmentations and others
     return dataclasses.replace(recipe, augmentation=usual) if crops else recipe
 

@@ -182,7 +182,7 @@ def check_data(run, data):
         raise RunError(f"{run.path}: it learned {kinds[0]}, {data.name} has {kinds[1]}; give the data of the same kind")
     now, then = (_said(of) for of in (data.contract, contract))
     different = [name for name in now | then if now.get(name) != then.get(name)]
-    differences = [f"{name}={now.get(name)} (it has {then.get(name)})" for name in different]
+    differences = [_difference(name, now.get(name), then.get(name)) for name in different]
     things, began = contract.input.THINGS, made.get("pictures", _sizes(data))
     prints = made.get("data", {}).items()
     if made["recipe"]["dataset"] == "given" != data.name:  # no folder has an array's fingerprint, or its splits
@@ -196,6 +196,14 @@ def check_data(run, data):
             f"{run.path}: its data set has changed: {'; '.join(differences)}; restore the data, say where it lies now "
             "(--dataset, --data_dir), or give another --run_dir"
         )
+
+
+def _difference(name, now, then):
+    """What differs, in words; of long lists the first of what only one of both has."""
+    if name not in ("columns", "vocabulary"):
+        return f"{name}={now} (it has {then})"
+    odd = sorted({getattr(one, "name", one) for one in {*(now or ())} ^ {*(then or ())}})
+    return f"{name} differ: {', '.join(odd[:5])}" + " …" * (len(odd) > 5)
 
 
 def _said(contract):

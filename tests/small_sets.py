@@ -64,6 +64,20 @@ def write_reviews(root, counts, seed=0):
     return root
 
 
+def write_rows(root, counts, seed=0):
+    """Tables of things that are big or small: by size, colour and weight, which is not always there."""
+    rng = np.random.default_rng(seed)
+    for split, count in counts.items():
+        lines = ["size,colour,Class,weight,same"]
+        for i in range(count):
+            big = i % 2
+            colour = ("red", "green", "blue")[int(rng.choice(3, p=[0.8, 0.1, 0.1] if big else [0.1, 0.8, 0.1]))]
+            weight = "" if rng.random() < 0.1 else f"{rng.normal(4 * big, 1):.3f}"
+            lines.append(f"{rng.normal(10 + 6 * big, 2):.3f},{colour},{('small', 'big')[big]},{weight},1")
+        (root / f"{split}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return root
+
+
 def collect(batches):
     images, labels = zip(*batches.as_numpy_iterator(), strict=True)
     return np.concatenate(images), np.concatenate(labels)

@@ -17,7 +17,16 @@ import tqdm
 from PIL import Image
 
 from keras_resnet import layouts, programs, recipes
-from keras_resnet.data import check_places, check_sounds, check_texts, class_folders, contact_sheets, labels_csv, splits
+from keras_resnet.data import (
+    check_places,
+    check_rows,
+    check_sounds,
+    check_texts,
+    class_folders,
+    contact_sheets,
+    labels_csv,
+    splits,
+)
 from keras_resnet.device import command_line
 from keras_resnet.device.picture import ORIENTATION, upright
 
@@ -34,7 +43,11 @@ LEAST_SIDE = 32  # pixels, of the networks of boxes and masks
 LONG = 640  # pixels of the longer side, from which on boxes and masks are learned slowly
 MOST_LINES, MOST_ROWS = 10, 60
 # What is looked at besides pictures -> (what they are, what tells of them).
-OTHERS = {check_sounds.Recording: ("recordings", check_sounds), check_texts.Sentence: ("texts", check_texts)}
+OTHERS = {
+    check_sounds.Recording: ("recordings", check_sounds),
+    check_texts.Sentence: ("texts", check_texts),
+    check_rows.Line: ("rows", check_rows),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +187,8 @@ def lines(root, names, looked, strays, places=None):
     groups, pairs = exact_duplicates(good), near_duplicates(good)
     if len(good) > MOST_COMPARED:
         yield f"near duplicates are looked for among {MOST_COMPARED:,} pictures drawn at random"
-    yield from _duplicates("the same text" if things == "texts" else "the same file", groups, not places)
+    same = things[:-1] if things in ("texts", "rows") else "file"
+    yield from _duplicates(f"the same {same}", groups, not places)
     yield from _duplicates("nearly the same picture", pairs, not places)
     yield "" if groups or pairs else "no duplicates"
     taught = [p for p in good if p.split == "train"]
@@ -320,7 +334,9 @@ def _dataset(root):
 
 def main(arguments, program):
     parser = argparse.ArgumentParser(program, description="What a folder holds, before any training.")
-    parser.add_argument("folder", type=pathlib.Path, help="of pictures or recordings by class, boxes, masks, or texts")
+    parser.add_argument(
+        "folder", type=pathlib.Path, help="of pictures or recordings by class, boxes, masks, texts or rows"
+    )
     parser.add_argument(
         "--sheets", type=pathlib.Path, help="where a contact sheet of each class goes (runs/NAME-check)"
     )
@@ -334,22 +350,24 @@ def main(arguments, program):
             names, looked, strays = places.names, look_at_all(places.entries), []
         elif layouts.texts(given.folder):
             names, looked, strays = check_texts.look_for(given.folder)
+        elif layouts.rows(given.folder):
+            names, looked, strays = check_rows.look_for(given.folder)
         elif layouts.sounds(given.folder):
             names, looked, strays = check_sounds.look_for(given.folder)
         else:
             names, entries, strays = read(given.folder)
             looked = look_at_all(entries)
-        of_texts = looked and isinstance(looked[0], check_texts.Sentence)
+        unseen = looked and isinstance(looked[0], check_texts.Sentence | check_rows.Line)
         drawn = places.drawn if places else check_sounds.drawn if layouts.sounds(given.folder) else None
         sheets = given.sheets or pathlib.Path("runs") / f"{given.folder.resolve().name}-check"
-        if not of_texts and sheets.resolve().is_relative_to(given.folder.resolve()):
+        if not unseen and sheets.resolve().is_relative_to(given.folder.resolve()):
             raise ValueError(f"--sheets={sheets}: sheets there would be pictures of the data; give a folder elsewhere")
-        if not of_texts:
+        if not unseen:
             contact_sheets.write(sheets, names, [p for p in looked if not p.reason], drawn)
     except (ValueError, OSError) as error:
         command_line.fail(parser, programs.sentence(error))
     for line in lines(given.folder, names, looked, strays, places):
         print(line)
-    if not of_texts:
+    if not unseen:
         most = contact_sheets.MOST
         print(f"contact sheets: {sheets}/" + f" (the first {most} classes)" * (len(names) > most))

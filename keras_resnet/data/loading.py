@@ -5,7 +5,7 @@ import hashlib
 import pathlib
 
 from keras_resnet import layouts, runs
-from keras_resnet.data import DataError, annotated, box_folders, digits, folders, masks, sounds, texts, tfds_sets
+from keras_resnet.data import DataError, annotated, box_folders, digits, folders, masks, rows, sounds, texts, tfds_sets
 from keras_resnet.recipes import default_recipe, height_and_width, is_folder
 
 
@@ -29,7 +29,7 @@ def load_dataset(
     pairs=0,
     pieces=0,
 ):
-    """Loads a data set of pictures (of classes, of several labels each, of boxes or of masks), recordings or texts.
+    """Loads a data set of pictures (of classes, several labels each, boxes or masks), recordings, texts or rows.
 
     A split that the source lacks is drawn from its training pictures by a fixed seed, class by class: a tenth of them
     (a fifth of the digits), at most 10,000 but at least one of each class. `validation` is for choices, `test` is
@@ -63,7 +63,7 @@ def load_dataset(
     size, heard = height_and_width(image_size), {"seconds": seconds, "bands": bands, "rate": sample_rate}
     fit = {"crop_fraction": crop_fraction, "resize": resize}
     read = {"tokens": tokens, "vocabulary": vocabulary, "pairs": pairs, "pieces": pieces}
-    if group_by and (not is_folder(name) or default_recipe(name, task) in (*layouts.EXPECTED, "texts")):
+    if group_by and (not is_folder(name) or default_recipe(name, task) in (*layouts.EXPECTED, "texts", "tables")):
         said = "it is of a folder with a folder per class; drop it, and divide train, validation and test yourself"
         raise DataError(f"--group_by={group_by}: {said}")
     if name == "given":
@@ -86,6 +86,8 @@ def load_dataset(
             raise DataError(f"--task={task}: {root} has none of {layouts.EXPECTED[task]}; see docs/places.md")
         if layouts.texts(root):
             return texts.load(root, **read)
+        if layouts.rows(root):
+            return rows.load(root)
         if layouts.sounds(root):
             return sounds.load(root, max_bad_fraction=max_bad_fraction, group_by=group_by, **heard)
         return folders.load(root, shape, fit, max_bad_fraction, original, group_by)

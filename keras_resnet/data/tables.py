@@ -3,38 +3,35 @@
 import collections
 import csv
 import itertools
-import re
 
 from keras_resnet.data import DataError
+from keras_resnet.device.csv_files import delimiter
+from keras_resnet.layouts import LABEL, TEXT
 
-LABEL, TEXT = ("label", "class", "category", "target", "sentiment"), ("text", "sentence", "review", "content")
 FORM = "expected a header that names label and text, or lines of a label, a tab (.csv: a comma or semicolon) and a text"
-FIRST_CELL = re.compile(r'"(?:[^"]|"")*"|[^,;]*')
 
 LONGEST = 1 << 24  # letters of a text
 MOST_CLASSES, FEW = 1000, 20
 
 
-def classes(root, read):
+def classes(root, read, thing="text", form=FORM, hint="are the columns swapped? Give a header, label and text"):
     """The names of the classes, sorted.
 
     Args:
         root: what the tables are called.
         read: split -> `rows`.
+        thing, form, hint: what sentences call one of them, and what they advise.
 
     Raises:
         DataError: a split is empty, or there are fewer than two, or so many that they are no classes.
     """
     if empty := [split for split, found in read.items() if not found]:
-        raise DataError(f"{root}: no text in {empty[0]}; {FORM}")
+        raise DataError(f"{root}: no {thing} in {empty[0]}; {form}")
     names, count = sorted({label for label, _ in read["train"]}), len(read["train"])
     if len(names) < 2:
-        raise DataError(f"{root}: all {count:,} training texts have the label {names[0]!r}; expected two of them")
+        raise DataError(f"{root}: all {count:,} training {thing}s have the label {names[0]!r}; expected two of them")
     if len(names) > min(MOST_CLASSES, max(FEW, count / 2)):
-        raise DataError(
-            f"{root}: {len(names):,} labels of {count:,} training texts, as {names[0][:40]!r}; are the columns "
-            "swapped? Give a header, label and text"
-        )
+        raise DataError(f"{root}: {len(names):,} labels of {count:,} training {thing}s, as {names[0][:40]!r}; {hint}")
     return tuple(names)
 
 
@@ -48,9 +45,9 @@ def rows(path):
         with open(path, encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
                 csv.field_size_limit(LONGEST)
-                delimiter = _delimiter(file.readline().rstrip("\r\n"))
+                by = _delimiter(file.readline().rstrip("\r\n"))
                 file.seek(0)
-                reader = csv.reader(file, strict=True, delimiter=delimiter)
+                reader = csv.reader(file, strict=True, delimiter=by)
                 lines = list(reader)
             else:
                 lines = [line.rstrip("\r\n").split("\t") for line in file]
@@ -84,10 +81,10 @@ def _delimiter(line):
 
     Without a header the one behind its first cell; programs write semicolons where a comma belongs to numbers.
     """
-    for delimiter in ",;":
-        if _columns(line.split(delimiter)):
-            return delimiter
-    return ";" if line[FIRST_CELL.match(line).end() :].startswith(";") else ","
+    for by in ",;":
+        if _columns(line.split(by)):
+            return by
+    return delimiter(line)
 
 
 def _columns(cells):

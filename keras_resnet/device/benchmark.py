@@ -89,7 +89,7 @@ def random_input(given):
 
 
 def preprocessing(reader):
-    """Median milliseconds to prepare a decoded photo, as long a recording as is heard, or as many words as are read."""
+    """Median milliseconds to prepare a decoded photo, a recording as long as is heard, a text as is read, or a row."""
     prepare = preparing(reader.contract.input)
 
     def once():
@@ -108,6 +108,9 @@ def preparing(given):
     if given.KIND == "text":
         words = " ".join((given.vocabulary * given.length)[: given.length])
         return lambda: given.ids(words)
+    if given.KIND == "row":
+        cells = [str(getattr(column, "mean", "")) for column in given.columns]
+        return lambda: given.pixels(cells)
     numbers = np.random.default_rng(0)
     if given.KIND == "sound":
         noise = numbers.uniform(-0.5, 0.5, given.samples)
@@ -122,8 +125,8 @@ def measured(given):
     """What `preparing` prepares, in words."""
     if given.KIND == "several":
         return " and ".join(measured(part) for part in given.parts.values())
-    of = {"sound": "{0.seconds} s", "text": "{0.length} tokens"}.get(given.KIND, f"{PHOTO[1]}x{PHOTO[0]} pixels")
-    return of.format(given)
+    of = {"sound": "{0.seconds} s", "text": "{0.length} tokens", "row": "a row of {0.size} bytes"}
+    return of.get(given.KIND, f"{PHOTO[1]}x{PHOTO[0]} pixels").format(given)
 
 
 def state():

@@ -13,12 +13,13 @@ from .classes import Classes
 from .labels import Labels
 from .mask import Mask
 from .picture import Picture
+from .row import Row
 from .several import Several
 from .sound import Sound
 from .text import Text
 
 VERSION, STRETCHED, SEVERAL = 2, 3, 4  # newer ones only where a reader of an older would prepare something else
-INPUTS = {"picture": Picture, "sound": Sound, "text": Text, "several": Several}
+INPUTS = {"picture": Picture, "sound": Sound, "text": Text, "row": Row, "several": Several}
 OUTPUTS = {"classes": Classes, "labels": Labels, "boxes": Boxes, "mask": Mask}
 # What a file that holds something else makes `parse` raise: a list for an object, a hundred thousand brackets.
 DAMAGES = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
@@ -29,11 +30,11 @@ class Contract:
     """From a raw thing to an answer.
 
     Attributes:
-        input: how the thing becomes a tensor, `Picture`, `Sound` or `Text`; several tensors, `Several`.
+        input: how the thing becomes a tensor, `Picture`, `Sound`, `Text` or `Row`; several tensors, `Several`.
         output: how the network's outputs become an answer, as `Classes`.
     """
 
-    input: Picture | Sound | Text | Several
+    input: Picture | Sound | Text | Row | Several
     output: Classes
 
     def __post_init__(self):

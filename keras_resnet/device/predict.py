@@ -22,13 +22,13 @@ BATCH = 64  # things that are prepared beside one another, and all that are in m
 
 
 def arguments(given, program):
-    parser = argparse.ArgumentParser(program, description="Says what pictures show, recordings and texts say.")
+    parser = argparse.ArgumentParser(program, description="Says what pictures show, recordings, texts and rows say.")
     parser.add_argument("model", metavar="MODEL.tflite")
     parser.add_argument(
         "things",
         nargs="*",
         metavar="FILE",
-        help="pictures, WAV or text files, and folders of them; INPUT=FILE of several",
+        help="pictures, WAV, text or CSV files, and folders of them; INPUT=FILE of several",
     )
     parser.add_argument("--text", action="append", default=[], help="a text instead of a file; it may come again")
     parser.add_argument("--camera", action="store_true", help="what a camera sees, until Ctrl-C")

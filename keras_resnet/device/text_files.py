@@ -17,16 +17,16 @@ def find(paths):
     return picture_files.find(paths, SUFFIXES, "text")
 
 
-def read(file, name):
-    """What a text file says, a path or a binary file that messages call `name`.
+def read(file, name, most=MOST):
+    """What a text file says, a path or a binary file that messages call `name`, of so many bytes at most.
 
     Raises:
         TextError: it can't be opened, is too long, or no UTF-8.
     """
     try:
-        content = file.read(MOST + 1) if hasattr(file, "read") else pathlib.Path(file).read_bytes()
-        if len(content) > MOST:
-            raise TextError(f"{name}: more than {MOST:,} bytes; cut it into parts")
+        content = file.read(most + 1) if hasattr(file, "read") else pathlib.Path(file).read_bytes()
+        if len(content) > most:
+            raise TextError(f"{name}: more than {most:,} bytes; cut it into parts")
         return content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise TextError(f"{name}: no text in UTF-8 ({error})") from error

@@ -10,9 +10,11 @@ from keras_resnet.recipes import MOVED_ALONE, OF_SOUNDS, OF_TEXTS, Recipe
 from keras_resnet.tasks import keywords, metrics
 
 WORST = 24
-STEPS_OF = {"sound": OF_SOUNDS, "text": OF_TEXTS}  # an input's kind -> the steps of augmentation that it has alone
+# An input's kind -> the steps of augmentation that it has alone.
+STEPS_OF = {"sound": OF_SOUNDS, "text": OF_TEXTS, "row": ()}
 NOT_OF_TEXTS = ("axes", "version", "stem", "shortcut", "se", "blur", "mixup", "cutmix", "progressive", "train_size")
 NOT_OF_TEXTS += ("freeze", "stochastic_depth", "layer_decay", "head_learning_rate", "image_size", "channels")
+NOT_OF_ROWS = ("progressive", "train_size", "cutmix", "image_size", "channels")
 LINES = (
     ("top-1 accuracy", "top1_accuracy"),
     ("top-5 accuracy", "top5_accuracy"),
@@ -42,11 +44,12 @@ def refuse(recipe, others, what, refused=MOVED_ALONE):
 
 
 def refuse_steps(recipe, what, own=None):
-    """Raises ValueError for steps of augmentation that are of other things; `own` are those of sounds, or of texts."""
-    steps = {*recipe.augmentations}
-    if (own and not steps <= {*own}) or (not own and steps & {*OF_SOUNDS, *OF_TEXTS}):
-        would_do = ", ".join(own) if own else f"steps that are not {', '.join(OF_SOUNDS + OF_TEXTS)}"
-        raise ValueError(f"--augmentation={recipe.augmentation}: these are {what}; give {would_do}, or none")
+    """Raises ValueError for steps of augmentation of other things; `own` are those of sounds, texts or rows."""
+    steps, others = {*recipe.augmentations}, own is None
+    if (not others and not steps <= {*own}) or (others and steps & {*OF_SOUNDS, *OF_TEXTS}):
+        would_do = f"steps that are not {', '.join(OF_SOUNDS + OF_TEXTS)}" if others else ", ".join(own)
+        would_do += ", or " if would_do else ""
+        raise ValueError(f"--augmentation={recipe.augmentation}: these are {what}; give {would_do}none")
 
 
 class Classification:
@@ -94,6 +97,8 @@ class Classification:
         no, given = (), self.contract.input
         if given.KIND == "text":
             no, given = NOT_OF_TEXTS, "texts"
+        elif given.KIND == "row":
+            no, given = NOT_OF_ROWS, "rows"
         elif given.KIND == "sound" and given.axes == 1:
             no, given = ("progressive", "train_size"), "waves (--bands=0)"
         for flag in no:
@@ -283,7 +288,7 @@ class Report:
 
     def __init__(self, labels, given):
         self.labels, self.figures = labels, metrics.Accumulator(len(labels))
-        self.mistakes = Mistakes(shown=given.words if given.KIND == "text" else pixels)
+        self.mistakes = Mistakes(shown=getattr(given, "words", pixels))
         heard = given.KIND == "sound"
         self.words = keywords.Keywords(labels, given.seconds, given.threshold) if heard else None
 

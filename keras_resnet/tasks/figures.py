@@ -56,7 +56,7 @@ def reliability(bins, title, right="top-1 accuracy [%]", counted="examples"):
 
 
 def mistakes(worst, title):
-    """The pictures, or texts, with the largest loss: a list of (uint8 picture or text, what is wrong)."""
+    """The pictures, texts or rows with the largest loss: a list of (uint8 picture or text, what is wrong)."""
     if worst and isinstance(worst[0][0], str):
         return sentences(worst, title)
     columns = 6
@@ -67,7 +67,9 @@ def mistakes(worst, title):
     for axes in grid.flat:
         axes.axis("off")
     for axes, (image, said) in zip(grid.flat, worst, strict=False):
-        axes.imshow(np.squeeze(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.imshow(
+            image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255, interpolation="nearest"
+        )
         axes.set_title(said, fontsize=9)
     figure.suptitle(title if worst else f"{title}: none")
     return figure

@@ -90,10 +90,11 @@ def started(recipe, data, task):
         origin, theirs = load_model(run.model), runs.load_contract(run)
         if theirs == contract:
             return origin
-        if "text" in (theirs.input.KIND, contract.input.KIND):
-            raise runs.RunError(
-                f"--init={recipe.init}: a network of texts goes on with its own vocabulary and data alone"
-            )
+        for kind, own in (("text", "vocabulary"), ("row", "columns")):
+            if kind in (theirs.input.KIND, contract.input.KIND):
+                raise runs.RunError(
+                    f"--init={recipe.init}: a network of {kind}s goes on with its own {own} and data alone"
+                )
         labels = theirs.output
     else:
         origin = load_origin(recipe.init, recipe.data_dir)

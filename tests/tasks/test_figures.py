@@ -20,6 +20,12 @@ def test_figures_of_many_classes_and_of_no_mistakes(tmp_path):
     assert (tmp_path / "none.png").stat().st_size > 1000
 
 
+def test_mistakes_of_pictures_waves_and_texts(tmp_path):
+    for i, thing in enumerate((np.zeros((8, 8, 3), np.uint8), np.zeros((1, 500, 1), np.uint8), "size 12, colour …")):
+        drawing.save(figures.mistakes([(thing, "a 60 %\nis b")] * 2, "wrong"), tmp_path / f"{i}.png")
+        assert (tmp_path / f"{i}.png").stat().st_size > 1000
+
+
 def test_the_legend_hides_no_bar():
     rng = np.random.default_rng(0)
     confidences = rng.random(2000)
