@@ -152,7 +152,7 @@ def test_help_into_a_closed_pipe():
         (b"--dataset=caf\xe9/", r"train: --dataset=b'caf\xe9/': expected UTF-8; rename it"),
         ("--save_seconds=nan", "train: --save_seconds=nan: expected a finite number"),
         ("--logical_cpus=100000", "logical_cpus=100000"),  # it would never end
-        ("--strategy=tpu", "value should be one of <auto|one_device|mirrored>"),
+        ("--strategy=tpu", "value should be one of <auto|one_device|mirrored|multi_worker>"),
         ("--learnin_rate=1", "Unknown command line flag 'learnin_rate'. Did you mean: learning_rate ?"),
         ("--epochs=ten", "flag --epochs=ten: expected a whole number; --help lists all flags"),
         ("--learning_rate=fast", "flag --learning_rate=fast: expected a number; --help lists all flags"),
