@@ -529,7 +529,9 @@ def test_an_int8_aware_training_learns_from_the_data_that_is_loaded(finished, mo
     classifier_of(layers.Conv2D(4, 3), layers.LayerNormalization(name="learned")).save(finished / "model.keras")
     loads, load = [], loading.load_dataset
     monkeypatch.setattr(loading, "load_dataset", lambda *args, **kwargs: loads.append(1) or load(*args, **kwargs))
-    options = types.SimpleNamespace(dataset=None, data_dir=None, output="logits", calibration=8, qat_epochs=1)
+    options = types.SimpleNamespace(
+        dataset=None, data_dir=None, output="logits", calibration=8, qat_epochs=1, android=False
+    )
     with pytest.raises(ValueError, match="LayerNormalization can't be quantized"):  # what comes after the data
         Export(finished, options)._quantized()
     assert loads == [1]
@@ -539,7 +541,9 @@ def test_an_int8_aware_run_of_other_flags_gets_advice_that_helps(finished):
     qat = shutil.copytree(finished, finished.parent / "qat").rename(finished / "qat")
     saved = files.read_json(qat / "recipe.json")
     files.write_json(qat / "recipe.json", {**saved, "recipe": {**saved["recipe"], "weight_bits": 4}})
-    options = types.SimpleNamespace(dataset=None, data_dir=None, output="logits", calibration=8, qat_epochs=1)
+    options = types.SimpleNamespace(
+        dataset=None, data_dir=None, output="logits", calibration=8, qat_epochs=1, android=False
+    )
     with pytest.raises(ValueError, match=r"weight_bits=.*; without --qat_epochs it is exported as it is"):
         Export(finished, options)._quantized()
 

@@ -28,7 +28,7 @@ class Log:
 def watch_steps(losses, progress=None, received=(), save_seconds=1000):
     """Shows a `StepWatch` steps of these losses; returns it and the steps at which it saved."""
     saves, progress = [], progress or Progress()
-    watch = callbacks.StepWatch(progress, received, lambda: saves.append(progress.step), save_seconds)
+    watch = callbacks.StepWatch(progress, lambda: bool(received), lambda: saves.append(progress.step), save_seconds)
     watch.set_model(keras.Sequential())
     Log.fetched = 0
     for loss in losses:
@@ -85,7 +85,9 @@ def test_a_step_takes_its_part_of_the_time_between_two_looks(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     saved, progress = [], Progress(seconds=100.0)
-    watch = callbacks.StepWatch(progress, (), lambda: saved.append((clock[0], *progress.partial.values())), 5.1)
+    watch = callbacks.StepWatch(
+        progress, lambda: False, lambda: saved.append((clock[0], *progress.partial.values())), 5.1
+    )
     watch.set_model(keras.Sequential())
     for step in range(41):
         clock[0] += 5.0 if not step else 0.25  # the first one traces
