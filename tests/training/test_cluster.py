@@ -70,7 +70,7 @@ def test_a_worker_that_is_killed_ends_all_and_they_continue_with_the_same_bits(r
     checkpoint = tmp_path / "run" / "checkpoints" / "latest.npz"
     wait_until(lambda: checkpoint.exists() and _steps(checkpoint) > 9, started[0])  # in the second epoch
     started[who].kill()
-    said = ended(started, 90)
+    said = ended(started, 240)
     assert said[who][0] == -signal.SIGKILL
     status, text = said[1 - who]
     assert status == 75 and f"worker {1 - who} (127.0.0.1:" in text and "another worker is gone; start all" in text
@@ -93,7 +93,7 @@ def test_a_signal_to_one_saves_and_stops_all(run, tmp_path, who):
     checkpoint = tmp_path / "run" / "checkpoints" / "latest.npz"
     wait_until(lambda: checkpoint.exists() and _steps(checkpoint) > 9, started[0])
     started[who].send_signal(signal.SIGTERM)
-    said = ended(started, 60)
+    said = ended(started, 240)
     steps = _steps(checkpoint)
     assert [status for status, _ in said] == [128 + signal.SIGTERM] * 2
     assert all(f"SIGTERM: saved at step {steps}; the same command continues" in text for _, text in said)
