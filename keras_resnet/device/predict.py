@@ -120,7 +120,9 @@ def predict(reader, paths, chosen):
         speed = len(paths) / (time.perf_counter() - began)
         things = reader.contract.input.THINGS
         print(f"{len(paths)} {things}, {speed:.1f} a second, {failed} could not be read", file=sys.stderr)
-        if lacking := [path for path in paths if isinstance(path, dict) and len(path) < max(map(len, paths))]:
+        sets = [path for path in paths if isinstance(path, dict)]
+        most = max(map(len, sets), default=0)
+        if lacking := [one for one in sets if len(one) < most]:
             print(f"{len(lacking)} of them lack what others have, as {lacking[0]}", file=sys.stderr)
     return int(failed > 0)
 

@@ -24,8 +24,6 @@ from keras_resnet.recipes import Recipe
 WAIT_SECONDS = 300.0  # for all workers at the start
 # Fields of a recipe that say where things lie, which each machine knows for itself.
 OWN = ("data_dir", "dataset")
-
-
 # What TensorFlow raises where a worker has gone.
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError, tf.errors.CancelledError)
 # What is in their words, so that it is no fault of the program's.
@@ -104,7 +102,7 @@ class Cluster:
         return bool(self._longest(tf.constant(int(bool(flag)), tf.int32)))
 
     def hold_data_alike(self, data):
-        """The same of another data set."""
+        """Refuses a worker that has another data set than the chief; on all of them alike."""
         first, *others = self.texts(json.dumps(data.fingerprint, sort_keys=True))
         for index, theirs in enumerate(others, 1):
             if theirs != first:
@@ -127,15 +125,19 @@ class Cluster:
             model: whether the best model's file is given, too, which a training with `--init` is built of; else they
                 have an empty one, which says that it is there.
         """
-        told, packed = (
-            [path for path in (run.recipe, run.contract, run.history, run.model) if path.exists()],
-            io.BytesIO(),
-        )
+        told = [path for path in (run.recipe, run.contract, run.history, run.model) if path.exists()]
         contents = {path.name: b"" if path == run.model and not model else path.read_bytes() for path in told}
-        np.savez(packed, **{name: np.frombuffer(content, np.uint8) for name, content in contents.items()})
+        given = self._chiefs_arrays({name: np.frombuffer(content, np.uint8) for name, content in contents.items()})
+        for name in () if self.is_chief else given:
+            (run.path / name).write_bytes(given[name].tobytes())
+
+    def _chiefs_arrays(self, arrays):
+        """The chief's dict of arrays."""
+        packed = io.BytesIO()
+        if self.is_chief:
+            np.savez(packed, **arrays)
         with np.load(io.BytesIO(self._chiefs(packed.getvalue()))) as given:
-            for name in () if self.is_chief else given:
-                (run.path / name).write_bytes(given[name].tobytes())
+            return dict(given)
 
     def _chiefs(self, content):
         """The chief's bytes."""
@@ -154,17 +156,11 @@ class Cluster:
     def share(self, variables, progress):
         """Gives the other workers the chief's values of variables, and its `Progress`; returns that."""
 
-        def taken():
-            context = tf.distribute.get_replica_context()
-            return [context.all_gather(part[None], 0)[0] for part in mine]
-
-        mine = [tf.constant(value(variable)) for variable in variables]
-        firsts = self.strategy.experimental_local_results(self.strategy.run(tf.function(taken)))[0]
-        if not self.is_chief:
-            for variable, first in zip(variables, firsts, strict=True):
-                variable.assign(first)
-        saved = json.loads(self.texts(json.dumps(dataclasses.asdict(progress)))[0])
-        return type(progress)(**saved)
+        mine = {str(number): value(variable) for number, variable in enumerate(variables)}
+        given = self._chiefs_arrays({**mine, "progress": np.array(json.dumps(dataclasses.asdict(progress)))})
+        for number, variable in enumerate(() if self.is_chief else variables):
+            variable.assign(given[str(number)])
+        return type(progress)(**json.loads(str(given["progress"])))
 
 
 def _hold_alike(place, said):
