@@ -7,6 +7,7 @@ import pathlib
 from absl import flags
 
 from keras_resnet import depths, environment, models, origins, programs, recipes, runs, tasks, workers
+from keras_resnet.data import data_service
 from keras_resnet.recipes import RECIPES, Recipe
 from keras_resnet.reports import wandb_writer
 
@@ -48,8 +49,13 @@ def define_flags():
     flags.DEFINE_bool("wandb", False, "Log to Weights & Biases, too; WANDB_MODE=offline needs no account.")
     flags.DEFINE_bool("profile", False, "Profile ten steps, for TensorBoard, and say which operations took the time.")
     flags.DEFINE_float("save_seconds", 300, "Time between two saves within an epoch.", 0)
+    flags.DEFINE_string("data_service", None, "grpc://HOST:PORT of a tf.data service that makes the batches.")
     flags.DEFINE_float(
-        "wait_seconds", 300, "With --strategy=multi_worker: for the other workers, at the start.", 1, 86_400
+        "wait_seconds",
+        300,
+        "For other machines: all workers of --strategy=multi_worker at the start, each batch of --data_service.",
+        1,
+        86_400,
     )
 
 
@@ -208,6 +214,8 @@ def main(argv):
         raise ValueError(f"--logical_cpus={FLAGS.logical_cpus}: a worker has one CPU; start more workers")
     if not several and workers.others_are_meant():
         print("TF_CONFIG names several workers, this one trains alone: --strategy=multi_worker joins them", flush=True)
+    if FLAGS.data_service:
+        data_service.check(FLAGS.data_service, "--data_service=")
     writes = not several or workers.place().is_chief
     if writes:
         runs.check(runs.Run(run_dir), recipe)
@@ -223,7 +231,9 @@ def main(argv):
         dry_run(recipe, runs.Run(run_dir))
         return
     monitor = monitoring.Monitor(FLAGS.log_steps, FLAGS.wandb, FLAGS.profile)
-    data = trainer.train(recipe, run_dir, FLAGS.save_seconds, monitor=monitor, wait_seconds=FLAGS.wait_seconds)
+    service = data_service.Service(FLAGS.data_service, FLAGS.wait_seconds) if FLAGS.data_service else None
+    elsewhere = {"wait_seconds": FLAGS.wait_seconds, "service": service}
+    data = trainer.train(recipe, run_dir, FLAGS.save_seconds, monitor=monitor, **elsewhere)
     if not writes:  # the report is the chief's
         return
     if data is None:

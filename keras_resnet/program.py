@@ -13,6 +13,7 @@ COMMANDS = {
     "explain": "which places of a picture, or words of a text, speak for a class: runs/NAME PICTURE",
     "degradation": "why residual: plain and residual networks of growing depth beside each other",
     "compare": "several runs in one table and one picture: runs/A runs/B",
+    "data_service": "reads and augments pictures for trainings elsewhere: dispatcher, or worker grpc://HOST:PORT",
     "export": "a finished run's .tflite files, and the proof that they answer alike: runs/NAME",
     **commands.COMMANDS,
     "models": "the trained models that come with this package",
@@ -27,7 +28,7 @@ FLAGGED = {
 }
 
 # Those with flags of argparse's, which need no TensorFlow.
-PLAIN = {"check": "data.check", "compare": "reports.compare"}
+PLAIN = {"check": "data.check", "compare": "reports.compare", "data_service": "data.data_service"}
 
 
 def run():

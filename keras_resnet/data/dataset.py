@@ -11,9 +11,9 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_resnet import programs
-from keras_resnet.data import SPLITS, DataError, augmentation, decoding
+from keras_resnet.data import SPLITS, DataError, augmentation, data_service, decoding
 from keras_resnet.data.order import SHUFFLED, draw
-from keras_resnet.data.sources import BATCHES, Arrays, Files, untuned
+from keras_resnet.data.sources import ALL_ROWS, BATCHES, Arrays, Files, untuned
 from keras_resnet.data.streams import Stream
 from keras_resnet.device.contract import Contract
 
@@ -79,6 +79,8 @@ class Data:
         order=SHUFFLED,
         sides=None,
         noise=False,
+        part=(0, 1),
+        service=None,
     ):
         """Returns the augmented batches of one epoch, from `first_step` on, whole batches only.
 
@@ -97,6 +99,8 @@ class Data:
             noise: whether `background` is added, where there is one.
             mix: a function of (images, targets, seed) that mixes examples, after all else; None for none.
             move: how what is learned moves with the pictures, a function for `augmentation.augment`; None if it stays.
+            part: (number, parts) of each batch, of which the other parts are not read unless `mix` needs them.
+            service: `data_service.Service` that makes the batches; the same, in the same order. None: made here.
 
         Returns:
             `tf.data.Dataset` of (float32 pictures (batch, height, width, channels), int labels (batch,)).
@@ -104,7 +108,7 @@ class Data:
         Raises:
             DataError: `augment` crops out of pictures in their own size, and they were loaded in the network's.
             ValueError: `augment` is a string, which holds letters and no names; or `move` is given with what would
-                leave targets where they were (`augmentation.check_move`).
+                leave targets where they were (`augmentation.check_move`); or no `service` can make such batches.
         """
         if isinstance(augment, str):
             raise ValueError(f"augment={augment!r}: expected names, as {tuple(augment.split('_'))}")
@@ -114,18 +118,31 @@ class Data:
         if sides and resized_crop:  # at once, of the originals
             picture, sides = dataclasses.replace(picture, height=sides[0], width=sides[1]), None
         window, sides = (sides, None) if move else (None, sides)
-        batches = self.train.training_batches(picture, batch_size, seed, epoch, first_step, resized_crop, order)
+        if service and (why := self.train.unsendable(resized_crop)):
+            raise DataError(f"--data_service={service.address}: {self.name}: {why}")
+        number, parts = part
+        mine = slice(number * batch_size // parts, (number + 1) * batch_size // parts)
+        rows = ALL_ROWS if mix else mine
+        batches = self.train.training_batches(picture, batch_size, seed, epoch, first_step, resized_crop, order, rows)
 
-        def finish(step, example):
-            images, labels = example
+        def filled(read):
+            """A whole batch, whose draws are for all of it, of what was read."""
+            others = [(mine.start, batch_size - mine.stop)] if rows == mine else [(0, 0)]
+            return tf.pad(read, others + [(0, 0)] * (len(read.shape) - 1))
+
+        def finish(step, examples):
+            images, labels = map(filled, examples)
             drawn = draw(seed, epoch, step)
             added = self.background if noise else None
             images, labels = augmentation.augment(images, labels, drawn, augment, move, magnitude, zoom, added, window)
             images = decoding.resize(images, sides) if sides else images
             images, labels = mix(images, labels, drawn) if mix else (images, labels)
-            return (images, labels) if pixels else _normalized(images, labels)
+            images, labels = images[mine], labels[mine]
+            return step, ((images, labels) if pixels else _normalized(images, labels))
 
-        batches = batches.enumerate(first_step).map(finish, BATCHES, deterministic=True)
+        batches = batches.map(finish, BATCHES, deterministic=True)
+        steps = range(first_step, len(self.train) // batch_size)
+        batches = service.made(batches, steps) if service else batches.map(lambda _, made: made)
         return untuned(batches.prefetch(4))
 
     def calibration(self, count, seed):
@@ -158,10 +175,12 @@ def reading(data):
 
     Raises:
         DataError: a picture can't be read any more.
+        ServiceLost: a tf.data service brings no more batches.
     """
     try:
         yield
     except tf.errors.OpError as error:
+        data_service.raise_lost(error)
         sources = [source for source in map(data.split, SPLITS) if isinstance(source, Files)]
         changed = [path for source in sources for path in source.read_from() if _changed(path)]
         if not changed:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_resnet.data import SPLITS, DataError
 from keras_resnet.data.dataset import Data
 from keras_resnet.data.order import SHUFFLED
-from keras_resnet.data.sources import Arrays
+from keras_resnet.data.sources import ALL_ROWS, Arrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,13 +37,19 @@ class Pipeline:
         del picture  # they have its size already
         return self.examples.batch(batch_size)
 
-    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=SHUFFLED):
+    def unsendable(self, resized_crop):
+        return "it is a Python program's own"
+
+    def training_batches(
+        self, picture, batch_size, seed, epoch, first_step, resized_crop, order=SHUFFLED, rows=ALL_ROWS
+    ):
         del picture, seed, epoch
         if order.balanced or order.repeats > 1:
             raise DataError("a pipeline that was given has its own order; drop --sampling and --repeats")
         if resized_crop:
             raise DataError("random resized crops want pictures of any size, from files; give --augmentation=crop,flip")
-        return self.examples.skip(first_step * batch_size).batch(batch_size, drop_remainder=True)
+        batches = self.examples.skip(first_step * batch_size).batch(batch_size, drop_remainder=True)
+        return batches.map(lambda images, targets: (images[rows], targets[rows])).enumerate(first_step)
 
 
 def make(parts, contract):

@@ -17,6 +17,7 @@ MOST_BYTES = 6 * 2**30  # of what is held in memory because it can't be read aga
 
 # In the making at a time; said, not tuned (see `untuned`).
 PICTURES, BATCHES = os.cpu_count(), 4
+ALL_ROWS = slice(None)  # of a batch
 
 
 def check_memory(name, total, shape, instead="give a smaller --image_size"):
@@ -64,18 +65,23 @@ class Arrays:
         del picture  # they have its size already
         return tf.data.Dataset.from_tensor_slices((self.images, self.labels)).batch(batch_size)
 
-    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=SHUFFLED):
+    def unsendable(self, resized_crop):
+        """Why another machine can't make these batches; nothing where it can."""
+        return ""
+
+    def training_batches(
+        self, picture, batch_size, seed, epoch, first_step, resized_crop, order=SHUFFLED, rows=ALL_ROWS
+    ):
         if resized_crop:
             raise DataError("random resized crops want the pictures in their own size; load them with original=True")
         del picture  # they have its size already
         images, labels = self.tensors
-        shown = order.indices(self.labels, seed, epoch)
-        indices = tf.data.Dataset.from_tensor_slices(shown[first_step * batch_size :])
 
-        def batch(index):
-            return tf.gather(images, index), tf.gather(labels, index)
+        def batch(step, index):
+            return step, (tf.gather(images, index), tf.gather(labels, index))
 
-        return indices.batch(batch_size, drop_remainder=True).map(batch, BATCHES, deterministic=True)
+        steps = _steps(order.indices(self.labels, seed, epoch), batch_size, first_step, rows)
+        return steps.map(batch, BATCHES, deterministic=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,17 +131,38 @@ class Files:
 
         return tf.data.Dataset.range(len(self)).map(read, PICTURES, deterministic=True).batch(batch_size)
 
-    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=SHUFFLED):
+    def unsendable(self, resized_crop):
+        """Why another machine can't make these batches, for which Python would be needed; nothing where it can."""
+        if not resized_crop:
+            return "Pillow resizes the pictures here; --augmentation=resized_crop,flip leaves that to TensorFlow"
+        odd = [os.fsdecode(path) for path in self.paths[self.layouts == 0]]
+        return f"{len(odd)} pictures that Pillow alone reads, as {odd[0]}; make RGB JPEGs of them" if odd else ""
+
+    def training_batches(
+        self, picture, batch_size, seed, epoch, first_step, resized_crop, order=SHUFFLED, rows=ALL_ROWS
+    ):
         paths, layouts, learned = tf.constant(self.paths), tf.constant(self.layouts), self.learned(picture)
+        steps = _steps(order.indices(self.labels, seed, epoch), batch_size, first_step, rows)
+        places = np.arange(batch_size)[rows]
 
-        def read(position, index):
+        def ones(step, indices):
+            positions = step * batch_size + places
+            return tf.data.Dataset.from_tensor_slices((tf.fill(places.shape, step), positions, indices))
+
+        def read(step, position, index):
             seeds = draw(seed, epoch, position) if resized_crop else None
-            return training_picture(tf.io.read_file(paths[index]), layouts[index], picture, seeds), learned(index)
+            image = training_picture(tf.io.read_file(paths[index]), layouts[index], picture, seeds)
+            return step, (image, learned(index))
 
-        first = first_step * batch_size
-        shown = order.indices(self.labels, seed, epoch)
-        indices = tf.data.Dataset.from_tensor_slices(shown[first:]).enumerate(first)
-        return indices.map(read, PICTURES, deterministic=True).batch(batch_size, drop_remainder=True)
+        batches = steps.flat_map(ones).map(read, PICTURES, deterministic=True).batch(len(places), drop_remainder=True)
+        return batches.map(lambda steps, examples: (steps[0], examples))
+
+
+def _steps(indices, batch_size, first_step, rows):
+    """(step, its examples' indices) of an epoch's whole batches from a step on, of which `rows` are wanted."""
+    whole = len(indices) // batch_size
+    table = indices[: whole * batch_size].reshape(whole, batch_size)
+    return tf.data.Dataset.from_tensor_slices((np.arange(whole)[first_step:], table[first_step:, rows]))
 
 
 def training_picture(encoded, layout, picture, seed):

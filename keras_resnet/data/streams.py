@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_resnet.data import DataError, decoding
 from keras_resnet.data.order import SHUFFLED, draw
-from keras_resnet.data.sources import PICTURES, training_picture
+from keras_resnet.data.sources import ALL_ROWS, PICTURES, training_picture
 
 SHUFFLE_BUFFER = 16_384  # encoded pictures
 
@@ -59,7 +59,12 @@ class Stream:
 
         return self._encoded().map(read, PICTURES, deterministic=True).batch(batch_size)
 
-    def training_batches(self, picture, batch_size, seed, epoch, first_step, resized_crop, order=SHUFFLED):
+    def unsendable(self, resized_crop):
+        return "its order can't be divided; give the same pictures as a folder of files"
+
+    def training_batches(
+        self, picture, batch_size, seed, epoch, first_step, resized_crop, order=SHUFFLED, rows=ALL_ROWS
+    ):
         if order.balanced:
             raise DataError(
                 "--sampling=balanced wants a data set in files or memory, not one that is streamed; drop it"
@@ -75,14 +80,19 @@ class Stream:
             dataset = dataset.take(-(-len(self) // order.repeats))
             dataset = dataset.flat_map(lambda *one: tf.data.Dataset.from_tensors(one).repeat(order.repeats))
             dataset = dataset.take(len(self))
-        dataset = dataset.enumerate().skip(first_step * batch_size)
+        steps = len(self) // batch_size
+        dataset = dataset.enumerate().take(steps * batch_size).skip(first_step * batch_size)
+        places = range(batch_size)[rows]
+        if len(places) < batch_size:
+            dataset = dataset.filter(lambda position, _: places.start <= position % batch_size < places.stop)
 
         def read(position, example):
             encoded, label = example
             seeds = draw(seed, epoch, position) if resized_crop else None
             return training_picture(encoded, _layout(encoded), picture, seeds), label
 
-        return dataset.map(read, PICTURES, deterministic=True).batch(batch_size, drop_remainder=True)
+        batches = dataset.map(read, PICTURES, deterministic=True).batch(len(places), drop_remainder=True)
+        return batches.enumerate(first_step)
 
 
 def _layout(encoded):

@@ -67,6 +67,11 @@ class Cluster:
     def is_chief(self):
         return self.place.is_chief
 
+    @property
+    def part(self):
+        """(number, parts): what of each batch is this worker's."""
+        return self.place.index, len(self.place.addresses)
+
     @contextlib.contextmanager
     def understood(self):
         """Turns what TensorFlow says when a worker has gone into `WorkerLost`."""

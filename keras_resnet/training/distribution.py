@@ -147,11 +147,15 @@ def make_train_function(model):
     model.train_function = train_function
 
 
-def shared_out(batches):
-    """Global batches, of which each machine makes all and takes its part; TensorFlow's own choice shares out files."""
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return batches.with_options(options)
+def of_each(strategy, batches):
+    """What `fit` takes on several machines, of this one's parts of the batches: a replica each."""
+
+    def parts(context):
+        replicas = context.num_replicas_in_sync // context.num_input_pipelines
+        size = batches.element_spec[0].shape[0]
+        return batches.rebatch(size // replicas) if replicas > 1 else batches
+
+    return strategy.distribute_datasets_from_function(parts)
 
 
 def _precision(gpus):

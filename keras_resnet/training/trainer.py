@@ -45,6 +45,7 @@ def train(
     model=None,
     monitor=monitoring.NOTHING,
     wait_seconds=cluster.WAIT_SECONDS,
+    service=None,
 ):
     """Trains a recipe in a folder of its own, or continues there.
 
@@ -56,6 +57,7 @@ def train(
         model: functional float32 `keras.Model` that is trained; by default the recipe's is made.
         monitor: `Monitor`: what is watched beside the history.
         wait_seconds: for the other workers at the start, of several machines.
+        service: `data_service.Service` that makes the batches; None: they are made here.
 
     Returns:
         The `Data` that it was trained on, or None if the run was finished already.
@@ -66,6 +68,7 @@ def train(
         Interrupted: SIGTERM or Ctrl-C came; the state is saved.
         Diverged: the loss is not finite; the last good state is kept.
         WorkersError, WorkerLost: of several machines one did not come, has other flags or data, or is gone.
+        ServiceLost: the data service brings no more batches.
     """
     run, workers = runs.Run(run_dir), None
     with contextlib.ExitStack() as folder:
@@ -86,7 +89,7 @@ def train(
             if not data and (saved.dataset, saved.data_dir) != (recipe.dataset, recipe.data_dir):
                 load_data(recipe, run)  # the same pictures elsewhere, or others, whose run this is not
             return None
-        trainer = Trainer(recipe, run, save_seconds, data, model, monitor, workers)
+        trainer = Trainer(recipe, run, save_seconds, data, model, monitor, workers, service)
         with callbacks.signals() as trainer.received, reading(trainer.data):
             trainer.fit()
         return trainer.data
@@ -118,8 +121,19 @@ def choose_hardware(recipe, run, workers=None):
 class Trainer:
     """The parts of one training, made once; `fit` goes through the epochs."""
 
-    def __init__(self, recipe, run, save_seconds, data=None, model=None, monitor=monitoring.NOTHING, workers=None):
+    def __init__(
+        self,
+        recipe,
+        run,
+        save_seconds,
+        data=None,
+        model=None,
+        monitor=monitoring.NOTHING,
+        workers=None,
+        service=None,
+    ):
         self.run, self.save_seconds, self.monitor, self.workers = run, save_seconds, monitor, workers
+        self.service = service
         self.writes = not workers or workers.is_chief
         self.profiled, self.step_log = False, None
         self.received = []  # signals, from `callbacks.signals`
@@ -300,7 +314,7 @@ class Trainer:
                     self.twin.make_train_function(force=True)
             batches = self.batches(epoch, first)
             self.twin.fit(
-                distribution.shared_out(batches) if self.workers else batches,
+                distribution.of_each(self.twin.distribute_strategy, batches) if self.workers else batches,
                 initial_epoch=epoch,
                 epochs=epoch + 1,
                 steps_per_epoch=self.steps - first,
@@ -382,6 +396,8 @@ class Trainer:
             "mix": self.task.mix(recipe),
             "order": order.Order(recipe.sampling == "balanced", recipe.repeats, not shown),
             "sides": recipes.sides(recipe, self.data.contract.shape[:2], epoch),
+            "part": self.workers.part if self.workers and not shown else (0, 1),
+            "service": None if shown else self.service,
         }
         first, *others = range(epoch * recipe.passes + done, (epoch + 1) * recipe.passes)  # another pass, another order
         made = self.data.training(recipe.batch_size, recipe.seed, first, first_step, **how)

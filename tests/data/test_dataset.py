@@ -41,7 +41,8 @@ def test_each_augmentation_does_what_its_name_says(tmp_path, steps):
     resized = "resized_crop" in steps
     size = {"image_size": 64} if resized else {}
     data = load_dataset(str(make_folder(tmp_path, size=(90, 110))) if resized else "digits", **size)
-    expected, labels = next(iter(data.train.training_batches(data.contract.input, 8, 5, 2, 1, resized)))
+    step, (expected, labels) = next(iter(data.train.training_batches(data.contract.input, 8, 5, 2, 1, resized)))
+    assert step == 1
     images, same = next(iter(data.training(8, 5, 2, first_step=1, augment=steps, pixels=True)))
     seed = draw(5, 2, 1)
     if {"crop", "shift", "flip"} & {*steps}:

@@ -60,7 +60,7 @@ def test_a_picture_is_cropped_otherwise_in_each_epoch(tmp_path):
     for source in (one_file, one_streamed):
 
         def crop(seed, epoch, source=source):
-            ((images, _),) = source.training_batches(files.contract.input, 1, seed, epoch, 0, True)
+            ((_, (images, _)),) = source.training_batches(files.contract.input, 1, seed, epoch, 0, True)
             return images.numpy().tobytes()
 
         assert len({crop(0, 0), crop(0, 1), crop(1, 0), crop(0, 0)}) == 3

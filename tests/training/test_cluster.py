@@ -1,11 +1,10 @@
 """Two and three real processes that train as one, over loopback; killed, asked to stop, started wrongly."""
 
-import json
 import signal
 
 import numpy as np
 import pytest
-from processes import assert_same_state, ended, finish, start_workers, state, wait_until
+from processes import assert_same_state, ended, finish, start_workers, state, steps, wait_until
 from small_sets import make_folder
 
 from keras_resnet.history import read_history
@@ -68,7 +67,7 @@ def test_workers_end_as_replicas_in_every_precision(tmp_path, count, flags):
 def test_a_worker_that_is_killed_ends_all_and_they_continue_with_the_same_bits(run, tmp_path, who):
     started = start_workers(tmp_path / "run", "--save_seconds=0", recipe=RECIPE)
     checkpoint = tmp_path / "run" / "checkpoints" / "latest.npz"
-    wait_until(lambda: checkpoint.exists() and _steps(checkpoint) > 9, started[0])  # in the second epoch
+    wait_until(lambda: checkpoint.exists() and steps(checkpoint) > 9, started[0])  # in the second epoch
     started[who].kill()
     said = ended(started, 240)
     assert said[who][0] == -signal.SIGKILL
@@ -79,24 +78,16 @@ def test_a_worker_that_is_killed_ends_all_and_they_continue_with_the_same_bits(r
     assert_same_state(state(tmp_path / "run"), state(run[0]))
 
 
-def _steps(checkpoint):
-    try:
-        with np.load(checkpoint) as saved:
-            return json.loads(str(saved["progress"]))["step"]
-    except OSError:
-        return 0
-
-
 @pytest.mark.parametrize("who", [0, 1])
 def test_a_signal_to_one_saves_and_stops_all(run, tmp_path, who):
     started = start_workers(tmp_path / "run", "--save_seconds=0", recipe=RECIPE)
     checkpoint = tmp_path / "run" / "checkpoints" / "latest.npz"
-    wait_until(lambda: checkpoint.exists() and _steps(checkpoint) > 9, started[0])
+    wait_until(lambda: checkpoint.exists() and steps(checkpoint) > 9, started[0])
     started[who].send_signal(signal.SIGTERM)
     said = ended(started, 240)
-    steps = _steps(checkpoint)
+    done = steps(checkpoint)
     assert [status for status, _ in said] == [128 + signal.SIGTERM] * 2
-    assert all(f"SIGTERM: saved at step {steps}; the same command continues" in text for _, text in said)
+    assert all(f"SIGTERM: saved at step {done}; the same command continues" in text for _, text in said)
     trained(tmp_path / "run")
     assert_same_state(state(tmp_path / "run"), state(run[0]))
 

@@ -163,3 +163,20 @@ class ChoiceTest(tf.test.TestCase):
 
 if __name__ == "__main__":
     tf.test.main()
+
+
+def test_replicas_of_one_machine_share_its_part_of_a_batch():
+    program = """
+import keras_resnet
+import tensorflow as tf
+from keras_resnet.training import distribution
+distribution.split_cpu(2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+batches = tf.data.Dataset.from_tensor_slices((tf.range(12), -tf.range(12))).batch(6, drop_remainder=True)
+for images, labels in distribution.of_each(strategy, batches):
+    print([one.numpy().tolist() for one in (*images.values, *labels.values)])
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=200)
+    first, second = map(json.loads, said.stdout.splitlines())
+    assert first == [[0, 1, 2], [3, 4, 5], [0, -1, -2], [-3, -4, -5]]
+    assert second[0] == [6, 7, 8] and second[1] == [9, 10, 11]
