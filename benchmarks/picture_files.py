@@ -19,6 +19,7 @@ from keras_resnet import environment
 KINDS = {
     "JPEG, 12 megapixels": ((4000, 3000), ".jpg", {"quality": 90}),
     "JPEG, 12 megapixels, orientation 6": ((4000, 3000), ".jpg", {"quality": 90, "orientation": 6}),
+    "JPEG, 470x390, about ImageNet's mean": ((470, 390), ".jpg", {"quality": 90}),
     "JPEG, 800x600": ((800, 600), ".jpg", {"quality": 90}),
     "PNG, 800x600": ((800, 600), ".png", {}),
     "PNG, 800x600, palette": ((800, 600), ".png", {"mode": "P"}),

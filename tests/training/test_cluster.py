@@ -41,12 +41,10 @@ def test_the_chief_alone_writes_and_speaks(run):
 @pytest.mark.parametrize(
     ("count", "flags"),
     [
-        (2, []),
         (2, ["--precision=mixed_bfloat16"]),
         (2, ["--precision=mixed_float16"]),
-        (2, ["--batch_norm=per_replica"]),
         (2, ["--optimizer=muon", "--learning_rate=0.01", "--ema=0.9"]),
-        (3, ["--batch_size=96"]),
+        (3, ["--batch_size=96", "--batch_norm=per_replica"]),
     ],
 )
 def test_workers_end_as_replicas_in_every_precision(tmp_path, count, flags):
@@ -61,6 +59,17 @@ def test_workers_end_as_replicas_in_every_precision(tmp_path, count, flags):
     rows = [read_history(tmp_path / name / "history.csv")[0] for name in ("run", "mirrored")]
     assert rows[0]["val_accuracy"] == pytest.approx(rows[1]["val_accuracy"], abs=0.02)
     assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], rel=1e-3)
+
+
+def test_each_reads_its_part_of_files_as_one_process_does(tmp_path):
+    photos = make_folder(tmp_path / "photos", n=30, size=(40, 50))
+    recipe = [f"--dataset={photos}/", "--depth=8", "--width=0.25", "--image_size=32", "--batch_size=8", "--epochs=1"]
+    recipe += ["--augmentation=resized_crop,flip,jitter", "--stem=small", "--seed=7"]
+    trained(tmp_path / "run", recipe=recipe)
+    finish(tmp_path / "mirrored", "--strategy=mirrored", "--logical_cpus=2", recipe=recipe)
+    two, one = state(tmp_path / "run"), state(tmp_path / "mirrored")
+    for name, array in one.items():
+        np.testing.assert_allclose(two[name], array, rtol=0, atol=1e-3 * np.abs(array).max() + 1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("who", [0, 1])
