@@ -5,10 +5,9 @@ Arrays are one example's, without the batch of one.
 
 import os
 
-import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from . import metadata
+from . import archives, metadata
 
 GIVEN, MADE = "inputs/", "outputs/"  # what names in golden.npz begin with
 
@@ -80,11 +79,11 @@ def load_golden(path):
     Raises:
         Exception: the file is broken.
     """
-    with np.load(path) as arrays:
-        given, made = (
-            {name.removeprefix(kind): arrays[name] for name in arrays if name.startswith(kind)}
-            for kind in (GIVEN, MADE)
-        )
+    arrays = archives.load_arrays(path)
+    given, made = (
+        {name.removeprefix(kind): array for name, array in arrays.items() if name.startswith(kind)}
+        for kind in (GIVEN, MADE)
+    )
     if not given:
         return None
     (count,) = {len(array) for array in (*given.values(), *made.values())}

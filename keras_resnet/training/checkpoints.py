@@ -11,6 +11,7 @@ import pathlib
 import numpy as np
 
 from keras_resnet import files
+from keras_resnet.device.archives import load_arrays
 from keras_resnet.networks.weights import value
 
 
@@ -102,8 +103,7 @@ def restore(path, model, optimizer, average=None):
 
 
 def _read(path):
-    with np.load(path) as saved:
-        arrays = dict(saved)
+    arrays = load_arrays(path)
     progress = json.loads(str(arrays.pop("progress")))
     progress.pop("best", None)  # of an older version: the history tells it
     return Progress(**progress), arrays
