@@ -11,6 +11,8 @@ import pathlib
 import pickle
 import resource
 import struct
+import subprocess
+import sys
 import time
 import zipfile
 
@@ -400,3 +402,19 @@ def test_many_mutants_are_read_or_refused(made, tmp_path):
     read, refused = fuzz(made, tmp_path / "files", SECONDS / len(LOADERS))
     print(f"{made.__name__}: {read:,} read, {refused:,} refused")
     assert read + refused > 0
+
+
+@pytest.mark.slow
+def test_damaged_graphs_are_run_or_refused(tmp_path):
+    """Rarely LiteRT itself ends the process, in about one of a thousand: it does not verify flatbuffers."""
+    program, model = ROOT / "tests" / "damaged_graphs.py", WRITTEN / "export" / "resnet8-int8-qat.tflite"
+    turn, died, end = 0, 0, time.monotonic() + max(5, SECONDS / len(LOADERS))
+    while (left := end - time.monotonic()) > 0:
+        command = [sys.executable, program, model, tmp_path, SEED, turn, left]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([*map(str, command)], capture_output=True, text=True, env=environment, timeout=left + 60)
+        assert done.returncode <= 0, f"input {done.stdout.split()[-1:]}: {done.stderr[-2000:]}"
+        died += done.returncode < 0
+        turn = int((done.stdout.split() or [turn])[-1]) + 1
+    print(f"graphs: {turn:,}, of which LiteRT died of {died:,}")
+    assert turn > 10 and died <= 2 + turn / 100

@@ -54,12 +54,20 @@ class Tensors:
         """Runs the network on what `quantize` made; returns name -> output as it is."""
         for name, tensor in self.inputs.items():
             self.interpreter.set_tensor(tensor["index"], tensors[name][None])
-        self.interpreter.invoke()
+        invoke(self.interpreter)
         return {name: self.interpreter.get_tensor(tensor["index"])[0] for name, tensor in self.outputs.items()}
 
     def dequantize(self, made):
         """Turns name -> output into float32."""
         return {name: metadata.dequantized(made[name], tensor) for name, tensor in self.outputs.items()}
+
+
+def invoke(interpreter):
+    """Runs the network; raises ValueError where LiteRT can't, as a damaged one that it opened."""
+    try:
+        interpreter.invoke()
+    except RuntimeError as error:
+        raise ValueError(f"LiteRT can't run this network ({str(error).splitlines()[0]})") from error
 
 
 def named(interpreter):

@@ -104,9 +104,14 @@ def restore(path, model, optimizer, average=None):
 
 def _read(path):
     arrays = load_arrays(path)
-    progress = json.loads(str(arrays.pop("progress")))
-    progress.pop("best", None)  # of an older version: the history tells it
-    return Progress(**progress), arrays
+    said = json.loads(str(arrays.pop("progress")))
+    said.pop("best", None)  # of an older version: the history tells it
+    progress, kinds = Progress(**said), {"step": int, "history": list, "partial": dict, "seconds": int | float}
+    odd = [name for name, kind in kinds.items() if not isinstance(getattr(progress, name), kind)]
+    odd += [name for name, array in arrays.items() if array.dtype.kind not in "biuf"]
+    if odd:
+        raise ValueError(f"{odd[0]} is of another type")
+    return progress, arrays
 
 
 def variables(model, optimizer, average=None):
