@@ -10,6 +10,7 @@ from edge import INT8, ROOT, bare
 
 from export.flatbuffer import floats, offsets, table
 from export.metadata import append_files
+from keras_resnet.device import archives
 from keras_resnet.device.metadata import (
     _Table,
     read_contract,
@@ -85,6 +86,15 @@ def test_a_zip_behind_a_model_that_would_fill_the_memory(models, tmp_path):
             read_files(path)
         assert tracemalloc.get_traced_memory()[1] < 80 << 20
         tracemalloc.stop()
+
+
+def test_a_zip_behind_a_model_of_too_many_files(tmp_path):
+    path = tmp_path / "many.tflite"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(archives.MOST_ENTRIES + 1):
+            archive.writestr(str(i), b"")
+    with pytest.raises(ValueError, match=r"many\.tflite: the zip behind the model .*it holds 10,001 files, more than"):
+        read_files(path)
 
 
 def metadata_file(standard):
