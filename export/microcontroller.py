@@ -16,9 +16,10 @@ import struct
 import subprocess
 import sys
 import tempfile
-import zipfile
 
 import numpy as np
+
+from keras_resnet.device.archives import load_arrays
 
 from . import purity
 
@@ -257,11 +258,12 @@ def load_golden(path):
         MicrocontrollerError: it is broken, or of several inputs.
     """
     try:
-        with np.load(path) as arrays:
-            given, made = (
-                [arrays[name] for name in arrays if name.partition("/")[0] == kind] for kind in ("inputs", "outputs")
-            )
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        arrays = load_arrays(path)
+        given, made = (
+            [array for name, array in arrays.items() if name.partition("/")[0] == kind]
+            for kind in ("inputs", "outputs")
+        )
+    except (ValueError, OSError) as error:
         raise MicrocontrollerError(f"{path.name}: broken ({error}); python -m export makes it anew") from error
     if len(given) != 1 or not made or len(given[0]) != len(made[0]):
         raise MicrocontrollerError(

@@ -6,13 +6,13 @@ Files, golden examples, and one table: how far each output of each file is from 
 import pathlib
 import re
 import sys
-import zipfile
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_resnet import files, runs
+from keras_resnet.device.archives import load_arrays
 from keras_resnet.device.contract import Contract
 from keras_resnet.device.reader import Reader
 from keras_resnet.device.several import SINGLE
@@ -169,9 +169,8 @@ def _examples(model, path, contract):
     if not path.is_file():
         raise NetworkError(f"{said}: no such file; {wanted}")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = dict(loaded) if path.suffix == ".npz" else {"": loaded}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        arrays = load_arrays(path) if path.suffix == ".npz" else {"": np.load(path, allow_pickle=False)}
+    except (OSError, ValueError, EOFError, MemoryError) as error:  # a header can ask for any memory
         raise NetworkError(f"{said}: no file of NumPy's with arrays of numbers; {wanted}") from error
     if len(names) == len(arrays) == 1:
         arrays = {names[0]: next(iter(arrays.values()))}

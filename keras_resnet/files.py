@@ -8,6 +8,8 @@ import pathlib
 import re
 import tempfile
 
+from keras_resnet.device.contract import DAMAGES
+
 RESTORE = "restore it from a copy, or train anew in an empty folder"  # a file that only a training makes
 
 
@@ -93,7 +95,7 @@ def understood(path):
         yield
     except FileNotFoundError as error:
         raise ValueError(f"{path}: this file is missing; {RESTORE}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except DAMAGES as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else error
         raise ValueError(
             f"{path}: this file is broken, or of another version ({reason}); restore it from a copy"

@@ -22,7 +22,10 @@ def read_history(path):
         ValueError: the file holds something else.
     """
     with files.understood(path), open(path, newline="", encoding="utf-8") as file:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        try:
+            rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        except csv.Error as error:
+            raise ValueError(error) from error
         finished_epochs(rows)  # each row has its epoch
         return rows
 

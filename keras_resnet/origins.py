@@ -11,6 +11,7 @@ import re
 import zipfile
 
 from keras_resnet.depths import IMAGENET
+from keras_resnet.device import archives
 
 # keras.applications' name, lower case -> (depth, version).
 KERAS = {f"resnet{depth}{'v2' * (v == 2)}": (depth, v) for v in (1, 2) for depth in (50, 101, 152)}
@@ -62,9 +63,7 @@ def described(init):
     try:
         if kind(init) == "torch":
             return {"depth": torch_depth(torch_names(path)), "version": 1, "stem": "imagenet", **IMAGENET_PICTURES}
-        with zipfile.ZipFile(path) as file:
-            config = json.loads(file.read("config.json"))
-        shape = config["config"]["layers"][0]["config"]["batch_shape"]
+        shape = keras_config(path)["config"]["layers"][0]["config"]["batch_shape"]
         if len(shape) != 4:
             raise ValueError(
                 f"its input is of shape {tuple(shape)}, expected pictures: (None, height, width, channels)"
@@ -74,6 +73,17 @@ def described(init):
     except Exception as error:  # of many kinds: a zip's, JSON's, what another file happens to hold
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
         raise ValueError(f"--init={init}: these are no weights that can be started from ({reason})") from None
+
+
+def keras_config(path):
+    """The `config.json` of a `.keras` file, a zip archive that does not fill the memory.
+
+    Raises:
+        Exception: it is none.
+    """
+    archives.check(path)
+    with zipfile.ZipFile(path) as file:
+        return json.loads(file.read("config.json"))
 
 
 def torch_names(path):
@@ -86,6 +96,7 @@ def torch_names(path):
                 "it is no zip, as PyTorch's files are since 1.6; in a current one save it anew, best as .safetensors: "
                 f"safetensors.torch.save_file(torch.load('{path}'), '{path.with_suffix('.safetensors')}')"
             )
+        archives.check(path)
         with zipfile.ZipFile(file) as content:
             (pickle,) = (name for name in content.namelist() if name.endswith("/data.pkl"))
             return {arg for _, arg, _ in pickletools.genops(content.read(pickle)) if isinstance(arg, str)}

@@ -84,7 +84,19 @@ def test_broken_files_are_named(tmp_path):
         (
             run.history,
             lambda: read_history(run.history),
-            ("epoch,loss\n1\n", "epoch,loss\n1,2,3\n", "epoch,loss\n1,two\n", "loss\n1\n", "\udcff,1\n1,1\n"),
+            (
+                "epoch,loss\n1\n",
+                "epoch,loss\n1,2,3\n",
+                "epoch,loss\n1,two\n",
+                "loss\n1\n",
+                "\udcff,1\n1,1\n",
+                "a" * 200_000,
+            ),
+        ),
+        (
+            run.recipe,
+            lambda: runs.load_recipe(run),
+            ("[" * 100_000, '{"recipe": "text"}', '{"recipe": {}, "a": ' + "[" * 100_000),
         ),
     ):
         for text in texts:

@@ -28,7 +28,7 @@ from keras_resnet.data import (
     splits,
 )
 from keras_resnet.device import command_line
-from keras_resnet.device.picture import ORIENTATION, upright
+from keras_resnet.device.picture import orientation, upright
 
 # Of the 256 bits of `fingerprint`, those that near duplicates may differ in. Among 8 million pairs of different
 # Imagenette pictures the nearest differ in 21. Copies at half the size differ in 18 or fewer (99 of 100), those at
@@ -84,17 +84,17 @@ def look(path, split="train", labels=(0,)):
     try:
         content = pathlib.Path(path).read_bytes()
         with Image.open(io.BytesIO(content)) as image:
-            kind, turned = f"{image.format} {image.mode}", image.getexif().get(ORIENTATION, 1) in range(2, 9)
+            kind, way = f"{image.format} {image.mode}", orientation(image)
             size = image.size
             image.draft("RGB", (128, 128))
             bits = fingerprint(upright(image, 1))
-        if turned and image.getexif().get(ORIENTATION, 1) >= 5:
+        if way >= 5:
             size = size[::-1]
     except Image.UnidentifiedImageError:
         return Looked(path, split, labels, reason="no picture, whatever its name says" if content else "empty file")
     except Exception as error:  # of many kinds: the file system's, the decoder's
         return Looked(path, split, labels, reason=f"{type(error).__name__}: {error}".splitlines()[0])
-    return Looked(path, split, labels, size, kind, turned, hashlib.sha256(content).digest(), bits)
+    return Looked(path, split, labels, size, kind, way != 1, hashlib.sha256(content).digest(), bits)
 
 
 def fingerprint(image):

@@ -9,6 +9,7 @@ from keras_resnet import layouts
 from keras_resnet.data import DataError
 from keras_resnet.data.boxes import Raw
 from keras_resnet.data.class_folders import split_named
+from keras_resnet.device.contract import DAMAGES
 
 
 def files(root):
@@ -41,7 +42,7 @@ def read(root):
             splits[split] = _pictures(saved, folder, classes[split])
         except KeyError as error:
             raise DataError(f"{path}: no boxes in COCO's format (it lacks {error}, which it refers to)") from error
-        except (ValueError, TypeError, AttributeError) as error:
+        except DAMAGES as error:
             raise DataError(f"{path}: no boxes in COCO's format ({error})") from error
     first = classes.get("train") or next(iter(classes.values()))
     for split, names in classes.items():

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from keras_resnet.device.picture import ORIENTATION, upright
+from keras_resnet.device.picture import orientation, upright
 
 # Marks of a PNG that may say an orientation: in its EXIF, in ImageMagick's copy of it, in its XMP.
 PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
@@ -121,8 +121,7 @@ def layout(encoded):
             return int(not any(mark in encoded for mark in PNG_ORIENTATION) and encoded[24] == 8)
         if image.format not in ("JPEG", "MPO"):  # MPO: a phone's JPEG with further pictures behind it
             return 0
-        orientation = image.getexif().get(ORIENTATION, 1)
-        return orientation if orientation in range(1, 9) else 1
+        return orientation(image)
 
 
 def turned(encoded):
@@ -130,7 +129,7 @@ def turned(encoded):
     if not any(mark in encoded for mark in (b"Exif\0", *PNG_ORIENTATION)):
         return False
     with open_bytes(encoded) as image:
-        return image.getexif().get(ORIENTATION, 1) in range(2, 9)
+        return orientation(image) != 1
 
 
 def decode_stored(encoded):

@@ -110,7 +110,7 @@ def read_names(root):
         try:
             text = file.read_text(encoding="utf-8-sig")
             names = json.loads(text) if file.suffix == ".json" else text.split("\n")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{file}: {error}; expected a list of names") from error
         listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
         names = [name.strip() for name in names] if listed else names

@@ -59,7 +59,7 @@ def read(root):
         return None
     split = next((i for i, name in enumerate(header) if i and name.lower() == "split"), None)
     columns = [i for i in range(1, len(header)) if i != split]
-    cells = [row[columns[0]] for row in rows]
+    cells = [row[i] for row in rows for i in columns[:1]]
     if len(columns) == 1 and not all(cell.lower() in FLAGS for cell in cells):
         # Where some are separated otherwise, a space belongs to a name.
         between = r"\s*[,;|]\s*" if any(re.search("[,;|]", cell) for cell in cells) else r"\s+"

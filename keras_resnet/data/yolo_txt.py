@@ -51,7 +51,7 @@ def _yaml(path):
         raise DataError(f'{path}: {error}; type pip install -e ".[boxes]"') from error
     try:
         said = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)  # texts: a class may be called no
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{path}: {str(error).splitlines()[0]}; expected YAML") from error
     if not isinstance(said, dict):
         raise DataError(f"{path}: got {str(said)[:40]!r}; expected train, val and names")

@@ -15,6 +15,7 @@ import numpy as np
 from .classes import names
 
 CANDIDATES = 1000  # boxes, the likeliest, that suppression looks at
+MOST_CELLS = 1 << 22  # of all levels; a contract with more of them is a broken one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +55,13 @@ class Boxes:
         object.__setattr__(self, "levels", tuple(tuple(map(int, level)) for level in self.levels))
         if not self.levels or any(len(level) != 3 or min(level) < 1 for level in self.levels):
             raise ValueError(f"levels are {self.levels}, expected (rows, columns, stride) of at least one")
+        if (cells := sum(rows * columns for rows, columns, _ in self.levels)) > MOST_CELLS:
+            raise ValueError(f"levels of {cells:,} cells, expected at most {MOST_CELLS:,}")
         for name in ("threshold", "overlap"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)!r}: expected a number from 0 to 1")
+        if not isinstance(self.most, int | float) or not self.most >= 1:
+            raise ValueError(f"most={self.most!r}: expected a number from 1")
 
     @property
     def shapes(self):

@@ -11,6 +11,7 @@ import zlib
 
 import numpy as np
 
+from . import archives
 from .classes import Classes
 from .contract import Contract, Unknown, read
 from .picture import Picture
@@ -137,13 +138,15 @@ def read_files(path):
     """Name -> text of the files in the zip behind a model; empty where there is none.
 
     Raises:
-        ValueError: the zip is damaged, or more than `MAX_FILES` bytes are in it.
+        ValueError: the zip is damaged, or more than `MAX_FILES` bytes, or too many files, are in it.
     """
     if not zipfile.is_zipfile(path):
         return {}
     texts, room = {}, MAX_FILES
     try:
         with zipfile.ZipFile(path) as archive:
+            if len(archive.infolist()) > archives.MOST_ENTRIES:
+                raise ValueError(f"it holds {len(archive.infolist()):,} files, more than {archives.MOST_ENTRIES:,}")
             for entry in archive.infolist():
                 if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     raise ValueError(f"{entry.filename} is packed in a way that phones can't read")

@@ -227,7 +227,16 @@ class Place:
 
 def upright_size(image):
     """(height, width) of a `PIL.Image.Image` as it is shown, its EXIF orientation applied."""
-    return image.size if image.getexif().get(ORIENTATION, 1) >= 5 else image.size[::-1]
+    return image.size if orientation(image) >= 5 else image.size[::-1]
+
+
+def orientation(image):
+    """EXIF's, 1 to 8, of a `PIL.Image.Image`; 1, upright, where it says none or is broken, as browsers take it."""
+    try:
+        said = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # of many kinds; the picture itself is whole
+        return 1
+    return said if said in range(1, 9) else 1
 
 
 def upright(image, channels=3):
@@ -237,7 +246,7 @@ def upright(image, channels=3):
 
 # Nothing is copied without need: 50 megapixels are 200 MB.
 def _turned(image):
-    return ImageOps.exif_transpose(image) if image.getexif().get(ORIENTATION, 1) != 1 else image
+    return ImageOps.exif_transpose(image) if orientation(image) != 1 else image
 
 
 def _converted(image, channels):

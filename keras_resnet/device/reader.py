@@ -12,7 +12,7 @@ import numpy as np
 
 from . import metadata
 from .picture import upright_size
-from .tensors import named, opened
+from .tensors import invoke, named, opened
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Reader:
         """Runs the network on what `quantize` made; returns the output, as (classes,), as it is."""
         for given, details in self._inputs(tensor):
             self.interpreter.set_tensor(details["index"], given[None])
-        self.interpreter.invoke()
+        invoke(self.interpreter)
         made = [self.interpreter.get_tensor(output["index"])[0] for output in self.outputs]
         return made[0] if len(made) == 1 else made
 

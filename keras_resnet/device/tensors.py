@@ -5,10 +5,9 @@ Arrays are one example's, without the batch of one.
 
 import os
 
-import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from . import metadata
+from . import archives, metadata
 
 GIVEN, MADE = "inputs/", "outputs/"  # what names in golden.npz begin with
 
@@ -55,12 +54,20 @@ class Tensors:
         """Runs the network on what `quantize` made; returns name -> output as it is."""
         for name, tensor in self.inputs.items():
             self.interpreter.set_tensor(tensor["index"], tensors[name][None])
-        self.interpreter.invoke()
+        invoke(self.interpreter)
         return {name: self.interpreter.get_tensor(tensor["index"])[0] for name, tensor in self.outputs.items()}
 
     def dequantize(self, made):
         """Turns name -> output into float32."""
         return {name: metadata.dequantized(made[name], tensor) for name, tensor in self.outputs.items()}
+
+
+def invoke(interpreter):
+    """Runs the network; raises ValueError where LiteRT can't, as a damaged one that it opened."""
+    try:
+        interpreter.invoke()
+    except RuntimeError as error:
+        raise ValueError(f"LiteRT can't run this network ({str(error).splitlines()[0]})") from error
 
 
 def named(interpreter):
@@ -80,11 +87,11 @@ def load_golden(path):
     Raises:
         Exception: the file is broken.
     """
-    with np.load(path) as arrays:
-        given, made = (
-            {name.removeprefix(kind): arrays[name] for name in arrays if name.startswith(kind)}
-            for kind in (GIVEN, MADE)
-        )
+    arrays = archives.load_arrays(path)
+    given, made = (
+        {name.removeprefix(kind): array for name, array in arrays.items() if name.startswith(kind)}
+        for kind in (GIVEN, MADE)
+    )
     if not given:
         return None
     (count,) = {len(array) for array in (*given.values(), *made.values())}

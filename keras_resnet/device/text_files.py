@@ -1,7 +1,5 @@
 """Text files, UTF-8."""
 
-import pathlib
-
 from . import picture_files
 
 SUFFIXES = (".txt",)
@@ -24,7 +22,10 @@ def read(file, name, most=MOST):
         TextError: it can't be opened, is too long, or no UTF-8.
     """
     try:
-        content = file.read(most + 1) if hasattr(file, "read") else pathlib.Path(file).read_bytes()
+        if not hasattr(file, "read"):
+            with open(file, "rb") as opened:
+                return read(opened, name, most)
+        content = file.read(most + 1)
         if len(content) > most:
             raise TextError(f"{name}: more than {most:,} bytes; cut it into parts")
         return content.decode("utf-8-sig")

@@ -16,7 +16,7 @@ import sys
 
 import numpy as np
 
-from . import command_line
+from . import archives, command_line
 from .contract import INPUTS
 
 # By how much numbers of answers may differ that were rounded: to hundredths of a pixel, to six digits.
@@ -98,15 +98,15 @@ def load_golden(model):
     path = model.with_suffix(".golden.npz")
     if not path.exists():
         raise FileNotFoundError(f"expected {path.stem}.json or {path.name} beside it; python -m export makes them")
-    with np.load(path) as arrays:
-        outputs = {name.removeprefix("outputs/"): arrays[name] for name in arrays if name.startswith("outputs/")}
-        outputs = [dict(zip(outputs, one, strict=True)) for one in zip(*outputs.values(), strict=True)]
-        outputs = outputs or arrays["outputs"]
-        kind = next(name for name in FILES if f"{name}00" in arrays)
-        return [
-            (arrays[f"{kind}{i:02}"].tobytes(), arrays["inputs"][i].tobytes(), outputs[i], None)
-            for i in range(len(outputs))
-        ]
+    arrays = archives.load_arrays(path)
+    outputs = {name.removeprefix("outputs/"): array for name, array in arrays.items() if name.startswith("outputs/")}
+    outputs = [dict(zip(outputs, one, strict=True)) for one in zip(*outputs.values(), strict=True)]
+    outputs = outputs or arrays["outputs"]
+    kind = next(name for name in FILES if f"{name}00" in arrays)
+    return [
+        (arrays[f"{kind}{i:02}"].tobytes(), arrays["inputs"][i].tobytes(), outputs[i], None)
+        for i in range(len(outputs))
+    ]
 
 
 def _saved_answer(picture):

@@ -11,6 +11,7 @@ import pathlib
 import numpy as np
 
 from keras_resnet import files
+from keras_resnet.device.archives import load_arrays
 from keras_resnet.networks.weights import value
 
 
@@ -102,11 +103,15 @@ def restore(path, model, optimizer, average=None):
 
 
 def _read(path):
-    with np.load(path) as saved:
-        arrays = dict(saved)
-    progress = json.loads(str(arrays.pop("progress")))
-    progress.pop("best", None)  # of an older version: the history tells it
-    return Progress(**progress), arrays
+    arrays = load_arrays(path)
+    said = json.loads(str(arrays.pop("progress")))
+    said.pop("best", None)  # of an older version: the history tells it
+    progress, kinds = Progress(**said), {"step": int, "history": list, "partial": dict, "seconds": int | float}
+    odd = [name for name, kind in kinds.items() if not isinstance(getattr(progress, name), kind)]
+    odd += [name for name, array in arrays.items() if array.dtype.kind not in "biuf"]
+    if odd:
+        raise ValueError(f"{odd[0]} is of another type")
+    return progress, arrays
 
 
 def variables(model, optimizer, average=None):

@@ -225,6 +225,25 @@ def bytes_voc(root):
     voc.read(root)
 
 
+def deep_coco(root):
+    as_coco(root)
+    (root / "train" / "_annotations.coco.json").write_text("[" * 100_000)
+    coco_json.read(root)
+
+
+def endless_coco(root):
+    as_coco(root)
+    path = root / "train" / "_annotations.coco.json"
+    path.write_text(re.sub(r'"width": \d+', '"width": 1e999', path.read_text()))
+    coco_json.read(root)
+
+
+def deep_yaml(root):
+    as_yolo(root)
+    (root / "data.yaml").write_text("[" * 5000)
+    yolo_txt.read(root)
+
+
 def broken_yaml(root):
     as_yolo(root)
     (root / "data.yaml").write_text("names: [a\n")
@@ -251,6 +270,9 @@ def no_picture(root):
         (bytes_voc, r"train.txt: 'utf-8' codec can't decode .*; expected text in UTF-8"),
         (broken_yolo, r"a.txt: '0 0.5 0.5'; expected a class's number and four parts"),
         (lost_yolo, "data.yaml: train is elsewhere; no such folder at"),
+        (deep_coco, r"_annotations.coco.json: no boxes in COCO's format \(maximum recursion depth"),
+        (endless_coco, r"_annotations.coco.json: no boxes in COCO's format \(cannot convert float infinity"),
+        (deep_yaml, r"data.yaml: maximum recursion depth .*; expected YAML"),
         (broken_yaml, r"data.yaml: .*; expected YAML"),
         (no_picture, "a.png: .*; its annotation names it"),
     ],

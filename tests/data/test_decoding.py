@@ -17,7 +17,7 @@ from keras_resnet import files
 from keras_resnet.data import decoding
 from keras_resnet.device.classes import Classes
 from keras_resnet.device.contract import Contract
-from keras_resnet.device.picture import ORIENTATION, Picture, upright
+from keras_resnet.device.picture import ORIENTATION, Picture, upright, upright_size
 
 PICTURE = Picture(24, 24, 3, crop_fraction=0.75)
 
@@ -111,6 +111,16 @@ def test_every_pixel_is_its_int8_value():
     np.testing.assert_array_equal(scaled, decoding.normalize(tf.constant(pixels)))
     # The int8 input of a quantized model has scale 1/128 and zero point 0.
     np.testing.assert_array_equal(scaled * 128, np.arange(256) - 128)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("said", [b"no TIFF", b"MM\0*\0\0\0\x08\0\1\1\x12\0\2\0\0\0\2a\0\0\0" + bytes(4)])
+def test_a_broken_orientation_turns_nothing(kind, said):
+    data = encoded(photo(40, 60), kind, exif=b"Exif\0\0" + said)  # the second is a text
+    with Image.open(io.BytesIO(data)) as image:
+        assert upright_size(image) == (40, 60)
+        assert upright(image).size == (60, 40)
+    assert decoding.layout(data) == (0 if kind == "PNG" else 1) and not decoding.turned(data)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "MPO", "PNG"])

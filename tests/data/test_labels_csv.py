@@ -52,6 +52,7 @@ def test_spellings(tmp_path, text):
         ("picture,labels\na.png,dog\nb.png\n", "['b.png'] has another number of cells"),
         ("picture,dog,cat\na.png,1,2\n", "'2' in a label's column, at a.png; expected 0 or 1"),
         ("picture,labels\na.png,\n", "0 labels"),
+        ("picture,split\na.png,train\n", "0 labels"),
         ("picture,labels,split\na.png,dog,later\n", "splits ['later']"),
         ("picture,labels\na.png,dog\n./a.png,cat\n", "picture 'a.png' is there twice"),
         ("picture,dog,dog\na.png,1,0\n", "label 'dog' is there twice"),

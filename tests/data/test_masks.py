@@ -264,6 +264,11 @@ def no_list(root):
     (root / "classes.json").write_text('{"a": 0}')
 
 
+def deep_names(root):
+    as_camvid(root)
+    (root / "classes.json").write_text("[" * 100_000)
+
+
 def lost_picture(root):
     as_voc(root)
     (root / "ImageSets" / "Segmentation" / "train.txt").write_text("train0\nelsewhere\n")
@@ -302,6 +307,7 @@ def no_training(root):
         (no_names, r"nothing names the classes; write classes\.txt"),
         (odd_names, r"classes\.json: expected a list of at most 255 names, each once"),
         (no_list, r"classes\.json: expected a list"),
+        (deep_names, "classes.json: maximum recursion depth .*; expected a list of names"),
         (lost_picture, r"elsewhere lacks its picture or its label map; .*train\.txt lists it"),
         (no_training, "no training pictures"),
         (lossy, r"trainannot/1\.jpg: a JPEG, whose pixels are no exact numbers; give a PNG"),

@@ -6,11 +6,13 @@ import zipfile
 import flatbuffers
 import numpy as np
 import pytest
-from edge import INT8, bare
+from edge import INT8, ROOT, bare
 
 from export.flatbuffer import floats, offsets, table
 from export.metadata import append_files
+from keras_resnet.device import archives
 from keras_resnet.device.metadata import (
+    _Table,
     read_contract,
     read_files,
     read_normalization,
@@ -86,6 +88,15 @@ def test_a_zip_behind_a_model_that_would_fill_the_memory(models, tmp_path):
         tracemalloc.stop()
 
 
+def test_a_zip_behind_a_model_of_too_many_files(tmp_path):
+    path = tmp_path / "many.tflite"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(archives.MOST_ENTRIES + 1):
+            archive.writestr(str(i), b"")
+    with pytest.raises(ValueError, match=r"many\.tflite: the zip behind the model .*it holds 10,001 files, more than"):
+        read_files(path)
+
+
 def metadata_file(standard):
     """A model's bytes that hold nothing but the standard's metadata, whose bytes are given, or None."""
     b = flatbuffers.Builder(0)
@@ -146,3 +157,14 @@ def test_a_damaged_file_never_ends_in_another_error(models, tmp_path, capsys):
             assert str(error).startswith(f"{path}: ")
             refused += 1
     assert 100 < refused < 500
+
+
+def test_a_network_that_litert_opens_and_cannot_run(tmp_path):
+    content = bytearray((ROOT / "tests" / "files" / "version1" / "export" / "resnet8-int8-qat.tflite").read_bytes())
+    weights = _Table.root(content, 0).vector(2)[0].vector(0)[1]
+    place = weights._slot(2)
+    content[place : place + 4] = bytes(4)  # of buffer 0, which is empty
+    path = tmp_path / "empty.tflite"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"LiteRT can't run this network \(Input tensor 1 lacks data\)"):
+        Reader(path).run(np.zeros((32, 32, 3), np.uint8))

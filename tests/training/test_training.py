@@ -473,6 +473,28 @@ def test_a_checkpoint_holds_all_that_was_saved_and_is_of_one_model(tmp_path):
         checkpoints.restore(path, *net_and_optimizer(4))
 
 
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("progress", np.array('{"step": "7"}')),
+        ("progress", np.array('{"history": "none"}')),
+        ("progress", np.array("[" * 100_000)),
+        ("model/net/logits/bias", np.array(["a", "b", "c"])),
+    ],
+)
+def test_a_checkpoint_of_other_types_changes_nothing(tmp_path, name, array):
+    path, (model, optimizer) = tmp_path / "latest.npz", net_and_optimizer()
+    checkpoints.save(path, model, optimizer, checkpoints.Progress(7))
+    with np.load(path) as saved:
+        arrays = {key: saved[key] + 1 if key.startswith("model/") else saved[key] for key in saved}
+    (changed,) = (key for key in arrays if key.endswith(name.rpartition("/")[2]) and "momentum" not in key)
+    np.savez(path, **{**arrays, changed: array})
+    before = model.get_weights()
+    with pytest.raises(checkpoints.CheckpointError, match=r"no readable checkpoint \(latest.npz: "):
+        checkpoints.restore(path, model, optimizer)
+    assert all((new == old).all() for new, old in zip(model.get_weights(), before, strict=True))
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_the_checkpoint_before_a_damaged_one_is_taken(tmp_path, capsys, monkeypatch, links):
     if not links:  # as on a file system that has none
