@@ -130,11 +130,13 @@ class Cluster:
             model: whether the best model's file is given, too, which a training with `--init` is built of; else they
                 have an empty one, which says that it is there.
         """
-        told = [path for path in (run.recipe, run.contract, run.history, run.model) if path.exists()]
-        contents = {path.name: b"" if path == run.model and not model else path.read_bytes() for path in told}
+        told = run.recipe, run.contract, run.history, run.model
+        there = [path for path in told if path.exists()]
+        contents = {path.name: b"" if path == run.model and not model else path.read_bytes() for path in there}
         given = self._chiefs_arrays({name: np.frombuffer(content, np.uint8) for name, content in contents.items()})
-        for name in () if self.is_chief else given:
-            (run.path / name).write_bytes(given[name].tobytes())
+        for path in told:
+            if path.name in given and not self.is_chief:
+                path.write_bytes(given[path.name].tobytes())
 
     def _chiefs_arrays(self, arrays):
         """The chief's dict of arrays."""
