@@ -69,13 +69,13 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path):
+def read_json(path, advice="restore it from a copy"):
     """Reads a JSON file that holds an object.
 
     Raises:
-        ValueError: it holds something else.
+        ValueError: it holds something else; the message ends with the advice.
     """
-    with understood(path):
+    with understood(path, advice):
         value = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         if not isinstance(value, dict):
             raise ValueError(f"expected an object, found {type(value).__name__}")
@@ -83,11 +83,11 @@ def read_json(path):
 
 
 @contextlib.contextmanager
-def understood(path):
+def understood(path, advice="restore it from a copy"):
     """Names the file of a run that is missing, or whose content the block can't make sense of.
 
     Raises:
-        ValueError: it can't.
+        ValueError: it can't; the message ends with the advice.
     """
     try:
         yield
@@ -95,9 +95,7 @@ def understood(path):
         raise ValueError(f"{path}: this file is missing; {RESTORE}") from error
     except (ValueError, KeyError, TypeError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(
-            f"{path}: this file is broken, or of another version ({reason}); restore it from a copy"
-        ) from error
+        raise ValueError(f"{path}: this file is broken, or of another version ({reason}); {advice}") from error
 
 
 def sha256(path):
