@@ -45,9 +45,13 @@ def _sync_folder(folder):
 
 
 def sweep(folder, names):
-    """Removes what a kill in `atomic` left of files called `names` in a folder, while nobody else writes them there."""
+    """Removes what a kill in `atomic` left of files called `names` in a folder, while nobody else writes them there.
+
+    `*.png` are all of a kind.
+    """
     for name in map(pathlib.Path, names):
-        pattern = re.compile(rf"\.{re.escape(name.stem)}-[a-z0-9_]{{8}}{re.escape(name.suffix)}")
+        stem = ".+" if name.stem == "*" else re.escape(name.stem)
+        pattern = re.compile(rf"\.{stem}-[a-z0-9_]{{8}}{re.escape(name.suffix)}")
         for path in pathlib.Path(folder).glob(f".{name.stem}-*{name.suffix}"):
             if pattern.fullmatch(path.name):
                 path.unlink()

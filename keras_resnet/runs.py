@@ -317,7 +317,9 @@ def locked(run):
             print(
                 f"{run.path}: no locks here ({error.strerror}): see to it yourself that no other process trains there"
             )
-        files.sweep(run.path, [p.name for p in (run.recipe, run.contract, run.model, run.history, run.unreadable)])
+        written = run.recipe, run.contract, run.model, run.history, run.unreadable, run.report
+        files.sweep(run.path, [path.name for path in written])
+        files.sweep(run.figures, ["*.png"])
         files.sweep(run.checkpoint.parent, [run.checkpoint.name, run.previous_checkpoint.name])
         try:
             yield
