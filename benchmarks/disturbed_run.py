@@ -15,7 +15,7 @@ from benchmarks import same_run
 from keras_resnet import runs
 
 ROOT = pathlib.Path(__file__).parents[1]
-EPOCHS = 3
+EPOCHS, EPOCH_STEPS = 3, 17
 FLAGS = (
     *("--dataset=digits", f"--epochs={EPOCHS}", "--width=0.25", "--batch_size=64", "--augmentation=crop,flip"),
     *("--ema=0.9", "--seed=7", "--save_seconds=0"),

@@ -26,6 +26,7 @@ from PIL import Image
 
 from benchmarks import same_run
 from benchmarks.disturbed_run import (
+    EPOCH_STEPS,
     EPOCHS,
     SAME,
     Row,
@@ -74,7 +75,9 @@ def phase(run):
         return "the end, behind the report"
     if rows_of(run.path) == EPOCHS:
         return "the report"
-    return "steps" if run.checkpoint.exists() else "compilation"
+    if not run.checkpoint.exists():
+        return "compilation"
+    return "steps" if saved_step(run.path) % EPOCH_STEPS else "an epoch's end"
 
 
 def killed(run_dir, expected, draw, signpost):
