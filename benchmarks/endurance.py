@@ -1,4 +1,4 @@
-"""Claim: memory and open files do not grow, over 200 epochs of a training nor over 10,000 requests to the serve page.
+"""Claim: over 10,000 requests the serve page gains no memory, over 200 epochs a training little; neither opens files.
 
     python -m benchmarks.endurance [training] [serving] [--epochs=200] [--requests=10000] [--out=runs/endurance]
 
