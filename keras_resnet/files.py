@@ -47,9 +47,13 @@ def _sync_folder(folder):
 
 
 def sweep(folder, names):
-    """Removes what a kill in `atomic` left of files called `names` in a folder, while nobody else writes them there."""
+    """Removes what a kill in `atomic` left of files called `names` in a folder, while nobody else writes them there.
+
+    `*.png` are all of a kind.
+    """
     for name in map(pathlib.Path, names):
-        pattern = re.compile(rf"\.{re.escape(name.stem)}-[a-z0-9_]{{8}}{re.escape(name.suffix)}")
+        stem = ".+" if name.stem == "*" else re.escape(name.stem)
+        pattern = re.compile(rf"\.{stem}-[a-z0-9_]{{8}}{re.escape(name.suffix)}")
         for path in pathlib.Path(folder).glob(f".{name.stem}-*{name.suffix}"):
             if pattern.fullmatch(path.name):
                 path.unlink()
@@ -71,13 +75,13 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path):
+def read_json(path, advice="restore it from a copy"):
     """Reads a JSON file that holds an object.
 
     Raises:
-        ValueError: it holds something else.
+        ValueError: it holds something else; the message ends with the advice.
     """
-    with understood(path):
+    with understood(path, advice):
         value = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         if not isinstance(value, dict):
             raise ValueError(f"expected an object, found {type(value).__name__}")
@@ -85,11 +89,11 @@ def read_json(path):
 
 
 @contextlib.contextmanager
-def understood(path):
+def understood(path, advice="restore it from a copy"):
     """Names the file of a run that is missing, or whose content the block can't make sense of.
 
     Raises:
-        ValueError: it can't.
+        ValueError: it can't; the message ends with the advice.
     """
     try:
         yield
@@ -97,9 +101,7 @@ def understood(path):
         raise ValueError(f"{path}: this file is missing; {RESTORE}") from error
     except DAMAGES as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(
-            f"{path}: this file is broken, or of another version ({reason}); restore it from a copy"
-        ) from error
+        raise ValueError(f"{path}: this file is broken, or of another version ({reason}); {advice}") from error
 
 
 def sha256(path):

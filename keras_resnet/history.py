@@ -5,6 +5,8 @@ import math
 
 from keras_resnet import files
 
+ANEW = "remove it: from checkpoints/, where they are still there, the same train.py command makes it anew"
+
 
 def write_history(path, rows):
     """Writes a list of dicts, atomically. Rows of an older version, which had fewer columns, have NaN there."""
@@ -21,7 +23,7 @@ def read_history(path):
     Raises:
         ValueError: the file holds something else.
     """
-    with files.understood(path), open(path, newline="", encoding="utf-8") as file:
+    with files.understood(path, ANEW), open(path, newline="", encoding="utf-8") as file:
         try:
             rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
         except csv.Error as error:

@@ -19,6 +19,7 @@ from absl import app, flags
 
 flags.disclaim_key_flags()  # they count as the script's own, so that its --help lists them
 BAD_INPUT = 2
+TERMINATED = 128 + signal.SIGTERM
 SECONDS_TO_END = 10  # for functions of `atexit`; TensorFlow's remove files that it has written
 
 
@@ -41,7 +42,7 @@ def start(name, main):
         return rest
 
     # An orderly end: half-written files and processes that were started go, too.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
     try:
         app.run(main, flags_parser=parse)
     except BaseException as error:
@@ -98,11 +99,13 @@ def sentence(error):
 
 def _say(name, error):
     """Prints why the program ends; returns its status."""
-    if isinstance(error, SystemExit):
+    if isinstance(error, SystemExit) and error.code != TERMINATED:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     if isinstance(error, BrokenPipeError):  # whoever read the output has gone
         return 128 + signal.SIGPIPE
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, SystemExit):
+        text, status = "ended by SIGTERM", TERMINATED
+    elif isinstance(error, KeyboardInterrupt):
         text, status = "ended by Ctrl-C", 128 + signal.SIGINT
     elif hasattr(error, "exit_status"):
         text, status = error, error.exit_status

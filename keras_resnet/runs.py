@@ -56,6 +56,11 @@ class Run:
         return self.path / "unreadable.txt"
 
     @property
+    def before_recipe(self):
+        """What `begin` writes first: a kill, or a full disk, may leave it alone."""
+        return self.unreadable, self.contract
+
+    @property
     def tensorboard(self):
         return self.path / "tensorboard"
 
@@ -106,7 +111,7 @@ def check(run, recipe):
                 f"--run_dir={run.path}: --epochs={recipe.epochs} (it has {saved.epochs}), but its checkpoints/, from "
                 f"which to go on, are gone; to train its model further: --init={run.path} and another --run_dir"
             )
-    elif run.path.exists() and any(p.name[0] != "." and p != run.contract for p in run.path.iterdir()):
+    elif run.path.exists() and any(p.name[0] != "." and p not in run.before_recipe for p in run.path.iterdir()):
         raise RunError(f"--run_dir={run.path}: this folder holds something else; give an empty or a new one")
 
 
@@ -279,6 +284,19 @@ def model_removed(run):
     return RunError(f"{run.model}: this file was made and has been removed since; {files.RESTORE}")
 
 
+def check_is_there(run):
+    """Checks that nobody took a run's folder away while it trains: a write would make half of it anew.
+
+    Raises:
+        RunError: somebody did.
+    """
+    if not run.recipe.exists():
+        raise RunError(
+            f"{run.path}: this folder was removed or moved while it was trained in (its recipe.json is gone); the same "
+            "command begins anew, or continues with --run_dir=FOLDER, where it lies now"
+        )
+
+
 @contextlib.contextmanager
 def locked(run):
     """Keeps two processes from training in one folder. What is still empty at the end is taken away.
@@ -299,12 +317,14 @@ def locked(run):
             print(
                 f"{run.path}: no locks here ({error.strerror}): see to it yourself that no other process trains there"
             )
-        files.sweep(run.path, [p.name for p in (run.recipe, run.contract, run.model, run.history, run.unreadable)])
+        written = run.recipe, run.contract, run.model, run.history, run.unreadable, run.report
+        files.sweep(run.path, [path.name for path in written])
+        files.sweep(run.figures, ["*.png"])
         files.sweep(run.checkpoint.parent, [run.checkpoint.name, run.previous_checkpoint.name])
         try:
             yield
         finally:
-            if [p.name for p in run.path.iterdir()] == [".lock"]:
+            if run.path.exists() and [p.name for p in run.path.iterdir()] == [".lock"]:
                 (run.path / ".lock").unlink()
                 with contextlib.suppress(OSError):  # somebody else writes there
                     for path in (run.path, *missing):

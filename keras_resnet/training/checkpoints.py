@@ -73,7 +73,7 @@ def restore(path, model, optimizer, average=None):
         CheckpointError: both files are broken, or they are of another model.
     """
     path = pathlib.Path(path)
-    broken = []
+    broken, of_another = [], None
     for candidate in (path, previous(path)):
         if not candidate.exists():
             continue
@@ -87,13 +87,17 @@ def restore(path, model, optimizer, average=None):
             # Names that Keras gave: layers of a network that is built again in the same process have others.
             arrays = dict(zip(ours, arrays.values(), strict=True))
         if {n: tuple(v.shape) for n, v in ours.items()} != {n: a.shape for n, a in arrays.items()}:
-            raise CheckpointError(f"{candidate}: a checkpoint of another model; give another --run_dir")
+            of_another = candidate  # or a flipped bit has hidden an array from the zip's list
+            broken.append(f"{candidate.name}: other arrays than the model's")
+            continue
         for name, variable in ours.items():
             variable.assign(arrays[name])
         if candidate != path:
             print(f"no readable checkpoint ({'; '.join(broken) or path.name}); the one before it is taken", flush=True)
             os.replace(candidate, path)
         return progress
+    if of_another:
+        raise CheckpointError(f"{of_another}: a checkpoint of another model; give another --run_dir")
     if broken:
         raise CheckpointError(
             f"{path.parent}: no readable checkpoint ({'; '.join(broken)}); restore one from a copy, or remove this "

@@ -63,7 +63,7 @@ def train(
         The `Data` that it was trained on, or None if the run was finished already.
 
     Raises:
-        RunError: the folder is another run's, or its model has been removed.
+        RunError: the folder is another run's, or it or its model has been removed.
         DataError: the data can't be had or learned from.
         Interrupted: SIGTERM or Ctrl-C came; the state is saved.
         Diverged: the loss is not finite; the last good state is kept.
@@ -247,6 +247,7 @@ class Trainer:
         if broken_weight(self.twin):  # a step with a finite loss can still ruin the weights
             raise self._diverged()
         if self.writes:
+            runs.check_is_there(self.run)
             checkpoints.save(self.run.checkpoint, self.twin, self.optimizer, self.progress, self.average)
 
     def introduce(self):
@@ -421,6 +422,7 @@ class Trainer:
     def _keep_best(self, row):
         """Saves the model, as stock layers, when its row is the best on the validation pictures."""
         if best_row(self.progress.history, self.best) is row and self.writes:
+            runs.check_is_there(self.run)
             copy_weights(self.twin, self.model)
             save_model(self.model, self.run.model)
 

@@ -524,7 +524,10 @@ def test_the_checkpoint_before_a_damaged_one_is_taken(tmp_path, capsys, monkeypa
 def test_what_kills_leave_is_swept_up_and_nothing_else(tmp_path):
     run = runs.Run(tmp_path / "run")
     left = [".model-ab3d_f9h.keras", ".history-abcdefgh.csv", "checkpoints/.latest-01234567.npz"]
+    left += [".report-ab3d_f9h.json", "figures/.validation_mistakes-ab3d_f9h.png", "figures/.curves-ab3d_f9h.png"]
     kept = [
+        "figures/.mine.png",
+        "figures/curves-ab3d_f9h.png",
         ".model-mine.keras",
         "checkpoints/.latest-0123456.npz",
         "checkpoints/latest-01234567.npz",
