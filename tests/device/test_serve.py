@@ -356,7 +356,7 @@ def test_refused_uploads_are_told_why(folder, models):
 
 @pytest.mark.slow
 def test_slow_clients_are_left_and_others_answered(folder, models, pictures):
-    """24 clients whose uploads never end and 120 that send half a line, beside one who would like an answer."""
+    """12 clients whose uploads never end and 60 that send half a line, beside one who would like an answer."""
     picture = (pictures / "02.png").read_bytes()
     upload = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16000000\r\n\r\n" + bytes(15_000_000)
     settings = "bounded_server.CROWDED = 1"
@@ -364,7 +364,7 @@ def test_slow_clients_are_left_and_others_answered(folder, models, pictures):
         assert request(address, "POST", "/classify", picture)[0] == 200
         memory, threads = status_of(process, "VmRSS"), status_of(process, "Threads")
         clients = {}  # socket: what it has still to send
-        for i in range(144):
+        for i in range(72):
             client = sockets.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(address)
