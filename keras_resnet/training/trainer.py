@@ -5,6 +5,7 @@ Every random draw is a function of (seed, step), so a restart needs only weights
 
 import contextlib
 import dataclasses
+import gc
 import math
 import pathlib
 import resource
@@ -35,6 +36,8 @@ from keras_resnet.training import (
     regularization,
 )
 from keras_resnet.training.starting import build_model
+
+SWEPT = 20  # epochs after which Python's garbage is collected
 
 
 def train(
@@ -293,6 +296,9 @@ class Trainer:
                     break
                 self._epoch(epoch, writer, bar)
                 warning = self._end_epoch(writer, bar)
+                if not (epoch + 1) % SWEPT:
+                    # An epoch leaves circles that hold TensorFlow's functions; found late, they have spread the heap.
+                    gc.collect()
             if warning:
                 bar.say(f"validation after the last epoch: {warning}")
         finally:
