@@ -225,4 +225,7 @@ def _sent(here, said, until, seconds):
         if "wrong" in answer:
             raise WorkersError(answer["wrong"])
         return answer["all"]
-    raise Absent(f"{here.named(0)}, the chief: not there, or not all others, after {seconds:g} s{why}")
+    raise Absent(
+        f"{here.named(0)}, the chief: not there, or not all others, after {seconds:g} s{why}; "
+        "start all, or wait longer: --wait_seconds"
+    )

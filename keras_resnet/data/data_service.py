@@ -6,7 +6,9 @@ in order again here: the service changes no bit of a training.
 
 import argparse
 import contextlib
+import os
 import queue
+import secrets
 import signal
 import socket
 import threading
@@ -35,7 +37,7 @@ def check(address, flag=""):
     try:
         parts = urllib.parse.urlsplit(address)
         host, port = parts.hostname, parts.port
-        right = host and port and address == f"grpc://{parts.netloc}"
+        right = host and port and address == f"grpc://{parts.netloc}" and "@" not in parts.netloc
     except ValueError:
         right = False
     if not right:
@@ -72,12 +74,9 @@ class Service(NamedTuple):
         """
         import tensorflow as tf
 
-        service = tf.data.experimental.service
-        made = batches.apply(service.distribute(service.ShardingPolicy.DYNAMIC, self.address))
-
         def ordered():
             arrived, ended = queue.Queue(2), threading.Event()
-            threading.Thread(target=_read, args=(made, arrived, ended), daemon=True).start()
+            threading.Thread(target=_read, args=(batches, self.address, arrived, ended), daemon=True).start()
             try:
                 yield from _in_order(arrived, steps, self.wait_seconds)
             finally:
@@ -86,8 +85,15 @@ class Service(NamedTuple):
         return tf.data.Dataset.from_generator(ordered, output_signature=batches.element_spec[1])
 
 
-def _read(made, arrived, ended):
-    """Puts what is made into a queue, as it comes, until it ends or an event is set: None or an error last."""
+def _read(batches, address, arrived, ended):
+    """Puts what a service makes into a queue, as it comes, until it ends or an event is set: None or an error last.
+
+    All of it may wait for ever for a dispatcher that is gone.
+    """
+    import tensorflow as tf
+
+    # A worker that has outlived its dispatcher may still hold the work of another training under the same number.
+    token = secrets.randbits(62)
 
     def put(what):
         while not ended.is_set():
@@ -95,7 +101,11 @@ def _read(made, arrived, ended):
                 return arrived.put(what, timeout=1)
 
     try:
-        for step, batch in made:
+        service = tf.data.experimental.service
+        made = batches.map(lambda step, batch: (tf.constant(token, tf.int64), step, batch))
+        for whose, step, batch in made.apply(service.distribute(service.ShardingPolicy.DYNAMIC, address)):
+            if int(whose) != token:
+                raise ServiceLost("a worker has work that an earlier dispatcher gave out; start all of them again")
             put((int(step), batch))
             if ended.is_set():
                 return
@@ -115,8 +125,13 @@ def _in_order(arrived, steps, wait_seconds):
                 raise ServiceLost(f"no batch came for {wait_seconds:g} s") from None
             if isinstance(came, Exception):
                 raise ServiceLost(programs.sentence(came))
-            if came is None or len(waiting) == MOST_WAITING:
-                raise ServiceLost(f"the batch of step {step:,} of an epoch did not come, later ones did")
+            if came is None:
+                raise ServiceLost(
+                    f"the work ended before step {step:,} of an epoch; a worker that has outlived its dispatcher "
+                    "must be started again, too"
+                )
+            if len(waiting) == MOST_WAITING:
+                raise ServiceLost(f"the batch of step {step:,} of an epoch did not come, but {len(waiting)} later ones")
             waiting[came[0]] = came[1]
         yield waiting.pop(step)
 
@@ -144,17 +159,25 @@ def main(arguments, program):
     for one, port in ((dispatcher, PORT), (worker, PORT + 1)):
         one.add_argument("--port", type=int, default=port, help="%(default)s")
     given = vars(parser.parse_args(arguments))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is to be saved
     try:
-        socket.create_server(("", given["port"])).close()
+        _check_port(given["port"])
         if given.pop("part") == "worker":
             check(given["dispatcher"])
-    except (OSError, OverflowError) as error:
-        command_line.fail(parser, f"--port={given['port']}: {getattr(error, 'strerror', error)}; give another")
+        environment.load_tensorflow()
+        _check_port(given["port"])  # some seconds later; gRPC would share it
+        _serve(**given)
     except ValueError as error:
         command_line.fail(parser, error)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is to be saved
-    environment.load_tensorflow()
-    _serve(**given)
+
+
+def _check_port(port):
+    if not 0 < port < 1 << 16:
+        raise ValueError(f"--port={port}: expected a number from 1 to 65535")
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        raise ValueError(f"--port={port}: {os.strerror(error.errno)}; give another") from error
 
 
 def _serve(port, dispatcher="", host=""):
@@ -163,6 +186,7 @@ def _serve(port, dispatcher="", host=""):
 
     service = tf.data.experimental.service
     if dispatcher:
+        print(f"asks {dispatcher}, which must be a dispatcher, for work", flush=True)  # it waits for ever
         config = service.WorkerConfig(dispatcher.removeprefix("grpc://"), f"{host}:{port}", port)
         server = service.WorkerServer(config)
     else:

@@ -101,6 +101,7 @@ class Data:
             move: how what is learned moves with the pictures, a function for `augmentation.augment`; None if it stays.
             part: (number, parts) of each batch, of which the other parts are not read unless `mix` needs them.
             service: `data_service.Service` that makes the batches; the same, in the same order. None: made here.
+                See `check_service`.
 
         Returns:
             `tf.data.Dataset` of (float32 pictures (batch, height, width, channels), int labels (batch,)).
@@ -108,7 +109,7 @@ class Data:
         Raises:
             DataError: `augment` crops out of pictures in their own size, and they were loaded in the network's.
             ValueError: `augment` is a string, which holds letters and no names; or `move` is given with what would
-                leave targets where they were (`augmentation.check_move`); or no `service` can make such batches.
+                leave targets where they were (`augmentation.check_move`).
         """
         if isinstance(augment, str):
             raise ValueError(f"augment={augment!r}: expected names, as {tuple(augment.split('_'))}")
@@ -118,8 +119,6 @@ class Data:
         if sides and resized_crop:  # at once, of the originals
             picture, sides = dataclasses.replace(picture, height=sides[0], width=sides[1]), None
         window, sides = (sides, None) if move else (None, sides)
-        if service and (why := self.train.unsendable(resized_crop)):
-            raise DataError(f"--data_service={service.address}: {self.name}: {why}")
         number, parts = part
         mine = slice(number * batch_size // parts, (number + 1) * batch_size // parts)
         rows = ALL_ROWS if mix else mine
@@ -144,6 +143,15 @@ class Data:
         steps = range(first_step, len(self.train) // batch_size)
         batches = service.made(batches, steps) if service else batches.map(lambda _, made: made)
         return untuned(batches.prefetch(4))
+
+    def check_service(self, service, augment):
+        """Refuses a service that can't make the training batches.
+
+        Raises:
+            DataError: for them Python would be needed there.
+        """
+        if why := self.train.unsendable("resized_crop" in augment):
+            raise DataError(f"--data_service={service.address}: {self.name}: {why}")
 
     def calibration(self, count, seed):
         """Returns `count` training pictures, or as many as there are, that set a quantized network's ranges.

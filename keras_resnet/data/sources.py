@@ -136,7 +136,7 @@ class Files:
         if not resized_crop:
             return "Pillow resizes the pictures here; --augmentation=resized_crop,flip leaves that to TensorFlow"
         odd = [os.fsdecode(path) for path in self.paths[self.layouts == 0]]
-        return f"{len(odd)} pictures that Pillow alone reads, as {odd[0]}; make RGB JPEGs of them" if odd else ""
+        return f"Pillow alone reads {odd[0]}, and {len(odd) - 1} others; make RGB JPEGs of them" if odd else ""
 
     def training_batches(
         self, picture, batch_size, seed, epoch, first_step, resized_crop, order=SHUFFLED, rows=ALL_ROWS

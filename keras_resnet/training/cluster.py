@@ -108,11 +108,12 @@ class Cluster:
 
     def hold_data_alike(self, data):
         """Refuses a worker that has another data set than the chief; on all of them alike."""
-        first, *others = self.texts(json.dumps(data.fingerprint, sort_keys=True))
+        first, *others = map(json.loads, self.texts(json.dumps(data.fingerprint, sort_keys=True)))
         for index, theirs in enumerate(others, 1):
-            if theirs != first:
+            if parts := [part for part in first | theirs if theirs.get(part) != first.get(part)]:
                 raise workers.WorkersError(
-                    f"{self.place.named(index)} has other data: {theirs[:200]}; the chief has {first[:200]}"
+                    f"{self.place.named(index)} has other data than the chief: other files, sizes or labels among "
+                    f"{' and '.join(parts)}; give all the same"
                 )
 
     def hold_weights_alike(self, model):

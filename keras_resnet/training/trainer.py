@@ -143,6 +143,8 @@ class Trainer:
         self.hardware = hardware = choose_hardware(recipe, run, workers)
         print(hardware.description, flush=True)
         self.data = data or load_data(recipe, run)
+        if service:
+            self.data.check_service(service, recipe.augmentations)
         if workers:
             workers.hold_data_alike(self.data)
         self.task = tasks.of(self.data.contract)
