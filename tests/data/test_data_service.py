@@ -64,6 +64,14 @@ def test_what_comes_early_waits_for_its_turn():
         given((2, "a"), OSError("gone"))
 
 
+def test_an_epoch_may_be_longer_than_what_may_wait():
+    arrived = queue.Queue()
+    for step in range(3 * data_service.MOST_WAITING):
+        arrived.put((step ^ 1, step ^ 1))  # each second one before the first
+    steps = range(3 * data_service.MOST_WAITING)
+    assert list(data_service._in_order(arrived, steps, 5)) == list(steps)
+
+
 def test_a_service_that_is_silent_is_lost():
     with pytest.raises(data_service.ServiceLost, match=r"no batch came for 0.01 s"):
         next(data_service._in_order(queue.Queue(), range(3), 0.01))
@@ -82,6 +90,9 @@ def test_what_needs_python_is_refused(tmp_path):
     with pytest.raises(DataError, match="Pillow resizes the pictures here; --augmentation=resized_crop,flip"):
         data.check_service(data_service.Service("grpc://localhost:1", 1), ("flip",))
     data.check_service(data_service.Service("grpc://localhost:1", 1), ("resized_crop", "flip"))
+    data.train.layouts[3] = 0
+    with pytest.raises(DataError, match=f"Pillow alone reads {data.train.paths[3].decode()}, and 0 others"):
+        data.check_service(data_service.Service("grpc://localhost:1", 1), ("resized_crop", "flip"))
 
 
 def processes(*parts):
@@ -128,5 +139,5 @@ def test_a_service_changes_no_bit_and_its_loss_is_said(service, photos, tmp_path
     said = training.communicate(timeout=300)[0]
     assert training.returncode == 75
     assert "train: --data_service: " in said and "the same command continues" in said and "Traceback" not in said
-    finish(tmp_path / "lost", "--epochs=3", recipe=small)  # without it
+    finish(tmp_path / "lost", "--epochs=3", *served, recipe=small)  # with the one that is left, from within an epoch
     assert_same_state(state(tmp_path / "lost"), state(tmp_path / "alone"))
