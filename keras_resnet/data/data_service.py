@@ -12,6 +12,7 @@ import secrets
 import signal
 import socket
 import threading
+import time
 import urllib.parse
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from keras_resnet import environment, programs
 from keras_resnet.device import command_line
 
 PORT = 5050  # of the dispatcher, where none is given
-MOST_WAITING = 64  # batches that came before their turn
+MOST_WAITING = 64  # batches that came before their turn, until they are taken more slowly
 
 
 class ServiceLost(Exception):
@@ -118,9 +119,12 @@ def _in_order(arrived, steps, wait_seconds):
     """The batches of steps out of a queue of (step, batch), which None or an error may end too early."""
     waiting = {}
     for step in steps:
+        until = time.monotonic() + wait_seconds
         while step not in waiting:
+            if len(waiting) >= MOST_WAITING:  # whoever makes this one is slow, or gone; the others may wait
+                time.sleep(min(1, wait_seconds))
             try:
-                came = arrived.get(timeout=wait_seconds)
+                came = arrived.get(timeout=max(0.01, until - time.monotonic()))
             except queue.Empty:
                 raise ServiceLost(f"no batch came for {wait_seconds:g} s") from None
             if isinstance(came, Exception):
@@ -130,7 +134,7 @@ def _in_order(arrived, steps, wait_seconds):
                     f"the work ended before step {step:,} of an epoch; a worker that has outlived its dispatcher "
                     "must be started again, too"
                 )
-            if len(waiting) == MOST_WAITING:
+            if len(waiting) >= MOST_WAITING and time.monotonic() > until:
                 raise ServiceLost(f"the batch of step {step:,} of an epoch did not come, but {len(waiting)} later ones")
             waiting[came[0]] = came[1]
         yield waiting.pop(step)

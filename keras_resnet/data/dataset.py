@@ -121,7 +121,7 @@ class Data:
         window, sides = (sides, None) if move else (None, sides)
         number, parts = part
         mine = slice(number * batch_size // parts, (number + 1) * batch_size // parts)
-        rows = ALL_ROWS if mix else mine
+        rows = ALL_ROWS if mix or "babble" in augment else mine
         batches = self.train.training_batches(picture, batch_size, seed, epoch, first_step, resized_crop, order, rows)
 
         def filled(read):

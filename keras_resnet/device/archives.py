@@ -7,7 +7,7 @@ import numpy as np
 
 # What one unpacks to, at most: a gigabyte, or twenty times its own size. Weights hardly shrink when they are packed.
 ROOM, TIMES = 1 << 30, 20
-MOST_ENTRIES = 10_000
+MOST_ENTRIES = 100_000  # a checkpoint of the deepest network has one for each array
 
 
 def check(path):

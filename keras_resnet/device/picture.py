@@ -234,6 +234,8 @@ def orientation(image):
     """EXIF's, 1 to 8, of a `PIL.Image.Image`; 1, upright, where it says none or is broken, as browsers take it."""
     try:
         said = image.getexif().get(ORIENTATION, 1)
+    except OSError:  # the picture itself
+        raise
     except Exception:  # of many kinds; the picture itself is whole
         return 1
     return said if said in range(1, 9) else 1

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from processes import assert_same_state, finish, free_ports, start, state, steps, wait_until
-from small_sets import make_folder
+from small_sets import make_folder, write_tones
 
 from keras_resnet.data import DataError, data_service
 from keras_resnet.data.loading import load_dataset
@@ -53,7 +53,7 @@ def test_what_comes_early_waits_for_its_turn():
         arrived = queue.Queue()
         for one in came:
             arrived.put(one)
-        return list(data_service._in_order(arrived, range(2, 5), 5))
+        return list(data_service._in_order(arrived, range(2, 5), 0.5))
 
     assert given((4, "c"), (2, "a"), (3, "b"), None) == ["a", "b", "c"]
     with pytest.raises(data_service.ServiceLost, match="the work ended before step 3 of an epoch"):
@@ -141,3 +141,11 @@ def test_a_service_changes_no_bit_and_its_loss_is_said(service, photos, tmp_path
     assert "train: --data_service: " in said and "the same command continues" in said and "Traceback" not in said
     finish(tmp_path / "lost", "--epochs=3", *served, recipe=small)  # with the one that is left, from within an epoch
     assert_same_state(state(tmp_path / "lost"), state(tmp_path / "alone"))
+
+
+def test_voices_of_the_whole_batch_are_added_to_a_part(tmp_path):
+    data = load_dataset(f"{write_tones(tmp_path, {'train': 8, 'test': 2})}/", seconds=0.25, bands=8)
+    whole = list(data.training(8, 3, 1, augment=("babble",), pixels=True).as_numpy_iterator())
+    part = list(data.training(8, 3, 1, augment=("babble",), pixels=True, part=(1, 4)).as_numpy_iterator())
+    for (images, _), (all_images, _) in zip(part, whole, strict=True):
+        np.testing.assert_array_equal(images, all_images[2:4])
