@@ -1,6 +1,7 @@
 """How the programs of this project start and end: one sentence on standard error, and an exit status with a meaning.
 
-0: done. 2: a flag, a file or data that won't do. 4: the training diverged. 128 and a signal's number: it came, as 143
+0: done. 2: a flag, a file or data that won't do. 4: the training diverged. 75: another machine is
+gone, the same command continues. 128 and a signal's number: it came, as 143
 (SIGTERM) and 130 (Ctrl-C); a training's state is saved. 1: a fault in this code, with its traceback; 1 and 3 are the
 export's own, too.
 """
@@ -19,6 +20,7 @@ from absl import app, flags
 
 flags.disclaim_key_flags()  # they count as the script's own, so that its --help lists them
 BAD_INPUT = 2
+TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 TERMINATED = 128 + signal.SIGTERM
 SECONDS_TO_END = 10  # for functions of `atexit`; TensorFlow's remove files that it has written
 

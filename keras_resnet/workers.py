@@ -13,6 +13,8 @@ import re
 import socket
 import time
 
+from keras_resnet import programs
+
 EXAMPLE = '{"cluster": {"worker": ["one:12345", "two:12345"]}, "task": {"type": "worker", "index": 0}}'
 PORT = 12345  # under SLURM, on every node
 LONGEST = 1 << 20  # bytes of what a worker says of itself
@@ -26,7 +28,7 @@ class WorkersError(ValueError):
 class Absent(WorkersError):
     """Workers that don't meet."""
 
-    exit_status = 75  # EX_TEMPFAIL of sysexits.h: try again
+    exit_status = programs.TRY_AGAIN
 
 
 @dataclasses.dataclass(frozen=True)

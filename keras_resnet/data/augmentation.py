@@ -15,6 +15,7 @@ from keras_resnet.recipes import MOVED_ALONE, OF_SOUNDS
 PAD = 4  # pixels on each side of a 32x32 picture, as in He et al. 2015, section 4.2
 SHIFTED = 0.15  # of the sides, at most, with zoom; of the time with later
 FASTER, HIGHER = 1.25, 1.1  # how many times, at most, with stretch
+MIXING = {"babble"}  # what of a batch's examples depends on the others
 MOVING = {"crop", "shift", "zoom", "flip", "vflip", "later", "stretch"}
 
 

@@ -26,7 +26,7 @@ MOST_WAITING = 64  # batches that came before their turn, until they are taken m
 class ServiceLost(Exception):
     """A tf.data service that brings no more batches."""
 
-    exit_status = 75  # EX_TEMPFAIL of sysexits.h: try again
+    exit_status = programs.TRY_AGAIN
 
 
 def check(address, flag=""):

@@ -121,22 +121,22 @@ class Data:
         window, sides = (sides, None) if move else (None, sides)
         number, parts = part
         mine = slice(number * batch_size // parts, (number + 1) * batch_size // parts)
-        rows = ALL_ROWS if mix or "babble" in augment else mine
+        alone = parts > 1 and not mix and not augmentation.MIXING & set(augment)
+        rows = mine if alone else ALL_ROWS
         batches = self.train.training_batches(picture, batch_size, seed, epoch, first_step, resized_crop, order, rows)
 
         def filled(read):
             """A whole batch, whose draws are for all of it, of what was read."""
-            others = [(mine.start, batch_size - mine.stop)] if rows == mine else [(0, 0)]
-            return tf.pad(read, others + [(0, 0)] * (len(read.shape) - 1))
+            return tf.pad(read, [(mine.start, batch_size - mine.stop)] + [(0, 0)] * (len(read.shape) - 1))
 
         def finish(step, examples):
-            images, labels = map(filled, examples)
+            images, labels = map(filled, examples) if alone else examples
             drawn = draw(seed, epoch, step)
             added = self.background if noise else None
             images, labels = augmentation.augment(images, labels, drawn, augment, move, magnitude, zoom, added, window)
             images = decoding.resize(images, sides) if sides else images
             images, labels = mix(images, labels, drawn) if mix else (images, labels)
-            images, labels = images[mine], labels[mine]
+            images, labels = (images[mine], labels[mine]) if parts > 1 else (images, labels)
             return step, ((images, labels) if pixels else _normalized(images, labels))
 
         batches = batches.map(finish, BATCHES, deterministic=True)

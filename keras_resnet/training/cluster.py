@@ -17,7 +17,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import runs, workers
+from keras_resnet import programs, runs, workers
 from keras_resnet.networks.weights import value
 from keras_resnet.recipes import Recipe
 
@@ -33,7 +33,7 @@ OF_THE_NETWORK = ("unhealthy", "onnection", "RPC", "ocket", "peer")
 class WorkerLost(Exception):
     """A worker is gone in the middle of a training: the state that was saved last is there, and all begin again."""
 
-    exit_status = workers.Absent.exit_status
+    exit_status = programs.TRY_AGAIN
 
 
 class Cluster:
