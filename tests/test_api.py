@@ -169,6 +169,12 @@ def test_a_pipeline_goes_on_at_its_step():
     data = given.make((pairs, pairs), CONTRACT)
     batches = [x[:, 0, 0, 0].tolist() for x, _ in data.training(10, 0, 0, 2, pixels=True).as_numpy_iterator()]
     assert batches == [[*range(20, 30)], [*range(30, 40)]]
+    how = {"augment": ("crop", "flip"), "pixels": True}
+    whole = list(data.training(10, 0, 0, **how).as_numpy_iterator())
+    part = list(data.training(10, 0, 0, 1, part=(1, 2), **how).as_numpy_iterator())
+    for (images, labels), (all_images, all_labels) in zip(part, whole[1:], strict=True):
+        np.testing.assert_array_equal(images, all_images[5:])
+        np.testing.assert_array_equal(labels, all_labels[5:])
 
 
 def test_an_own_network_goes_on_in_the_same_process(tmp_path):

@@ -77,9 +77,7 @@ class Stream:
             # a killed run resumes bit for bit. A buffer that lived on would hold what the epochs before had read.
             dataset = dataset.shuffle(SHUFFLE_BUFFER, drawn, reshuffle_each_iteration=False)
         if order.repeats > 1:
-            dataset = dataset.take(-(-len(self) // order.repeats))
             dataset = dataset.flat_map(lambda *one: tf.data.Dataset.from_tensors(one).repeat(order.repeats))
-            dataset = dataset.take(len(self))
         steps = len(self) // batch_size
         dataset = dataset.enumerate().take(steps * batch_size).skip(first_step * batch_size)
         places = range(batch_size)[rows]

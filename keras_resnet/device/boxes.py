@@ -60,8 +60,8 @@ class Boxes:
         for name in ("threshold", "overlap"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)!r}: expected a number from 0 to 1")
-        if not isinstance(self.most, int | float) or not self.most >= 1:
-            raise ValueError(f"most={self.most!r}: expected a number from 1")
+        if type(self.most) is not int or self.most < 1:
+            raise ValueError(f"most={self.most!r}: expected a whole number from 1")
 
     @property
     def shapes(self):

@@ -6,10 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from processes import assert_same_state, finish, free_ports, start, state, steps, wait_until
 from small_sets import make_folder, write_tones
 
-from keras_resnet.data import DataError, data_service
+from keras_resnet.data import DataError, data_service, given
 from keras_resnet.data.loading import load_dataset
 
 
@@ -93,6 +94,17 @@ def test_what_needs_python_is_refused(tmp_path):
     data.train.layouts[3] = 0
     with pytest.raises(DataError, match=f"Pillow alone reads {data.train.paths[3].decode()}, and 0 others"):
         data.check_service(data_service.Service("grpc://localhost:1", 1), ("resized_crop", "flip"))
+
+
+def test_what_is_no_files_or_arrays_is_refused(tmp_path):
+    pictures = tf.data.Dataset.from_tensor_slices((np.zeros((4, 32, 32, 3), np.uint8), [0, 1, 0, 1]))
+    sets = [
+        ("it is a Python program's own", given.make((pictures, pictures), load_dataset("digits").contract)),
+        ("its order can't be divided", load_dataset("kr_tiny_photos", data_dir=str(tmp_path), image_size=64)),
+    ]
+    for sentence, data in sets:
+        with pytest.raises(DataError, match=f"--data_service=grpc://localhost:1: .*{sentence}"):
+            data.check_service(data_service.Service("grpc://localhost:1", 1), ("resized_crop", "flip"))
 
 
 def processes(*parts):

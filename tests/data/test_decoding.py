@@ -113,6 +113,14 @@ def test_every_pixel_is_its_int8_value():
     np.testing.assert_array_equal(scaled * 128, np.arange(256) - 128)
 
 
+@pytest.mark.parametrize("orientation", range(10))
+def test_its_size_is_that_of_the_upright_picture(orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    with Image.open(io.BytesIO(encoded(photo(40, 60), "JPEG", exif=exif))) as image:
+        assert upright_size(image) == upright(image).size[::-1] == ((60, 40) if 5 <= orientation <= 8 else (40, 60))
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("said", [b"no TIFF", b"MM\0*\0\0\0\x08\0\1\1\x12\0\2\0\0\0\2a\0\0\0" + bytes(4)])
 def test_a_broken_orientation_turns_nothing(kind, said):

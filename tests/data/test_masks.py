@@ -13,6 +13,7 @@ from small_sets import KrMasked
 
 from keras_resnet import recipes
 from keras_resnet.data import DataError, augmentation, check_places, label_maps, masks, sources, tfds_masks
+from keras_resnet.data.data_service import Service
 from keras_resnet.data.dataset import reading
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.device.picture import Picture
@@ -329,6 +330,9 @@ def test_what_would_fill_the_memory_stays_in_its_files(tmp_path, monkeypatch, si
     read = load_dataset(f"{tmp_path}/", image_size=size)
     assert isinstance(held.train, sources.Arrays) and isinstance(read.train, masks.MaskFiles)
     assert held.fingerprint == read.fingerprint and held.contract == read.contract and held.note == read.note
+    with pytest.raises(DataError, match=r"grpc://a:1: .*Pillow reads the label maps here"):
+        read.check_service(Service("grpc://a:1", 1), ("resized_crop",))
+    held.check_service(Service("grpc://a:1", 1), ())
     np.testing.assert_array_equal(masks.counted(held.train.labels), masks.counted(read.train.labels))
     for split in ("train", "validation", "test"):
         both = [list(data.evaluation(split, 2, pixels=True).as_numpy_iterator()) for data in (held, read)]

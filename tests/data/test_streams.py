@@ -36,6 +36,12 @@ def test_tfds_streamed(tmp_path):
     shown = views.mean((1, 2)).reshape(18, 3, 3)
     assert len(views) == 54 and np.abs(shown - shown[:, :1]).max() < 0.2 < np.abs(shown[1:] - shown[:-1]).max()
     assert not np.array_equal(views[0], views[1])
+    for repeats in (1, 3):
+        how = {"augment": ("resized_crop", "flip"), "order": Order(repeats=repeats)}
+        whole, labels = collect(data.training(6, 3, 1, **how))
+        part, his = collect(data.training(6, 3, 1, first_step=2, part=(1, 3), **how))
+        np.testing.assert_array_equal(part, whole.reshape(9, 6, 64, 64, 3)[2:, 2:4].reshape(14, 64, 64, 3))
+        np.testing.assert_array_equal(his, labels.reshape(9, 6)[2:, 2:4].ravel())
     with pytest.raises(DataError, match="wants a data set in files or memory"):
         data.training(4, 3, 1, order=Order(balanced=True))
 

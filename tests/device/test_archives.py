@@ -71,6 +71,19 @@ def test_an_archive_that_would_fill_the_memory(tmp_path):
         archives.check(path)
 
 
+def test_what_hardly_shrank_may_be_large(tmp_path, monkeypatch):
+    path, noise = tmp_path / "a.npz", np.random.default_rng(0).bytes(5000)
+    monkeypatch.setattr(archives, "ROOM", 4000)
+    for content, most in ((noise, None), (bytes(3000), None), (bytes(5000), "4,000")):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("x", content)
+        if most:
+            with pytest.raises(ValueError, match=f"unpack to 5,000 bytes; expected at most .* and {most} bytes"):
+                archives.check(path)
+        else:
+            archives.check(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"no zip", header((3,)) + bytes(12), b"PK\5\6" + bytes(17)])
 def test_no_archive(tmp_path, content):
     path = tmp_path / "a.npz"

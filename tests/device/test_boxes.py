@@ -79,7 +79,11 @@ def test_of_equal_scores_the_first_is_kept():
         ({"levels": ()}, "expected .rows, columns, stride."),
         ({"levels": ((3, 4),)}, "expected .rows, columns, stride."),
         ({"levels": ((2, 10**9, 8), (1, 1, 8))}, "levels of 2,000,000,001 cells, expected at most 4,194,304"),
-        ({"most": "all"}, "most='all': expected a number from 1"),
+        ({"most": "all"}, "most='all': expected a whole number from 1"),
+        ({"most": 0}, "most=0: expected a whole number from 1"),
+        ({"most": True}, "most=True: expected a whole number from 1"),
+        ({"most": 2.5}, "most=2.5: expected a whole number from 1"),
+        ({"most": float("inf")}, "most=inf: expected a whole number from 1"),
         ({"overlap": 1.5}, "overlap=1.5: expected a number from 0 to 1"),
     ],
 )

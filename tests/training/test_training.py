@@ -478,6 +478,8 @@ def test_a_checkpoint_holds_all_that_was_saved_and_is_of_one_model(tmp_path):
     [
         ("progress", np.array('{"step": "7"}')),
         ("progress", np.array('{"history": "none"}')),
+        ("progress", np.array('{"partial": []}')),
+        ("progress", np.array('{"seconds": "long"}')),
         ("progress", np.array("[" * 100_000)),
         ("model/net/logits/bias", np.array(["a", "b", "c"])),
     ],
