@@ -1,6 +1,7 @@
 """What fault injection has in common: a process of `train.py`, its end, and whether the run can still be finished."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import shutil
@@ -109,11 +110,12 @@ def rows_of(run_dir):
 
 
 def saved_step(run_dir):
-    path = runs.Run(run_dir).checkpoint
-    if not path.exists():
+    """The step of a run's newest checkpoint, 0 where there is none, or where it is just being exchanged."""
+    try:
+        with np.load(runs.Run(run_dir).checkpoint) as saved:
+            return json.loads(str(saved["progress"]))["step"]
+    except FileNotFoundError:
         return 0
-    with np.load(path) as saved:
-        return int(saved["optimizer/sgd/iteration"])
 
 
 def unfinished(stage, run_dir):

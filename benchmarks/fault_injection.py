@@ -88,7 +88,8 @@ def killed(run_dir, expected, draw, signpost):
     time.sleep(delay)
     started.kill()
     status, _ = ended(started)
-    fault = f"kill -9 in {phase(run)}, step {saved_step(run_dir)} ({delay:.4f} s behind the begin of {signpost})"
+    what = "kill -9 in" if status else "NO KILL, it had ended:"
+    fault = f"{what} {phase(run)}, step {saved_step(run_dir)} ({delay:.4f} s behind the begin of {signpost})"
     return Row(fault, status, "", after(run_dir, expected))
 
 

@@ -73,15 +73,6 @@ def state(run_dir):
         return {name: array for name, array in saved.items() if name != "progress"}
 
 
-def steps(checkpoint):
-    """How many steps a checkpoint has behind it; 0 of one that is being exchanged."""
-    try:
-        with np.load(checkpoint) as saved:
-            return json.loads(str(saved["progress"]))["step"]
-    except OSError:
-        return 0
-
-
 def assert_same_state(one, other):
     """Weights and optimizer, bit for bit."""
     assert one.keys() == other.keys()

@@ -4,9 +4,10 @@ import signal
 
 import numpy as np
 import pytest
-from processes import assert_same_state, ended, finish, start_workers, state, steps, wait_until
+from processes import assert_same_state, ended, finish, start_workers, state, wait_until
 from small_sets import make_folder
 
+from benchmarks.disturbed_run import saved_step
 from keras_resnet.history import read_history
 
 pytestmark = pytest.mark.slow
@@ -75,8 +76,7 @@ def test_each_reads_its_part_of_files_as_one_process_does(tmp_path):
 @pytest.mark.parametrize("who", [0, 1])
 def test_a_worker_that_is_killed_ends_all_and_they_continue_with_the_same_bits(run, tmp_path, who):
     started = start_workers(tmp_path / "run", "--save_seconds=0", recipe=RECIPE)
-    checkpoint = tmp_path / "run" / "checkpoints" / "latest.npz"
-    wait_until(lambda: checkpoint.exists() and steps(checkpoint) > 9, started[0])  # in the second epoch
+    wait_until(lambda: saved_step(tmp_path / "run") > 9, started[0])  # in the second epoch
     started[who].kill()
     said = ended(started, 240)
     assert said[who][0] == -signal.SIGKILL
@@ -90,11 +90,10 @@ def test_a_worker_that_is_killed_ends_all_and_they_continue_with_the_same_bits(r
 @pytest.mark.parametrize("who", [0, 1])
 def test_a_signal_to_one_saves_and_stops_all(run, tmp_path, who):
     started = start_workers(tmp_path / "run", "--save_seconds=0", recipe=RECIPE)
-    checkpoint = tmp_path / "run" / "checkpoints" / "latest.npz"
-    wait_until(lambda: checkpoint.exists() and steps(checkpoint) > 9, started[0])
+    wait_until(lambda: saved_step(tmp_path / "run") > 9, started[0])
     started[who].send_signal(signal.SIGTERM)
     said = ended(started, 240)
-    done = steps(checkpoint)
+    done = saved_step(tmp_path / "run")
     assert [status for status, _ in said] == [128 + signal.SIGTERM] * 2
     assert all(f"SIGTERM: saved at step {done}; the same command continues" in text for _, text in said)
     trained(tmp_path / "run")

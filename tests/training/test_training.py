@@ -24,6 +24,7 @@ from processes import SMALL, assert_same_state, finish, kill, start, state, wait
 from tensorflow.core.util import event_pb2
 from tensorflow.python.lib.io import tf_record
 
+from benchmarks.disturbed_run import saved_step
 from keras_resnet import files, recipes, runs
 from keras_resnet.data import dataset
 from keras_resnet.data.decoding import normalize
@@ -34,15 +35,6 @@ from keras_resnet.quantization.saved import load_model
 from keras_resnet.reports import evaluation
 from keras_resnet.tasks import metrics
 from keras_resnet.training import checkpoints, distribution, dry_run, starting, trainer
-
-
-def saved_steps(run_dir):
-    """Optimizer steps of the newest checkpoint, 0 where there is none."""
-    path = run_dir / "checkpoints" / "latest.npz"
-    if not path.exists():
-        return 0
-    with np.load(path) as saved:
-        return int(saved["optimizer/sgd/iteration"])
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +80,10 @@ def test_saved_model_is_the_best_and_loads_without_us(whole):
 
 def test_killed_within_an_epoch_ends_with_the_same_bits(whole, tmp_path):
     run_dir = tmp_path / "run"
-    steps = saved_steps(whole[0])
+    steps = saved_step(whole[0])
     # 35 steps make an epoch: the second one is cut in two.
-    kill(run_dir, lambda: saved_steps(run_dir) > steps // 3 + 2, "--save_seconds=0")
-    cut = saved_steps(run_dir)
+    kill(run_dir, lambda: saved_step(run_dir) > steps // 3 + 2, "--save_seconds=0")
+    cut = saved_step(run_dir)
     assert steps // 3 < cut < steps
     assert not list(run_dir.rglob(".*.keras"))
     output = finish(run_dir)
@@ -115,11 +107,11 @@ def test_killed_within_an_epoch_ends_with_the_same_bits(whole, tmp_path):
 def test_signals_save_say_so_and_continue(whole, tmp_path, number, status):
     run_dir = tmp_path / "run"
     process = start(run_dir, "--save_seconds=0")
-    wait_until(lambda: saved_steps(run_dir) > 3, process)
+    wait_until(lambda: saved_step(run_dir) > 3, process)
     process.send_signal(number)
     output = process.communicate(timeout=500)[0]
     assert process.returncode == status, output
-    assert f"{number.name}: saved at step {saved_steps(run_dir)}; the same command continues" in output
+    assert f"{number.name}: saved at step {saved_step(run_dir)}; the same command continues" in output
     finish(run_dir)
     assert_same_state(state(whole[0]), state(run_dir))
 
@@ -250,7 +242,7 @@ def test_a_run_moves_with_its_data(tmp_path):
     recipe = ("--image_size=16", "--depth=8", "--width=0.25", "--batch_size=4", "--epochs=2")
     first, second = f"--dataset={tmp_path}/data/", f"--dataset={tmp_path}/moved/"
     finish(tmp_path / "whole", first, recipe=recipe)
-    kill(tmp_path / "cut", lambda: saved_steps(tmp_path / "cut") > 1, first, "--save_seconds=0", recipe=recipe)
+    kill(tmp_path / "cut", lambda: saved_step(tmp_path / "cut") > 1, first, "--save_seconds=0", recipe=recipe)
     (tmp_path / "data").rename(tmp_path / "moved")
     (tmp_path / "cut").rename(tmp_path / "elsewhere")
     assert "no such folder" in finish(tmp_path / "elsewhere", first, status=2, recipe=recipe)
@@ -561,7 +553,7 @@ def test_loss_that_is_no_number(tmp_path):
     output = finish(run_dir, "--learning_rate=1e18", "--save_seconds=0", status=4)
     assert "the loss is not finite at step" in output
     assert "try --learning_rate=" in output
-    for name, array in state(run_dir).items() if saved_steps(run_dir) else ():
+    for name, array in state(run_dir).items() if saved_step(run_dir) else ():
         assert np.isfinite(array).all(), name
 
 
@@ -571,8 +563,8 @@ def test_replicas_continue_bit_for_bit(tmp_path, norm):
     flags = ("--strategy=mirrored", "--logical_cpus=2", norm, "--epochs=1")
     finish(tmp_path / "whole", *flags)
     run_dir = tmp_path / "cut"
-    kill(run_dir, lambda: saved_steps(run_dir) > 3, *flags, "--save_seconds=0")
-    assert 3 < saved_steps(run_dir) < saved_steps(tmp_path / "whole")
+    kill(run_dir, lambda: saved_step(run_dir) > 3, *flags, "--save_seconds=0")
+    assert 3 < saved_step(run_dir) < saved_step(tmp_path / "whole")
     finish(run_dir, *flags)
     assert_same_state(state(tmp_path / "whole"), state(run_dir))
 
@@ -582,9 +574,9 @@ def test_int8_aware_run_is_a_run_like_any_other(whole, tmp_path):
     flags = ("--quantize=int8", "--weight_bits=stage2.*=4", "--ranges=learned", "--norms=learning")
     flags += (f"--init={whole[0]}", "--save_seconds=0")
     output = finish(tmp_path / "whole", *flags, "--split=validation", recipe=())
-    steps = saved_steps(tmp_path / "whole")
-    kill(tmp_path / "cut", lambda: saved_steps(tmp_path / "cut") > steps // 3 + 2, *flags, recipe=())
-    assert steps // 3 < saved_steps(tmp_path / "cut") < steps
+    steps = saved_step(tmp_path / "whole")
+    kill(tmp_path / "cut", lambda: saved_step(tmp_path / "cut") > steps // 3 + 2, *flags, recipe=())
+    assert steps // 3 < saved_step(tmp_path / "cut") < steps
     finish(tmp_path / "cut", *flags, recipe=())
     assert_same_state(state(tmp_path / "whole"), state(tmp_path / "cut"))
     assert "top-1 accuracy" in output
@@ -625,8 +617,8 @@ def test_a_taught_run_is_a_run_like_any_other(whole, tmp_path):
     flags = (f"--teacher={whole[0]},{whole[0]}/", "--epochs=1", "--save_seconds=0")
     finish(tmp_path / "whole", *flags)
     assert files.read_json(tmp_path / "whole" / "recipe.json")["recipe"]["teacher"] == f"{whole[0]},{whole[0]}"
-    kill(tmp_path / "cut", lambda: saved_steps(tmp_path / "cut") > 3, *flags)
-    assert 3 < saved_steps(tmp_path / "cut") < saved_steps(tmp_path / "whole")
+    kill(tmp_path / "cut", lambda: saved_step(tmp_path / "cut") > 3, *flags)
+    assert 3 < saved_step(tmp_path / "cut") < saved_step(tmp_path / "whole")
     finish(tmp_path / "cut", *flags)
     assert_same_state(state(tmp_path / "whole"), state(tmp_path / "cut"))
     finish(tmp_path / "labels", "--epochs=1")
@@ -702,7 +694,7 @@ def assert_each_epoch_once(run_dir, steps=35, epochs=3):
 def test_every_log_holds_every_epoch_once(tmp_path, number):
     run_dir = tmp_path / "run"
     process = start(run_dir)
-    wait_until(lambda: saved_steps(run_dir) >= 35, process)  # the steps of the first epoch: now it is validated
+    wait_until(lambda: saved_step(run_dir) >= 35, process)  # the steps of the first epoch: now it is validated
     process.send_signal(number)
     assert process.wait(timeout=500) in (128 + number, -number)
     process = start(run_dir)
