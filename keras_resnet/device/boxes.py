@@ -55,6 +55,8 @@ class Boxes:
         object.__setattr__(self, "levels", tuple(tuple(map(int, level)) for level in self.levels))
         if not self.levels or any(len(level) != 3 or min(level) < 1 for level in self.levels):
             raise ValueError(f"levels are {self.levels}, expected (rows, columns, stride) of at least one")
+        if max(level[2] for level in self.levels) > MOST_CELLS:
+            raise ValueError(f"a stride of more than {MOST_CELLS:,} pixels")
         if (cells := sum(rows * columns for rows, columns, _ in self.levels)) > MOST_CELLS:
             raise ValueError(f"levels of {cells:,} cells, expected at most {MOST_CELLS:,}")
         for name in ("threshold", "overlap"):

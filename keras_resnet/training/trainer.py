@@ -279,14 +279,14 @@ class Trainer:
             would_do = recipes.smaller_batch(recipe, len(self.data.train))
             print(f"few steps an epoch: {self.steps}; more would be made by {would_do}", flush=True)
         runs.begin(self.run, recipe, self.data, self.hardware, self.chosen)
-        if progress.history:  # a kill may have come between the last checkpoint and its row
-            write_history(self.run.history, progress.history)
         writer = monitoring.Writers(self.run, recipe, self.monitor.wandb and self.writes)
         if not progress.step:
             words = getattr(self.data.contract.input, "words", None)
             writer.tensorboard.begin(self.model, self.batches(0, 0, shown=True), recipe, words)
-        for row in progress.history:  # nor need it be in TensorBoard's files
+        for row in progress.history:  # a kill may have come between the last checkpoint and its row
             writer.epoch(row)
+        if progress.history:
+            write_history(self.run.history, progress.history)
         warning = None
         bar = callbacks.ProgressBar(recipe.epochs, self.steps, recipe.batch_size, progress.step, quiet=not self.writes)
         try:
@@ -376,8 +376,8 @@ class Trainer:
         with worn:
             self._keep_best(row)
         self.save()
-        write_history(self.run.history, self.progress.history)
         writer.epoch(row)
+        write_history(self.run.history, self.progress.history)  # last: with it a run is over
         bar.say(_line(row, self.recipe.epochs))
         self._stop_if_asked()
         return figures.warning(self.data.contract.labels)

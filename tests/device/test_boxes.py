@@ -79,6 +79,7 @@ def test_of_equal_scores_the_first_is_kept():
         ({"levels": ()}, "expected .rows, columns, stride."),
         ({"levels": ((3, 4),)}, "expected .rows, columns, stride."),
         ({"levels": ((2, 10**9, 8), (1, 1, 8))}, "levels of 2,000,000,001 cells, expected at most 4,194,304"),
+        ({"levels": ((3, 4, 10**400),)}, "a stride of more than 4,194,304 pixels"),
         ({"most": "all"}, "most='all': expected a whole number from 1"),
         ({"most": 0}, "most=0: expected a whole number from 1"),
         ({"most": True}, "most=True: expected a whole number from 1"),

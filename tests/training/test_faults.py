@@ -15,6 +15,7 @@ from benchmarks.disturbed_run import SAME, staged
 from keras_resnet import recipes, runs
 from keras_resnet.data.loading import load_dataset
 from keras_resnet.history import read_history
+from keras_resnet.reports import tensorboard
 from keras_resnet.training import checkpoints, trainer
 
 
@@ -125,6 +126,26 @@ def test_a_folder_that_is_taken_away_does_not_come_back_as_half_a_run(tmp_path):
         run.path.rename(tmp_path / "moved")
         one.save()
     assert {path.name for path in tmp_path.iterdir()} == {"moved"}
+
+
+def test_a_row_of_history_is_written_when_all_else_is(tmp_path, monkeypatch):
+    """A run is over with its last row: what lay behind it, a kill would take away for good."""
+    recipe = recipes.Recipe("digits", depth=8, width=0.125, batch_size=256, epochs=1)
+    run = runs.Run(tmp_path / "run")
+
+    def killed(path, rows):
+        raise InterruptedError
+
+    with runs.locked(run):
+        one = trainer.Trainer(recipe, run, 300, load_dataset("digits"))
+        monkeypatch.setattr(trainer, "write_history", killed)
+        for _ in range(2):  # at the epoch's end, and where it is written at the next start
+            with pytest.raises(InterruptedError):
+                one.fit()
+            for split in ("train", "validation"):
+                assert ("loss", one.steps) in set(tensorboard._written(run.tensorboard / split))
+            shutil.rmtree(run.tensorboard)
+    assert run.checkpoint.exists() and run.model.exists() and not run.history.exists()
 
 
 def test_what_a_run_writes_before_its_recipe_does_not_lock_it_out(tmp_path):
