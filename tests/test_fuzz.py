@@ -1,7 +1,8 @@
 """Mutated files: every loader answers, or says in an exception that it states why not; quickly, and writing nothing.
 
-`FUZZ_SECONDS=15000 FUZZ_SEED=1 python -m pytest --timeout=0 -m slow tests/test_fuzz.py` looks ten minutes each, elsewhere. What fails names the
-number of its input, which `mutated` makes again; each that was found is a test of its loader's.
+`FUZZ_SECONDS=15000 FUZZ_SEED=1 python -m pytest --timeout=0 -m slow tests/test_fuzz.py` looks ten minutes in each, and
+elsewhere. What fails names the number of its input, which `mutated` makes again; each that was found is a test of its
+loader's.
 """
 
 import io
